@@ -1,0 +1,5 @@
+/** The specification and the result of every step: the only module that control plane and data plane share. */
+export * from "./contract/shared.ts";
+export * from "./contract/stage.ts";
+export * from "./contract/migrate.ts";
+export { phases, type Phase, type StepContract } from "./run/step.ts";

@@ -1,0 +1,255 @@
+/** Contracts of the steps that move and open: phases `migrate`, `cutover` and `finish`. */
+import { z } from "zod";
+import type { StepContract } from "../run/step.ts";
+import {
+    absolutePath,
+    check,
+    count,
+    instant,
+    runReference,
+    seconds,
+    sha256,
+    source,
+    targetDatabase,
+} from "./shared.ts";
+
+const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
+
+/** Has a test account of the source leave things behind that the probe looks for afterwards. */
+export const canaryContract = contract({
+    name: "canary",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({ run: runReference, source, baseUrl: z.url(), user: z.string(), password: z.string() }),
+    result: z.strictObject({
+        /** Tokens, event and media ids, mode 0600. */
+        canaryFile: absolutePath,
+        userId: z.string(),
+        /** What the account could not leave, for example a guest token where guests are not allowed. */
+        notLeft: z.array(z.string()),
+    }),
+});
+
+/** Stops the source and proves that it can no longer write. */
+export const fenceContract = contract({
+    name: "fence",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({ run: runReference, source }),
+    result: z.strictObject({
+        /** SHA-256 of the fence token, which is kept in the run directory. */
+        token: sha256,
+        fencedAt: instant,
+        /** How often a stream was looked at to see that it stands still, and for how long. */
+        stillSeconds: seconds,
+        sessionsEnded: count,
+    }),
+});
+
+/** `pg_dump -Fd` and a manifest of all that it holds, out of one snapshot. */
+export const dumpContract = contract({
+    name: "dump",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        /** Absent in a rehearsal, which takes a snapshot of a running source. */
+        fenceToken: sha256.optional(),
+        jobs: z.number().int().min(1).max(64),
+        clientDirectory: absolutePath,
+    }),
+    result: z.strictObject({
+        directory: absolutePath,
+        manifestFile: absolutePath,
+        manifestDigest: sha256,
+        tables: count,
+        rows: count,
+        bytes: count,
+        seconds,
+    }),
+});
+
+/** A checked copy of what the swap will put aside. */
+export const safeguardContract = contract({
+    name: "safeguard",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({ run: runReference, database: targetDatabase }),
+    result: z.strictObject({
+        /** What stands under the target's name today. */
+        previous: z.enum(["absent", "empty"]),
+    }),
+});
+
+/** Restores into a new database beside the one in use. */
+export const restoreContract = contract({
+    name: "restore",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        serverName: z.string(),
+        database: targetDatabase,
+        manifestFile: absolutePath,
+        manifestDigest: sha256,
+        /** One-time keys are kept only when the source was fenced before the copy. */
+        fenceToken: sha256.optional(),
+        /** Orders the safeguard before the restore. */
+        safeguard: z.string(),
+        jobs: z.number().int().min(1).max(64),
+    }),
+    result: z.strictObject({
+        incoming: z.string(),
+        tables: count,
+        rows: count,
+        oneTimeKeys: z.enum(["kept", "emptied"]),
+        seconds,
+    }),
+});
+
+/** Compares the restored database, its definitions, its sequences and the media with the manifest. */
+export const verifyContract = contract({
+    name: "verify",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        database: targetDatabase,
+        incoming: z.string(),
+        manifestFile: absolutePath,
+        manifestDigest: sha256,
+        oneTimeKeys: z.enum(["kept", "emptied"]),
+        mediaStore: absolutePath,
+        mediaTreeDigest: sha256,
+        signingKeyFile: absolutePath,
+        secretsFile: absolutePath,
+        remoteCache: z.enum(["carry", "drop"]),
+    }),
+    result: z.strictObject({
+        /** SHA-256 of the list of checks and what they saw. */
+        proof: sha256,
+        tables: count,
+        rows: count,
+        passed: count,
+        warnings: z.array(check),
+        notRun: z.array(check),
+    }),
+});
+
+/** Gives the restored database the name that Synapse connects to. */
+export const swapContract = contract({
+    name: "swap",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({ run: runReference, database: targetDatabase, incoming: z.string(), proof: sha256 }),
+    result: z.strictObject({ name: z.string(), previous: z.string().optional(), swappedAt: instant }),
+});
+
+/** Starts the target behind the closed gateway. */
+export const startContract = contract({
+    name: "start",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        /** Absent in a rehearsal, whose target is isolated. */
+        fenceToken: sha256.optional(),
+        proof: sha256,
+        swappedAt: instant,
+        python: absolutePath,
+        configFiles: z.array(absolutePath).min(1),
+        signingKeyFile: absolutePath,
+        verifyKeys: z.record(z.string(), z.string()),
+        pidFile: absolutePath,
+        logFile: absolutePath,
+        baseUrl: z.url(),
+        database: targetDatabase,
+    }),
+    result: z.strictObject({ baseUrl: z.url(), version: z.string(), startedAt: instant, healthySeconds: seconds }),
+});
+
+/** Asks the started target for what only the same server can answer. */
+export const probeContract = contract({
+    name: "probe",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        serverName: z.string(),
+        baseUrl: z.url(),
+        startedAt: instant,
+        verifyKeys: z.record(z.string(), z.string()),
+        pepper: z.string().optional(),
+        canaryFile: absolutePath.optional(),
+        canaryPassword: z.string().optional(),
+    }),
+    result: z.strictObject({ proof: sha256, passed: count, warnings: z.array(check), notRun: z.array(check) }),
+});
+
+/** The point of no return: from here on the source must never serve again. */
+export const commitContract = contract({
+    name: "commit",
+    phase: "cutover",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        database: targetDatabase,
+        probe: sha256,
+        fenceToken: sha256.optional(),
+        source,
+    }),
+    result: z.strictObject({ committedAt: instant }),
+});
+
+/** Lets traffic through the gateway. */
+export const openContract = contract({
+    name: "open",
+    phase: "cutover",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        serverName: z.string(),
+        gatewayDirectory: absolutePath,
+        gatewayUrl: z.url(),
+        committedAt: instant,
+        /** What clients use; its name, certificate and well-known are checked where it is given. */
+        publicBaseUrl: z.url().optional(),
+        verifyKeys: z.record(z.string(), z.string()),
+    }),
+    result: z.strictObject({ openedAt: instant, downtimeSeconds: seconds.optional(), checks: z.array(check) }),
+});
+
+/** Removes the run's working files and what the swap put aside. */
+export const cleanupContract = contract({
+    name: "cleanup",
+    phase: "finish",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        database: targetDatabase,
+        openedAt: instant,
+        previous: z.string().optional(),
+    }),
+    result: z.strictObject({ removedBytes: count, removedDatabases: z.array(z.string()) }),
+});
+
+/** Renders the report out of journal and evidence. */
+export const reportContract = contract({
+    name: "report",
+    phase: "assess",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        /** Where `report.json`, `report.md` and `report.html` are written. */
+        directory: absolutePath,
+        phase: z.string(),
+        /** Facts of the control plane: program and plugin versions, whether stand-ins are in use. */
+        environment: z.record(z.string(), z.string()),
+        /** Orders the report after what it reports: a digest of each result. */
+        after: z.array(z.string()),
+    }),
+    result: z.strictObject({ json: absolutePath, markdown: absolutePath, html: absolutePath }),
+});

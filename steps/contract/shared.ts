@@ -1,0 +1,103 @@
+/** Shapes that the contracts of several steps share. */
+import { z } from "zod";
+
+/** An absolute path on the machine that runs the step. */
+export const absolutePath = z.string().startsWith("/").max(4096);
+/** A TCP port; 0 asks for a free one where a step says so. */
+export const port = z.number().int().min(0).max(65535);
+/** Lower-case hexadecimal SHA-256. */
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+/** An instant as ISO 8601 in UTC. */
+export const instant = z.iso.datetime();
+export const seconds = z.number().min(0);
+export const count = z.number().int().min(0);
+
+/** The run a step belongs to. */
+export const runReference = z.strictObject({
+    /** Names directories and databases. */
+    id: z.string().regex(/^[a-z0-9]{1,16}$/),
+    /** Where the run keeps its journal, dump and evidence. Made with mode 0700; never below /tmp. */
+    directory: absolutePath,
+});
+export type RunReference = z.infer<typeof runReference>;
+
+/** The machine that a homeserver lives on. */
+export const host = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local") })]);
+
+/** How the homeserver's processes are controlled. */
+export const service = z.discriminatedUnion("kind", [
+    z.strictObject({
+        kind: z.literal("process"),
+        /** Synapse's `pid_file`. */
+        pidFile: absolutePath,
+        /**
+         * Starts the server so that it outlives its caller, an argument a word. When absent, the command line, directory and user that the
+         * running process had when it was fenced are used.
+         */
+        command: z.array(z.string()).min(1).optional(),
+    }),
+]);
+export type Service = z.infer<typeof service>;
+
+/** The homeserver that is left. */
+export const source = z.strictObject({
+    kind: z.literal("selfHosted"),
+    serverName: z.string(),
+    /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
+    homeserverConfig: z.array(absolutePath).min(1),
+    host,
+    service,
+    /** Overrides single fields of the `database:` section. The password stays in the configuration or in `passwordFile`. */
+    database: z
+        .strictObject({
+            host: z.string().optional(),
+            port: port.optional(),
+            name: z.string().optional(),
+            user: z.string().optional(),
+            passwordFile: absolutePath.optional(),
+        })
+        .optional(),
+    /** Overrides `media_store_path`. */
+    mediaStore: absolutePath.optional(),
+});
+export type Source = z.infer<typeof source>;
+
+/** A database on a server, with all that is needed to work on it. Passwords are in files of mode 0600. */
+export const targetDatabase = z.strictObject({
+    host: z.string(),
+    port,
+    /** The name that Synapse will connect to. */
+    name: z.string(),
+    /** Synapse's role; owns the database. */
+    owner: z.string(),
+    ownerPasswordFile: absolutePath,
+    /** Role that may create, rename and drop databases. */
+    admin: z.string(),
+    adminPasswordFile: absolutePath,
+    /** Directory of the PostgreSQL client programs, of the server's major or newer. */
+    clientDirectory: absolutePath,
+});
+export type TargetDatabase = z.infer<typeof targetDatabase>;
+
+/** How a check ended. `not-run` never counts as passed. */
+export const checkState = z.enum(["passed", "failed", "warning", "not-run"]);
+export type CheckState = z.infer<typeof checkState>;
+
+/** One named check. */
+export const check = z.strictObject({
+    id: z.string(),
+    state: checkState,
+    /** What was seen, or why it was not run. One line, never a secret. */
+    evidence: z.string(),
+});
+export type Check = z.infer<typeof check>;
+
+/** Something the assessment found. */
+export const finding = z.strictObject({
+    /** A code of the error catalogue with its letter: `SM-E0801` blocks, `SM-W0507` warns, `SM-I0704` informs. */
+    id: z.string(),
+    severity: z.enum(["error", "warning", "info"]),
+    evidence: z.string(),
+    fix: z.string(),
+});
+export type Finding = z.infer<typeof finding>;

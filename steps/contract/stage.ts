@@ -1,0 +1,221 @@
+/** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
+import { z } from "zod";
+import type { StepContract } from "../run/step.ts";
+import {
+    absolutePath,
+    check,
+    count,
+    finding,
+    port,
+    runReference,
+    seconds,
+    sha256,
+    source,
+    targetDatabase,
+} from "./shared.ts";
+
+const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
+
+/** Made before the other steps of its phase; its undo takes back whatever those left behind when they failed half-way. */
+const guard = (phase: "stage" | "migrate" | "cutover") =>
+    contract({
+        name: `guard-${phase}`,
+        phase,
+        version: 1,
+        spec: z.strictObject({ run: runReference, serverName: z.string() }),
+        result: z.strictObject({ guards: z.string() }),
+    });
+export const guardStageContract = guard("stage");
+export const guardMigrateContract = guard("migrate");
+export const guardCutoverContract = guard("cutover");
+
+/** Reads the source and the place the target will have. Changes nothing. */
+export const assessContract = contract({
+    name: "assess",
+    phase: "assess",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference.omit({ id: true }).extend({ id: z.string().optional() }),
+        source,
+        /** Directory the target will be made in. */
+        targetDirectory: absolutePath,
+        /** Python of the target's Synapse environment. */
+        targetPython: absolutePath,
+        /** The server the database will be restored into, where it exists already. */
+        targetDatabase: targetDatabase.partial().optional(),
+        /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
+        quick: z.boolean(),
+        /** Whether findings that block make the step fail, as they must before anything is created. */
+        enforce: z.boolean(),
+        pepper: z.string().optional(),
+        macaroonSecretKey: z.string().optional(),
+        signingKey: z.string().optional(),
+    }),
+    result: z.strictObject({
+        /** The id of the run this assessment belongs to; stays the same from the fence on. */
+        runId: z.string(),
+        serverName: z.string(),
+        versions: z.record(z.string(), z.string()),
+        sizes: z.strictObject({ databaseBytes: count, mediaBytes: count, mediaFiles: count, tables: count }),
+        /** Estimate, until a rehearsal has measured it. */
+        predictedDowntimeSeconds: seconds,
+        errors: count,
+        warnings: count,
+        /** The most severe first; all of them are in the evidence file. */
+        findings: z.array(finding),
+        /** Ids of checks that did not run. */
+        notRun: z.array(z.string()),
+        evidenceFile: absolutePath,
+    }),
+});
+
+/** Puts signing key, pepper and macaroon secret into files of mode 0600 and compares them with the source's. */
+export const secretsContract = contract({
+    name: "secrets",
+    phase: "stage",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        targetDirectory: absolutePath,
+        signingKey: z.string(),
+        /** Absent when the source has none; empty is not the same as absent. */
+        pepper: z.string().optional(),
+        macaroonSecretKey: z.string(),
+    }),
+    result: z.strictObject({
+        signingKeyFile: absolutePath,
+        /** A homeserver configuration file that holds all secrets of the target, mode 0600. */
+        secretsFile: absolutePath,
+        /** `{"ed25519:a_AbCd": "<unpadded base64 of the public key>"}`. */
+        verifyKeys: z.record(z.string(), z.string()),
+    }),
+});
+
+/** Makes or finds the PostgreSQL server of the target, its role, and an empty database. */
+export const databaseContract = contract({
+    name: "database",
+    phase: "stage",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        name: z.string(),
+        owner: z.string(),
+        server: z.discriminatedUnion("kind", [
+            z.strictObject({
+                /** A cluster of our own below `directory`, on loopback. */
+                kind: z.literal("managed"),
+                directory: absolutePath,
+                /** 0 takes a free one. */
+                port,
+                /** Directory of initdb, postgres, pg_ctl, pg_dump, pg_restore. */
+                programs: absolutePath,
+            }),
+            z.strictObject({
+                kind: z.literal("existing"),
+                host: z.string(),
+                port,
+                admin: z.string(),
+                adminPasswordFile: absolutePath,
+                programs: absolutePath,
+                /** Where the password of Synapse's role is kept, mode 0600. */
+                directory: absolutePath,
+            }),
+        ]),
+    }),
+    result: z.strictObject({ database: targetDatabase, serverVersion: z.string(), managed: z.boolean() }),
+});
+
+/** Makes the directory of the target's media store. */
+export const mediaStorageContract = contract({
+    name: "media-storage",
+    phase: "stage",
+    version: 1,
+    spec: z.strictObject({ run: runReference, mediaStore: absolutePath }),
+    result: z.strictObject({ mediaStore: absolutePath }),
+});
+
+/** Writes the target's configuration: the source's, with only what must differ replaced. Starts nothing. */
+export const configureContract = contract({
+    name: "configure",
+    phase: "stage",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source,
+        targetDirectory: absolutePath,
+        database: targetDatabase,
+        mediaStore: absolutePath,
+        signingKeyFile: absolutePath,
+        secretsFile: absolutePath,
+        listener: z.strictObject({ bindAddress: z.string(), port }),
+        /** A rehearsal's target must not reach the federation, push gateways, mail servers or application services. */
+        isolated: z.boolean(),
+    }),
+    result: z.strictObject({
+        /** For `--config-path`, in order. */
+        configFiles: z.array(absolutePath),
+        pidFile: absolutePath,
+        logFile: absolutePath,
+        /** Of the homeserver itself, not of the gateway. */
+        baseUrl: z.url(),
+        digest: sha256,
+        /** Sections of the source that do not come along, one line each. */
+        notCarried: z.array(z.string()),
+    }),
+});
+
+/** Starts what clients reach. It answers 503 until the step `open`. */
+export const gatewayContract = contract({
+    name: "gateway",
+    phase: "stage",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        directory: absolutePath,
+        /** 0 takes a free port. */
+        listener: z.strictObject({ bindAddress: z.string(), port }),
+        upstream: z.url(),
+        retryAfterSeconds: z.number().int().min(1).max(86_400),
+    }),
+    result: z.strictObject({ url: z.url(), directory: absolutePath, pidFile: absolutePath }),
+});
+
+const mediaSpec = z.strictObject({
+    run: runReference,
+    source,
+    mediaStore: absolutePath,
+    /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
+    remoteCache: z.enum(["carry", "drop"]),
+    /** Digest of the fence token; present in the final pass. */
+    fenceToken: sha256.optional(),
+});
+const mediaResult = z.strictObject({
+    files: count,
+    bytes: count,
+    copied: count,
+    /** SHA-256 over the sorted lines `<sha-256> <size> <relative path>` of all carried files. */
+    treeDigest: sha256,
+    missing: count,
+    orphans: count,
+    checks: z.array(check),
+});
+
+/** Copies media while the source still runs, so that the final pass has little to do. */
+export const mediaEarlyContract = contract({
+    name: "media-early",
+    phase: "stage",
+    version: 1,
+    spec: mediaSpec,
+    result: mediaResult,
+});
+
+/** Copies what changed since the early pass and compares every file with the source and the database. */
+export const mediaFinalContract = contract({
+    name: "media-final",
+    phase: "migrate",
+    version: 1,
+    spec: mediaSpec,
+    result: mediaResult,
+});

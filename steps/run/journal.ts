@@ -1,0 +1,3 @@
+export interface Journal {
+    placeholder: true;
+}
