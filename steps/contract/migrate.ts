@@ -20,6 +20,7 @@ export const canaryContract = contract({
     name: "canary",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({ run: runReference, source, baseUrl: z.url(), user: z.string(), password: z.string() }),
     result: z.strictObject({
         /** Tokens, event and media ids, mode 0600. */
@@ -35,6 +36,7 @@ export const fenceContract = contract({
     name: "fence",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep",
     spec: z.strictObject({ run: runReference, source }),
     result: z.strictObject({
         /** SHA-256 of the fence token, which is kept in the run directory. */
@@ -51,6 +53,7 @@ export const dumpContract = contract({
     name: "dump",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -87,6 +90,7 @@ export const restoreContract = contract({
     name: "restore",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),
@@ -143,6 +147,7 @@ export const swapContract = contract({
     name: "swap",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({ run: runReference, database: targetDatabase, incoming: z.string(), proof: sha256 }),
     result: z.strictObject({ name: z.string(), previous: z.string().optional(), swappedAt: instant }),
 });
@@ -194,6 +199,7 @@ export const commitContract = contract({
     name: "commit",
     phase: "cutover",
     version: 1,
+    afterCommit: "keep",
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,

@@ -18,6 +18,8 @@ export const runReference = z.strictObject({
     id: z.string().regex(/^[a-z0-9]{1,16}$/),
     /** Where the run keeps its journal, dump and evidence. Made with mode 0700; never below /tmp. */
     directory: absolutePath,
+    /** The target may be destroyed whole even after its commit: a rehearsal, a test stack. */
+    disposable: z.boolean().optional(),
 });
 export type RunReference = z.infer<typeof runReference>;
 

@@ -63,6 +63,8 @@ export const assessContract = contract({
         warnings: count,
         /** The most severe first; all of them are in the evidence file. */
         findings: z.array(finding),
+        /** Whether the target was committed: the source must never serve again, and no earlier phase may be declared. */
+        committed: z.boolean(),
         /** Ids of checks that did not run. */
         notRun: z.array(z.string()),
         evidenceFile: absolutePath,
@@ -74,6 +76,7 @@ export const secretsContract = contract({
     name: "secrets",
     phase: "stage",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -97,6 +100,7 @@ export const databaseContract = contract({
     name: "database",
     phase: "stage",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -132,6 +136,7 @@ export const mediaStorageContract = contract({
     name: "media-storage",
     phase: "stage",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({ run: runReference, mediaStore: absolutePath }),
     result: z.strictObject({ mediaStore: absolutePath }),
 });
@@ -141,6 +146,7 @@ export const configureContract = contract({
     name: "configure",
     phase: "stage",
     version: 1,
+    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -207,6 +213,7 @@ export const mediaEarlyContract = contract({
     name: "media-early",
     phase: "stage",
     version: 1,
+    afterCommit: "keep-data",
     spec: mediaSpec,
     result: mediaResult,
 });
@@ -216,6 +223,7 @@ export const mediaFinalContract = contract({
     name: "media-final",
     phase: "migrate",
     version: 1,
+    afterCommit: "keep-data",
     spec: mediaSpec,
     result: mediaResult,
 });

@@ -78,6 +78,12 @@ export const errorCatalogue = {
         "a step never goes on after one of its programs failed, whatever it left behind",
         "read the program's last lines above; when its cause is gone, run the same command again: the step resumes",
     ),
+    "SM-E1202": entry(
+        "resources",
+        "the work directory is not fit to keep a homeserver's dump and keys",
+        "what lies there may vanish in the middle of a migration, or be read by others",
+        "set config `workDirectory` to a directory of your own on a local disk, mode 0700",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -16,6 +16,11 @@ export interface StepContract<Spec, Result> {
     readonly version: number;
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;
+    /**
+     * What becomes of its undo once the target is committed. `undo` (the default): it is done, as for processes. `keep-data`: the step made
+     * data of a server that is now the only one, which stays unless the run is disposable. `keep`: never taken back, as the fence.
+     */
+    readonly afterCommit?: "undo" | "keep-data" | "keep";
 }
 
 /** What a step may use of the run it belongs to. */

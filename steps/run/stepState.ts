@@ -1,0 +1,40 @@
+/** What a journal says about one step. Pure. */
+import type { JournalRecord } from "./journal.ts";
+
+export interface StepState {
+    /** `clean`: never begun, or taken back. `begun`: an attempt may have left something behind. `done`: finished. */
+    readonly state: "clean" | "begun" | "done";
+    /** Of the latest intent. */
+    readonly specDigest?: string;
+    /** Of the done record. */
+    readonly result?: unknown;
+    /** Results of the parts that were done since the step was last clean. */
+    readonly actions: ReadonlyMap<string, unknown>;
+}
+
+/** Reads the state of a step from the records after its last `undone`. */
+export function stepState(records: readonly JournalRecord[], step: string): StepState {
+    const own = records.filter((record) => record.step === step);
+    const current = own.slice(own.findLastIndex((record) => record.kind === "undone") + 1);
+    const intent = current.findLast((record) => record.kind === "intent");
+    const actions = new Map(
+        current.flatMap((record) => (record.action === undefined ? [] : [[record.action, record.result] as const])),
+    );
+    if (intent === undefined) return { state: "clean", actions };
+    const done = current.findLast((record) => record.kind === "done");
+    const undoing = current.some((record) => record.kind === "undo");
+    const digest = intent.specDigest === undefined ? {} : { specDigest: intent.specDigest };
+    if (done === undefined || undoing) return { state: "begun", actions, ...digest };
+    return { state: "done", actions, result: done.result, ...digest };
+}
+
+/** Steps of a phase that are not clean, the one begun last first: the order in which to take them back. */
+export function stepsToUndo(records: readonly JournalRecord[], phase: string): string[] {
+    const begun = new Map<string, number>();
+    for (const record of records) {
+        if (record.phase !== phase || record.kind !== "intent") continue;
+        if (stepState(records, record.step).state !== "clean")
+            begun.set(record.step, Math.max(begun.get(record.step) ?? 0, record.seq));
+    }
+    return [...begun].sort(([, a], [, b]) => b - a).map(([step]) => step);
+}
