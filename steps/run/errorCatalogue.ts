@@ -54,6 +54,12 @@ export const errorCatalogue = {
         "a step that guesses what it was asked for may act on the wrong server",
         "correct the named fields; is this step called by an older or newer version of the program?",
     ),
+    "SM-E0201": entry(
+        "usage",
+        "a key of the configuration is not known",
+        "a mistyped key is a setting that silently does not hold",
+        "correct the key; Pulumi.yaml describes all of them",
+    ),
     "SM-E0202": entry(
         "usage",
         "the server name is not valid",
@@ -89,6 +95,42 @@ export const errorCatalogue = {
         "homeserver.yaml has relative paths",
         "Synapse resolves them against the directory it was started in, which the configuration does not tell",
         "write absolute paths into homeserver.yaml",
+    ),
+    "SM-E0211": entry(
+        "usage",
+        "a value of the configuration is not valid",
+        "a migration that guesses what was meant may act on the wrong server",
+        "correct the value; Pulumi.yaml describes it",
+    ),
+    "SM-E0212": entry(
+        "usage",
+        "a value of the configuration is missing",
+        "nothing is invented: a made-up key or path would make another server",
+        "set it; was the stack's file written by `synapse-migrate init --from homeserver.yaml --stack NAME`?",
+    ),
+    "SM-E0213": entry(
+        "state",
+        "the result of a step cannot be read",
+        "what follows builds on this result",
+        "does the stack hold results of another version of the program? Start a new run (config `run`)",
+    ),
+    "SM-E0220": entry(
+        "usage",
+        "the configuration belongs to another stack",
+        "two stacks that migrate the same homeserver would stop it under each other's hands",
+        "select the stack that the file was written for: `pulumi stack select`; or correct the key `stack` of a file that was copied on purpose",
+    ),
+    "SM-E0222": entry(
+        "secret",
+        "a secret stands in the configuration in plain text",
+        "whoever reads the file or its history can act as this homeserver",
+        "set it again with `pulumi config set --secret`, and make a new one if the file has been shared",
+    ),
+    "SM-E0300": entry(
+        "check",
+        "the assessment found what blocks the migration",
+        "everything after it would fail later, with the source stopped",
+        "fix each finding as its line says, then run the same command again; `phase: assess` only looks",
     ),
     "SM-E0505": entry(
         "check",
@@ -245,6 +287,12 @@ export const errorCatalogue = {
         "the work directory is not fit to keep a homeserver's dump and keys",
         "what lies there may vanish in the middle of a migration, or be read by others",
         "set config `workDirectory` to a directory of your own on a local disk, mode 0700",
+    ),
+    "SM-E1501": entry(
+        "operator",
+        "an earlier phase is declared after the commit",
+        "the target has served: going back to the source loses what was written since, and two servers sign for one name",
+        "declare phase `cutover` or `finish`; is the target broken? Repair it in place, the source must not serve again",
     ),
 } as const satisfies Record<string, CatalogueEntry>;
 
