@@ -294,6 +294,18 @@ export const errorCatalogue = {
         "what lies there may vanish in the middle of a migration, or be read by others",
         "set config `workDirectory` to a directory of your own on a local disk, mode 0700",
     ),
+    "SM-E1205": entry(
+        "state",
+        "something that this stack did not write is in the way",
+        "it may be the configuration of another homeserver, which would be overwritten",
+        "choose another target directory; is a homeserver already set up there?",
+    ),
+    "SM-E1206": entry(
+        "resources",
+        "the target's directory cannot be reached by the user Synapse runs as",
+        "Synapse could not read its own configuration",
+        "choose another target directory",
+    ),
     "SM-E1501": entry(
         "operator",
         "an earlier phase is declared after the commit",

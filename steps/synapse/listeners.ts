@@ -52,7 +52,9 @@ export function clientBaseUrl(listeners: readonly Listener[]): string | undefine
         ({ type, port, resources }) => type === "http" && port !== undefined && resources.includes("client"),
     );
     if (listener?.port === undefined) return undefined;
-    const [address = "::"] = listener.bindAddresses;
+    const addresses = listener.bindAddresses;
+    // Synapse lists ::1 first, and goes on without it where the machine has no IPv6.
+    const address = addresses.find((candidate) => !candidate.includes(":")) ?? addresses[0] ?? "::";
     const reachable = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1" }[address] ?? address;
     const host = isIPv6(reachable) ? `[${reachable}]` : reachable;
     return `${listener.tls ? "https" : "http"}://${host}:${listener.port}`;

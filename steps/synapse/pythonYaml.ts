@@ -1,5 +1,5 @@
 /** YAML as Synapse reads it: PyYAML's YAML 1.1, with duplicate keys refused and the line of every top-level key kept. */
-import { LineCounter, isMap, isScalar, parseDocument, stringify, type Tags, type ScalarTag } from "yaml";
+import { Lexer, LineCounter, isMap, isScalar, parseDocument, stringify, type Tags, type ScalarTag } from "yaml";
 import { MigrationError } from "../run/errors.ts";
 
 /** One file: its top-level mapping, and the line (from 1) of each key. */
@@ -20,12 +20,14 @@ const mostAliases = 1000;
  * @throws MigrationError SM-E0203 with file:line; the text of the file is never quoted, as it holds secrets
  */
 export function parseSynapseYaml(file: string, text: string): ParsedYaml | undefined {
+    refuseTabs(file, text);
     const lineCounter = new LineCounter();
     const document = parseDocument(text, { ...dialect, lineCounter, prettyErrors: false, uniqueKeys: true });
     const problem = document.errors[0] ?? document.warnings[0];
     if (problem !== undefined) {
         const { line, col } = lineCounter.linePos(problem.pos[0]);
-        throw invalidYaml(`${file}:${line}:${col}`, problem.message);
+        // What follows a colon in the library's messages may be a piece of the file.
+        throw invalidYaml(`${file}:${line}:${col}`, problem.message.split(/[:\n]/, 1)[0] ?? problem.code);
     }
     if (!isMap(document.contents)) return undefined;
     const lines: Record<string, number> = {};
@@ -53,6 +55,8 @@ export function stringifySynapseYaml(sections: Readonly<Record<string, unknown>>
 function resolve(file: string, read: () => unknown): Record<string, unknown> {
     try {
         const value = read();
+        // Fails for what contains itself.
+        JSON.stringify(value);
         if (typeof value === "object" && value !== null) return { ...value };
     } catch {
         // The library's message for an alias that cannot be resolved says no more than this.
@@ -60,10 +64,20 @@ function resolve(file: string, read: () => unknown): Record<string, unknown> {
     throw invalidYaml(file, `anchors and aliases that expand more than ${mostAliases} times, or contain themselves`);
 }
 
+/** PyYAML takes no tab outside of quotes, comments and block texts; the library would take some. */
+function refuseTabs(file: string, text: string): void {
+    let line = 1;
+    for (const token of new Lexer().lex(text)) {
+        if (/^[ \t]*\t[ \t]*$/.test(token))
+            throw invalidYaml(`${file}:${line}`, "a tab between words or as indentation");
+        line += token.split("\n").length - 1;
+    }
+}
+
 function invalidYaml(where: string, found: string): MigrationError {
     return new MigrationError("SM-E0203", {
         where,
-        found: found.split("\n", 1)[0] ?? found,
+        found,
         expected: "one YAML 1.1 mapping, each key once, indented with spaces",
     });
 }

@@ -1,0 +1,64 @@
+/** Step `secrets`: compares signing key, pepper and macaroon secret with the source's, then puts all secrets into private files. */
+import { join } from "node:path";
+import { secretsContract } from "./contract.ts";
+import { serviceUser } from "./hosts/serviceUser.ts";
+import { throwAll } from "./run/errors.ts";
+import { registerSecret } from "./run/redaction.ts";
+import { defineStep } from "./run/step.ts";
+import { carriedSections } from "./synapse/carriedSections.ts";
+import { compareSecrets } from "./synapse/compareSecrets.ts";
+import { readSourceConfig } from "./synapse/homeserverConfig.ts";
+import { readHomeserverSecrets, type HomeserverSecrets } from "./synapse/homeserverSecrets.ts";
+import { stringifySynapseYaml } from "./synapse/pythonYaml.ts";
+import { formatSigningKeys, parseSigningKeys, verifyKeysOf } from "./synapse/signingKey.ts";
+import { removeTargetFiles, writeTargetFiles } from "./synapse/targetFiles.ts";
+
+/**
+ * Writes `<serverName>.signing.key` and `secrets.yaml` into the target's directory, mode 0600, as the user Synapse runs as.
+ *
+ * Nothing is generated: a secret that is missing or differs is an error before anything is written.
+ */
+export const secrets = defineStep(
+    secretsContract,
+    async (spec, run) => {
+        for (const secret of [spec.signingKey, spec.pepper, spec.macaroonSecretKey]) registerSecret(secret ?? "");
+        const config = await readSourceConfig(spec.source);
+        const source = await readHomeserverSecrets(config);
+        const signingKeys = parseSigningKeys(spec.signingKey, "config signingKey");
+        const given = { signingKeys, pepper: spec.pepper, macaroonSecretKey: spec.macaroonSecretKey };
+        throwAll(compareSecrets(given, source, config.files.join(", ")));
+        for (const { id, evidence, fix } of source.findings) run.progress.say(`${id} ${evidence}. ${fix}`);
+
+        const { secret } = await carriedSections(config, spec.targetDirectory);
+        const signingKeyFile = join(spec.targetDirectory, `${spec.source.serverName}.signing.key`);
+        const secretsFile = join(spec.targetDirectory, "secrets.yaml");
+        const contents = new Map([
+            [signingKeyFile, formatSigningKeys(signingKeys)],
+            [secretsFile, secretsFileText({ ...secret, ...effectiveMacaroon(source) })],
+        ]);
+        await writeTargetFiles(spec.targetDirectory, "secrets", run.id, { contents }, serviceUser());
+        const verifyKeys = verifyKeysOf(signingKeys);
+        await run.evidence({
+            verifyKeys,
+            macaroonSecret: source.macaroon.origin,
+            pepper: source.pepper === undefined ? "absent" : source.pepper === "" ? "empty" : "set",
+            sections: Object.keys(secret).sort(),
+            findings: source.findings,
+        });
+        return { signingKeyFile, secretsFile, verifyKeys };
+    },
+    async (spec, run) => {
+        await removeTargetFiles(spec.targetDirectory, "secrets", run.id);
+    },
+);
+
+/** Written out where Synapse takes it from elsewhere, so that a later change of that other setting changes nothing. */
+function effectiveMacaroon({ macaroon }: HomeserverSecrets): { macaroon_secret_key?: string } {
+    return macaroon.value === undefined ? {} : { macaroon_secret_key: macaroon.value };
+}
+
+function secretsFileText(sections: Readonly<Record<string, unknown>>): string {
+    const text =
+        "# The homeserver's secrets. Written by synapse-migrate; whoever reads this file can act as the homeserver.\n";
+    return text + stringifySynapseYaml(sections);
+}

@@ -1,0 +1,27 @@
+/** The source's configuration as it comes along: secrets written out, files beside it, split by what may be shown. */
+import { join } from "node:path";
+import { relocateFiles, type FileCopy } from "./configPaths.ts";
+import { without } from "./configTree.ts";
+import type { HomeserverConfig } from "./homeserverConfig.ts";
+import { inlineSecrets, splitSecrets } from "./secretSections.ts";
+import { isLeftOut } from "./targetConfig.ts";
+
+export interface CarriedSections {
+    /** May be shown and digested. */
+    readonly open: Readonly<Record<string, unknown>>;
+    /** Whole sections that hold a secret somewhere. */
+    readonly secret: Readonly<Record<string, unknown>>;
+    /** Files that the sections point to on the target. */
+    readonly copies: readonly FileCopy[];
+}
+
+/**
+ * Two steps ask for this, one for each half, and get the same split.
+ *
+ * @throws MigrationError SM-E1003 for a file with a secret
+ */
+export async function carriedSections(config: HomeserverConfig, targetDirectory: string): Promise<CarriedSections> {
+    const carried = without(await inlineSecrets(config), isLeftOut);
+    const { sections, copies } = relocateFiles(carried, config.directory, join(targetDirectory, "files"));
+    return { ...splitSecrets(sections), copies };
+}

@@ -1,0 +1,68 @@
+/** The files a configuration refers to that Synapse needs beside it: where they are named, and where they go on the target. */
+import { basename, join, resolve } from "node:path";
+import { changeAt, type Change } from "./configTree.ts";
+
+/** A file or directory of the source and its place on the target. */
+export interface FileCopy {
+    readonly setting: string;
+    readonly from: string;
+    readonly to: string;
+}
+
+/** Settings with one path, or with a list of them; found in synapse/config of 1.163. A number stands for any list index. */
+const pathSettings: readonly string[] = [
+    "templates.custom_template_directory",
+    "email.template_dir",
+    "account_validity.template_dir",
+    "user_consent.template_dir",
+    "sso.template_dir",
+    "saml2_config.config_path",
+    "saml2_config.sp_config.key_file",
+    "saml2_config.sp_config.cert_file",
+    "saml2_config.sp_config.metadata.local",
+    "key_server_signing_keys_path",
+    "manhole_settings.ssh_priv_key_path",
+    "manhole_settings.ssh_pub_key_path",
+    "app_service_config_files",
+    "federation_custom_ca_list",
+    "oembed.additional_providers",
+];
+
+/**
+ * Points the settings to copies below a directory. Where two files of one setting have the same name, they get numbers.
+ *
+ * @param directory  what relative paths are resolved against
+ * @returns the sections with absolute paths of the copies, and the copies to make
+ */
+export function relocateFiles(
+    sections: Readonly<Record<string, unknown>>,
+    directory: string,
+    filesDirectory: string,
+): { readonly sections: Readonly<Record<string, unknown>>; readonly copies: readonly FileCopy[] } {
+    const copies: FileCopy[] = [];
+    let relocated = sections;
+    for (const setting of pathSettings) {
+        const place = (path: string): string => {
+            const from = resolve(directory, path);
+            const to = freeName(join(filesDirectory, setting, basename(from)), copies);
+            copies.push({ setting, from, to });
+            return to;
+        };
+        const move: Change = (value) => {
+            if (typeof value === "string" && value !== "") return place(value);
+            return Array.isArray(value)
+                ? value.map((path: unknown) => (typeof path === "string" ? place(path) : path))
+                : value;
+        };
+        relocated = changeAt(relocated, setting.split("."), move);
+    }
+    return { sections: relocated, copies };
+}
+
+function freeName(wanted: string, copies: readonly FileCopy[]): string {
+    const taken = new Set(copies.map(({ to }) => to));
+    for (let number = 1; ; number += 1) {
+        const name = number === 1 ? wanted : `${wanted}.${number}`;
+        if (!taken.has(name)) return name;
+    }
+}

@@ -1,0 +1,240 @@
+/** The target's configuration: the source's, with only what must differ replaced. Pure; nothing is read or written here. */
+import { isMapping, without } from "./configTree.ts";
+
+type Sections = Readonly<Record<string, unknown>>;
+
+/** What differs on the target. */
+export interface TargetPlace {
+    readonly serverName: string;
+    readonly mediaStorePath: string;
+    readonly signingKeyPath: string;
+    readonly pidFile: string;
+    readonly logConfig: string;
+    readonly listener: { readonly bindAddress: string; readonly port: number };
+    readonly isolated: boolean;
+}
+
+/** The database the target connects to; the password is a secret. */
+export interface TargetConnection {
+    readonly host: string;
+    readonly port: number;
+    readonly name: string;
+    readonly user: string;
+    readonly password: string;
+}
+
+/** Settings that spread Synapse over several processes; the target is one process. */
+const workerSettings = new Set([
+    "instance_map",
+    "stream_writers",
+    "redis",
+    "send_federation",
+    "federation_sender_instances",
+    "start_pushers",
+    "pusher_instances",
+    "notify_appservices",
+    "notify_appservices_from_worker",
+    "update_user_directory",
+    "update_user_directory_from_worker",
+    "run_background_tasks_on",
+    "media_instance_running_background_jobs",
+    "outbound_federation_restricted_to",
+]);
+const isWorkerSetting = (key: string): boolean => workerSettings.has(key) || key.startsWith("worker_");
+
+/** Settings that are replaced by the target's own, in this file or another one. */
+const replaced = new Set([
+    "database",
+    "databases",
+    "database_path",
+    "media_store_path",
+    "signing_key",
+    "signing_key_path",
+    "pid_file",
+    "print_pidfile",
+    "daemonize",
+    "log_config",
+    "log_file",
+    "listeners",
+    "no_tls",
+]);
+const tlsSettings = new Set([
+    "tls_certificate_path",
+    "tls_private_key_path",
+    "bind_port",
+    "unsecure_port",
+    "bind_host",
+]);
+/** What opens ports of its own. */
+const portSettings = new Set(["manhole", "metrics_port", "metrics_bind_host"]);
+
+/** Resources of Synapse that are served to clients and other servers. */
+const publicResources = ["client", "federation", "consent", "keys", "media", "openid", "static", "health"] as const;
+
+/** Whether a setting of the source has no place on the target, in whichever file. */
+export function isLeftOut(key: string): boolean {
+    return replaced.has(key) || isWorkerSetting(key) || tlsSettings.has(key) || portSettings.has(key);
+}
+
+/**
+ * The file without secrets.
+ *
+ * @param sections  the source's sections that hold no secrets
+ */
+export function targetSections(sections: Sections, all: Sections, place: TargetPlace): Sections {
+    const kept = without(
+        sections,
+        (key) =>
+            isLeftOut(key) || (place.isolated && key === "sentry") || (key === "enable_media_repo" && ownsMedia(all)),
+    );
+    return {
+        ...kept,
+        server_name: place.serverName,
+        // Synapse refuses to start without it.
+        report_stats: sections["report_stats"] ?? false,
+        listeners: [targetListener(all, place)],
+        media_store_path: place.mediaStorePath,
+        signing_key_path: place.signingKeyPath,
+        pid_file: place.pidFile,
+        log_config: place.logConfig,
+    };
+}
+
+/** Synapse's main process has no media repository when a worker of its own has it. */
+function ownsMedia(all: Sections): boolean {
+    return "media_instance_running_background_jobs" in all;
+}
+
+function targetListener(all: Sections, place: TargetPlace): Sections {
+    const listeners = Array.isArray(all["listeners"]) ? (all["listeners"] as unknown[]).filter(isMapping) : [];
+    const names = new Set(listeners.flatMap(resourceNames));
+    // Workers may have served either of the two.
+    names.add("client").add("federation");
+    const additional = listeners.map((listener) => listener["additional_resources"]).filter(isMapping);
+    return {
+        type: "http",
+        bind_addresses: [place.listener.bindAddress],
+        port: place.listener.port,
+        tls: false,
+        x_forwarded: true,
+        resources: [{ names: publicResources.filter((name) => names.has(name)), compress: false }],
+        ...(additional.length === 0 || place.isolated
+            ? {}
+            : { additional_resources: Object.assign({}, ...additional) as unknown }),
+    };
+}
+
+function resourceNames(listener: Sections): unknown[] {
+    const resources = Array.isArray(listener["resources"])
+        ? (listener["resources"] as unknown[]).filter(isMapping)
+        : [];
+    return resources.flatMap((resource) => (Array.isArray(resource["names"]) ? (resource["names"] as unknown[]) : []));
+}
+
+/** Connection arguments that belong to the source's server; the pool's and the others come along. */
+const sourceConnection =
+    /^(host|hostaddr|port|user|password|passfile|dbname|database|service|dsn|ssl.*|gss.*|krb.*|channel_binding|require_?.*|target_session_attrs)$/;
+
+/** The `database:` section with the target's connection and the source's pool settings. */
+export function targetDatabaseSection(sections: Sections, connection: TargetConnection): Sections {
+    const source = isMapping(sections["database"]) ? sections["database"] : {};
+    const args = isMapping(source["args"]) ? source["args"] : {};
+    return {
+        database: {
+            ...without(source, (key) => key === "allow_unsafe_locale" || key === "data_stores"),
+            name: "psycopg2",
+            args: {
+                cp_min: 5,
+                cp_max: 10,
+                ...without(args, (key) => sourceConnection.test(key)),
+                host: connection.host,
+                port: connection.port,
+                dbname: connection.name,
+                user: connection.user,
+                password: connection.password,
+            },
+        },
+    };
+}
+
+/**
+ * What keeps a rehearsal's target to itself. Applied last, over everything: no federation, push, mail, application services,
+ * modules, storage providers, previews, statistics, tracing. Single sign-on stays, as logging in is a user's own doing.
+ */
+export function isolationSections(sections: Sections): Sections {
+    const push = isMapping(sections["push"]) ? sections["push"] : {};
+    return {
+        federation_domain_whitelist: [],
+        trusted_key_servers: [],
+        suppress_key_server_warning: true,
+        allow_public_rooms_over_federation: false,
+        push: { ...push, enabled: false },
+        email: {},
+        app_service_config_files: [],
+        modules: [],
+        password_providers: [],
+        media_storage_providers: [],
+        account_threepid_delegates: {},
+        url_preview_enabled: false,
+        report_stats: false,
+        opentracing: { enabled: false },
+    };
+}
+
+/** What of the source does not come along, one line each, for people. */
+export function notCarried(all: Sections, isolated: boolean): string[] {
+    const present = (keys: (key: string) => boolean): string => Object.keys(all).filter(keys).sort().join(", ");
+    const line = (keys: string, why: string): string[] => (keys === "" ? [] : [`${keys}: ${why}`]);
+    const listeners = Array.isArray(all["listeners"]) ? (all["listeners"] as unknown[]).filter(isMapping) : [];
+    const otherListeners = listeners.filter(
+        (listener) => listener["type"] !== "http" || resourceNames(listener).some((name) => name === "metrics"),
+    );
+    const quiet = ["email", "app_service_config_files", "modules", "password_providers", "media_storage_providers"];
+    const isolation = [...quiet, "sentry", "opentracing", "account_threepid_delegates", "url_preview_enabled"];
+    return [
+        ...line(present(isWorkerSetting), "the target runs as one process"),
+        ...line(
+            present((key) => tlsSettings.has(key)),
+            "TLS ends in front of the gateway",
+        ),
+        ...line(
+            present((key) => portSettings.has(key)),
+            "the target opens one port only",
+        ),
+        ...otherListeners.map(
+            (listener) =>
+                `listeners: ${String(listener["type"])} on port ${String(listener["port"])}: one listener only`,
+        ),
+        ...(isolated
+            ? line(
+                  present((key) => isolation.includes(key)),
+                  "a rehearsal's target keeps to itself",
+              )
+            : []),
+    ];
+}
+
+/** Python's logging configuration: one file, rotated, no SQL and no tokens. */
+export function logConfig(logFile: string): Sections {
+    return {
+        version: 1,
+        disable_existing_loggers: false,
+        formatters: {
+            precise: {
+                format: "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s",
+            },
+        },
+        handlers: {
+            file: {
+                class: "logging.handlers.RotatingFileHandler",
+                formatter: "precise",
+                filename: logFile,
+                maxBytes: 104_857_600,
+                backupCount: 3,
+                encoding: "utf8",
+            },
+        },
+        loggers: { "synapse.storage.SQL": { level: "WARNING" } },
+        root: { level: "INFO", handlers: ["file"] },
+    };
+}
