@@ -1,0 +1,141 @@
+/** A real Synapse as source: started as its own daemon, so that a fence can stop it and start it again. */
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { serviceUser } from "../../steps/hosts/serviceUser.ts";
+import { runProgram } from "../../steps/hosts/program.ts";
+import { MigrationError } from "../../steps/run/errors.ts";
+import { makeServiceDirectory } from "../directory.ts";
+import { freePort } from "../freePort.ts";
+import type { SourceCluster } from "./cluster.ts";
+import { writeHomeserverFiles, type HomeserverFiles } from "./homeserverConfig.ts";
+
+export interface SourceHomeserverArgs {
+    /** Made for the homeserver; must not hold anything. */
+    readonly directory: string;
+    /** Of an environment that has Synapse; the service user must be able to run it. */
+    readonly python: string;
+    readonly serverName: string;
+    readonly cluster: SourceCluster;
+}
+
+const startSeconds = 60;
+const stopSeconds = 30;
+const pollMilliseconds = 50;
+
+/** A running Synapse with files and secrets of its own. */
+export class SourceHomeserver {
+    private constructor(
+        public readonly serverName: string,
+        /** `http://127.0.0.1:<port>`, without a final slash. */
+        public readonly baseUrl: string,
+        public readonly files: HomeserverFiles,
+        /** Starts it so that it outlives its caller, an argument a word; to be run as {@link serviceUser}. */
+        public readonly startCommand: readonly string[],
+        private readonly directory: string,
+        private readonly cluster: SourceCluster,
+    ) {}
+
+    /**
+     * Writes its files, starts it and waits until it answers.
+     *
+     * @throws MigrationError SM-E1190 with the end of its log when it does not answer in time
+     */
+    public static async start(args: SourceHomeserverArgs): Promise<SourceHomeserver> {
+        const { directory, serverName, python, cluster } = args;
+        makeServiceDirectory(directory);
+        const port = await freePort();
+        const files = writeHomeserverFiles({ directory, serverName, database: cluster.synapse, port });
+        const homeserver = new SourceHomeserver(
+            serverName,
+            `http://127.0.0.1:${port}`,
+            files,
+            [python, "-m", "synapse.app.homeserver", "--config-path", files.configFile, "--daemonize"],
+            directory,
+            cluster,
+        );
+        try {
+            await homeserver.startAgain();
+        } catch (error) {
+            await homeserver.stop();
+            throw error;
+        }
+        return homeserver;
+    }
+
+    /** Starts it after a {@link stop}. */
+    public async startAgain(): Promise<void> {
+        const [program, ...args] = this.startCommand;
+        if (program === undefined) throw new Error("the start command is empty");
+        const user = serviceUser();
+        const options = { workingDirectory: this.directory, timeoutSeconds: startSeconds };
+        await runProgram(program, args, user === undefined ? options : { ...options, user });
+        await this.until(startSeconds, () => this.answers(), "it did not answer /health");
+    }
+
+    /** Whether it answers. */
+    public async answers(): Promise<boolean> {
+        return fetch(`${this.baseUrl}/health`, { signal: AbortSignal.timeout(2000) }).then(
+            (response) => response.ok,
+            () => false,
+        );
+    }
+
+    /** Waits until Synapse has brought its database up to date: a migration of a younger one is a special case. */
+    public async backgroundUpdatesDone(timeoutSeconds: number): Promise<void> {
+        const pending = async (): Promise<number> =>
+            (await this.cluster.query("SELECT update_name FROM background_updates")).rows.length;
+        await this.until(timeoutSeconds, async () => (await pending()) === 0, "it still had background updates to do");
+    }
+
+    /** Stops it, with SIGKILL when it takes too long. Does nothing when it does not run. */
+    public async stop(): Promise<void> {
+        const pid = this.pid();
+        if (pid === undefined) return;
+        for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+            if (!isOurs(pid, this.files.configFile)) return;
+            process.kill(pid, signal);
+            const deadline = Date.now() + (stopSeconds / 2) * 1000;
+            while (isOurs(pid, this.files.configFile) && Date.now() < deadline) await delay(pollMilliseconds);
+        }
+    }
+
+    private pid(): number | undefined {
+        try {
+            const pid = Number(readFileSync(this.files.pidFile, "utf8").trim());
+            return isOurs(pid, this.files.configFile) ? pid : undefined;
+        } catch {
+            return undefined; // It was never started, or has removed its file when it ended.
+        }
+    }
+
+    private async until(timeoutSeconds: number, condition: () => Promise<boolean>, otherwise: string): Promise<void> {
+        const deadline = Date.now() + timeoutSeconds * 1000;
+        while (!(await condition())) {
+            if (Date.now() > deadline) {
+                throw new MigrationError("SM-E1190", {
+                    where: this.files.logFile,
+                    found: `${otherwise} within ${timeoutSeconds} s\n${lastLines(this.files.logFile)}`,
+                    changed: "only the rehearsal's own directory",
+                });
+            }
+            await delay(pollMilliseconds);
+        }
+    }
+}
+
+/** Whether the process is the one that was started with this configuration: process ids are used again. */
+function isOurs(pid: number, configFile: string): boolean {
+    try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(configFile);
+    } catch {
+        return false;
+    }
+}
+
+function lastLines(file: string): string {
+    try {
+        return readFileSync(file, "utf8").trimEnd().split("\n").slice(-12).join("\n");
+    } catch {
+        return "it wrote no log";
+    }
+}

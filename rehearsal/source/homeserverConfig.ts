@@ -1,0 +1,135 @@
+/** The files of a source homeserver: what an administrator would have in /etc/matrix-synapse. */
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { giveToServiceUser, makeServiceDirectory } from "../directory.ts";
+import type { DatabaseAddress } from "./cluster.ts";
+import { signingKey, unpaddedBase64 } from "./signingKey.ts";
+
+export interface HomeserverConfigArgs {
+    readonly directory: string;
+    readonly serverName: string;
+    readonly database: DatabaseAddress;
+    readonly port: number;
+}
+
+export interface HomeserverFiles {
+    readonly configFile: string;
+    readonly pidFile: string;
+    readonly logFile: string;
+    readonly mediaStore: string;
+    readonly registrationSharedSecret: string;
+    /** `{"ed25519:a_AbCd": "<unpadded base64 of the public key>"}`. */
+    readonly verifyKeys: Readonly<Record<string, string>>;
+    /** Keys that no longer sign but still verify, with the instant they expired, in milliseconds. */
+    readonly oldVerifyKeys: Readonly<Record<string, { readonly key: string; readonly expired_ts: number }>>;
+    readonly pepper: string;
+}
+
+/** Far above what filling needs: filling is to be bound by the server, not by its patience. */
+const unlimited = { per_second: 100_000, burst_count: 100_000 };
+/** Synapse's default of 12 costs 0.3 s of a core a password; the hashes are moved as they are, whatever they cost. */
+const bcryptRounds = 5;
+
+/** Writes homeserver.yaml, signing key and log configuration, readable by the user that runs Synapse only. */
+export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFiles {
+    const { directory, serverName } = args;
+    const mediaStore = makeServiceDirectory(join(directory, "media_store"));
+    const write = (name: string, text: string): string => {
+        const file = join(directory, name);
+        writeFileSync(file, text, { mode: 0o600 });
+        giveToServiceUser(file);
+        return file;
+    };
+    const key = signingKey(`ed25519:a_${randomBytes(2).toString("hex")}`, randomBytes(32));
+    const oldKey = signingKey(`ed25519:a_old${randomBytes(1).toString("hex")}`, randomBytes(32));
+    const oldVerifyKeys = { [oldKey.id]: { key: oldKey.publicKey, expired_ts: 1_700_000_000_000 } };
+    const secrets = {
+        registration_shared_secret: randomBytes(24).toString("base64url"),
+        macaroon_secret_key: randomBytes(24).toString("base64url"),
+        form_secret: randomBytes(24).toString("base64url"),
+    };
+    // With a password of up to 40 bytes it stays below the 72 bytes that bcrypt looks at: a wrong pepper is noticed.
+    const pepper = unpaddedBase64(randomBytes(21));
+    const pidFile = join(directory, "homeserver.pid");
+    const logFile = join(directory, "homeserver.log");
+    const configFile = write(
+        "homeserver.yaml",
+        stringify({
+            server_name: serverName,
+            pid_file: pidFile,
+            public_baseurl: `http://127.0.0.1:${args.port}/`,
+            listeners: [listener(args.port)],
+            database: database(args.database),
+            log_config: write(`${serverName}.log.config`, logConfig(logFile)),
+            media_store_path: mediaStore,
+            ...secrets,
+            signing_key_path: write(`${serverName}.signing.key`, `ed25519 ${key.id.slice(8)} ${key.seed}\n`),
+            old_signing_keys: oldVerifyKeys,
+            password_config: { pepper },
+            bcrypt_rounds: bcryptRounds,
+            allow_guest_access: true,
+            enable_registration: false,
+            presence: { enabled: false },
+            url_preview_enabled: false,
+            report_stats: false,
+            // Nobody of the federation can be reached from a rehearsal.
+            federation_domain_whitelist: [],
+            trusted_key_servers: [],
+            suppress_key_server_warning: true,
+            max_upload_size: "20M",
+            // A fresh database has background updates to do; without pauses they are done when the server is filled.
+            background_updates: { sleep_enabled: false },
+            ...rateLimits(),
+        }),
+    );
+    return {
+        configFile,
+        pidFile,
+        logFile,
+        mediaStore,
+        registrationSharedSecret: secrets.registration_shared_secret,
+        verifyKeys: { [key.id]: key.publicKey },
+        oldVerifyKeys,
+        pepper,
+    };
+}
+
+const listener = (port: number): object => ({
+    port,
+    type: "http",
+    tls: false,
+    x_forwarded: true,
+    bind_addresses: ["127.0.0.1"],
+    resources: [{ names: ["client", "federation"], compress: false }],
+});
+
+const database = ({ host, port, name, user, password }: DatabaseAddress): object => ({
+    name: "psycopg2",
+    args: { host, port, dbname: name, user, password, cp_min: 3, cp_max: 8 },
+});
+
+const logConfig = (file: string): string =>
+    stringify({
+        version: 1,
+        formatters: { precise: { format: "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(message)s" } },
+        handlers: { file: { class: "logging.FileHandler", formatter: "precise", filename: file, encoding: "utf8" } },
+        root: { level: "WARNING", handlers: ["file"] },
+        disable_existing_loggers: false,
+    });
+
+const rateLimits = (): object => ({
+    rc_message: unlimited,
+    rc_registration: unlimited,
+    rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
+    rc_admin_redaction: unlimited,
+    rc_joins: { local: unlimited, remote: unlimited },
+    rc_joins_per_room: unlimited,
+    rc_key_requests: unlimited,
+    rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
+    rc_media_create: unlimited,
+    rc_room_creation: unlimited,
+    rc_user_directory: unlimited,
+    rc_profile: unlimited,
+});
