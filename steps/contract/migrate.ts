@@ -21,7 +21,8 @@ export const canaryContract = contract({
     phase: "migrate",
     version: 1,
     afterCommit: "keep-data",
-    spec: z.strictObject({ run: runReference, source, baseUrl: z.url(), user: z.string(), password: z.string() }),
+    spec: z.strictObject({ run: runReference, source, /** Of the source; taken from its first listener that serves clients when absent. */
+        baseUrl: z.url().optional(), user: z.string(), password: z.string() }),
     result: z.strictObject({
         /** Tokens, event and media ids, mode 0600. */
         canaryFile: absolutePath,
@@ -247,6 +248,7 @@ export const reportContract = contract({
     name: "report",
     phase: "assess",
     version: 1,
+    repeatable: true,
     spec: z.strictObject({
         run: runReference,
         /** Where `report.json`, `report.md` and `report.html` are written. */

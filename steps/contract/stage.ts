@@ -34,6 +34,7 @@ export const assessContract = contract({
     name: "assess",
     phase: "assess",
     version: 1,
+    repeatable: true,
     spec: z.strictObject({
         run: runReference.omit({ id: true }).extend({ id: z.string().optional() }),
         source,

@@ -270,6 +270,12 @@ export const errorCatalogue = {
         "a step never goes on after one of its programs failed, whatever it left behind",
         "read the program's last lines above; when its cause is gone, run the same command again: the step resumes",
     ),
+    "SM-E1180": entry(
+        "service",
+        "something this project needs is missing and cannot be set up here",
+        "nothing is started half equipped: a step that lacks its tool would stop in the middle of a migration",
+        "install what is named, then run: npm run toolchain -- doctor",
+    ),
     "SM-E1190": entry(
         "service",
         "the rehearsal could not make or keep its source homeserver",

@@ -14,6 +14,8 @@ export interface StepContract<Spec, Result> {
     readonly phase: Phase;
     /** Raised when what the step does changes in a way that makes its old result worthless. */
     readonly version: number;
+    /** Only looks, so it looks again each time it is called, whatever its specification was before. */
+    readonly repeatable?: true;
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;
     /**

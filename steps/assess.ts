@@ -1,0 +1,245 @@
+/** Reads the source and the place the target will have, and says what a migration would meet. Changes nothing. */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
+import { databaseChecks } from "./assess/databaseChecks.ts";
+import { identityChecks } from "./assess/identityChecks.ts";
+import { machineChecks } from "./assess/machineChecks.ts";
+import { predictedDowntime } from "./assess/downtime.ts";
+import { assessContract, type Finding } from "./contract.ts";
+import { writePrivateFile } from "./hosts/atomicFile.ts";
+import { queryOne, withClient, type Client } from "./postgres/connection.ts";
+import { sourceAddress } from "./postgres/sourceDatabase.ts";
+import { MigrationError, throwAll } from "./run/errors.ts";
+import type { ErrorCode } from "./run/errorCatalogue.ts";
+import { errorCatalogue } from "./run/errorCatalogue.ts";
+import { readJournal } from "./run/journal.ts";
+import { prepareRunDirectory, runDirectoryPaths } from "./run/runDirectory.ts";
+import { defineStep } from "./run/step.ts";
+import { stepState } from "./run/stepState.ts";
+import { readHomeserverConfig, type HomeserverConfig } from "./synapse/homeserverConfig.ts";
+import { readHomeserverSecrets, type HomeserverSecrets } from "./synapse/homeserverSecrets.ts";
+import { verifyKeysOf } from "./synapse/signingKey.ts";
+import { installedSynapse } from "./synapse/targetVersion.ts";
+
+type AssessSpec = z.infer<typeof assessContract.spec>;
+type Assessment = z.infer<typeof assessContract.result>;
+
+/** A preview must not take longer than ten seconds; a statement that does is cancelled and its check is listed as not run. */
+const quickStatementSeconds = 3;
+const thoroughStatementSeconds = 6 * 3600;
+/** The rest is in the evidence file: a result takes at most 4 KiB. */
+const findingsInResult = 8;
+const longestText = 240;
+
+const allChecks: readonly AssessmentCheck[] = [...machineChecks, ...databaseChecks, ...identityChecks];
+
+export const assess = defineStep(assessContract, (spec, run) =>
+    assessSource(
+        spec,
+        (evidence) => run.evidence(evidence),
+        join(runDirectoryPaths(run.directory).evidence, "assess.json"),
+    ),
+);
+
+/**
+ * The assessment of a preview: cheap checks only, no journal, nothing written but its evidence file.
+ *
+ * @param spec  its run directory is the one that all runs live in, unless a run id is given
+ */
+export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
+    const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
+    await prepareRunDirectory(runsDirectory);
+    const evidenceFile = join(runsDirectory, "assessment.json");
+    const pinned = await pinnedRun(runsDirectory, spec.run.id);
+    if (pinned?.committed === true) return afterCommit(spec, pinned.id, evidenceFile);
+    const quick = { ...spec, quick: true, enforce: false };
+    return assessSource(
+        quick,
+        (evidence) => writePrivateFile(evidenceFile, JSON.stringify(evidence)),
+        evidenceFile,
+        pinned?.id,
+    );
+}
+
+async function assessSource(
+    spec: AssessSpec,
+    keep: (evidence: object) => Promise<void>,
+    evidenceFile: string,
+    pinnedId?: string,
+): Promise<Assessment> {
+    const config = await readHomeserverConfig(spec.source.homeserverConfig);
+    const [targetSynapse, address, secrets] = await Promise.all([
+        installedSynapse(spec.targetPython),
+        sourceAddress(spec.source),
+        readHomeserverSecrets(config),
+    ]);
+    const options = {
+        step: "assess",
+        readOnly: true,
+        statementSeconds: spec.quick ? quickStatementSeconds : thoroughStatementSeconds,
+    };
+    const assessed = await withClient(address, options, async (client) => {
+        const outcome = await runChecks({
+            spec,
+            config,
+            secrets,
+            client,
+            targetSynapse,
+            begun: pinnedId !== undefined,
+        });
+        const [sizes, server, fingerprint] = [
+            await sizesOf(client),
+            await serverVersion(client),
+            await fingerprintOf(client, config, secrets),
+        ];
+        return { ...outcome, sizes, server, fingerprint };
+    });
+    const findings = [...config.findings, ...secrets.findings, ...assessed.findings].sort(
+        (a, b) => severity(a) - severity(b),
+    );
+    const versions = { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` };
+    await keep({ findings, notRun: assessed.notRun, versions, sizes: assessed.sizes, passed: assessed.passed });
+    if (spec.enforce) refuseErrors(findings);
+    const countOf = (level: Finding["severity"]): number =>
+        findings.filter((finding) => finding.severity === level).length;
+    return {
+        runId: spec.run.id ?? pinnedId ?? assessed.fingerprint.slice(0, 8),
+        serverName: config.serverName,
+        versions,
+        sizes: assessed.sizes,
+        predictedDowntimeSeconds: predictedDowntime(assessed.sizes),
+        errors: countOf("error"),
+        warnings: countOf("warning"),
+        findings: findings.slice(0, findingsInResult).map(shortened),
+        committed: false,
+        notRun: assessed.notRun,
+        evidenceFile,
+    };
+}
+
+/** The source must never serve again and may be gone, so it is not asked any more. */
+function afterCommit(spec: AssessSpec, runId: string, evidenceFile: string): Assessment {
+    return {
+        runId,
+        serverName: spec.source.serverName,
+        versions: {},
+        sizes: { databaseBytes: 0, mediaBytes: 0, mediaFiles: 0, tables: 0 },
+        predictedDowntimeSeconds: 0,
+        errors: 0,
+        warnings: 0,
+        findings: [],
+        committed: true,
+        notRun: allChecks.map(({ id }) => id),
+        evidenceFile,
+    };
+}
+
+function shortened(finding: Finding): Finding {
+    return { ...finding, evidence: finding.evidence.slice(0, longestText), fix: finding.fix.slice(0, longestText) };
+}
+
+const cancelledStatement = "SM-E1103" satisfies ErrorCode;
+
+async function runChecks(
+    context: AssessmentContext,
+): Promise<{ findings: Finding[]; notRun: string[]; passed: string[] }> {
+    const findings: Finding[] = [];
+    const notRun: string[] = [];
+    const passed: string[] = [];
+    for (const { id, cost, run } of allChecks) {
+        if (
+            (context.spec.quick && cost === "thorough") ||
+            (context.begun && machineChecks.some((check) => check.id === id))
+        ) {
+            notRun.push(id);
+            continue;
+        }
+        try {
+            const found = await run(context);
+            findings.push(...found);
+            if (found.length === 0) passed.push(id);
+        } catch (error) {
+            // A query that was cancelled for its length has only not run; anything else is a fault of its own.
+            if (!isCancelled(error)) throw error;
+            notRun.push(id);
+        }
+    }
+    return { findings, notRun, passed };
+}
+
+function isCancelled(error: unknown): boolean {
+    if (error instanceof MigrationError) return error.code === cancelledStatement;
+    return error instanceof Error && "code" in error && error.code === "57014";
+}
+
+const severity = ({ severity: level }: Finding): number => ["error", "warning", "info"].indexOf(level);
+
+function refuseErrors(findings: readonly Finding[]): void {
+    const isCode = (id: string): id is ErrorCode => id in errorCatalogue;
+    throwAll(
+        findings.flatMap(({ id, severity: level, evidence, fix }) =>
+            level === "error" && isCode(id)
+                ? [new MigrationError(id, { where: "the source homeserver", found: evidence, fix })]
+                : [],
+        ),
+    );
+}
+
+async function sizesOf(client: Client): Promise<Assessment["sizes"]> {
+    return queryOne(
+        client,
+        z.object({
+            databaseBytes: z.coerce.number(),
+            mediaBytes: z.coerce.number(),
+            mediaFiles: z.coerce.number(),
+            tables: z.coerce.number(),
+        }),
+        `SELECT pg_database_size(current_database())::text AS "databaseBytes",
+                coalesce(sum(media_length), 0)::text AS "mediaBytes", count(*)::text AS "mediaFiles",
+                (SELECT count(*)::text FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'synapse_migration')) AS tables
+         FROM local_media_repository WHERE media_length IS NOT NULL`,
+    );
+}
+
+async function serverVersion(client: Client): Promise<string> {
+    return (
+        await queryOne(client, z.object({ version: z.string() }), "SELECT current_setting('server_version') AS version")
+    ).version;
+}
+
+/** Changes when the source becomes another server or another database; ids of runs are made of it. */
+async function fingerprintOf(client: Client, config: HomeserverConfig, secrets: HomeserverSecrets): Promise<string> {
+    const { oid } = await queryOne(
+        client,
+        z.object({ oid: z.string() }),
+        "SELECT oid::text FROM pg_database WHERE datname = current_database()",
+    );
+    return createHash("sha256")
+        .update(JSON.stringify([config.serverName, oid, verifyKeysOf(secrets.signingKeys)]))
+        .digest("hex");
+}
+
+/** The run that has fenced the source, or committed, and must be gone on with whatever the fingerprint says. */
+async function pinnedRun(
+    runsDirectory: string,
+    id: string | undefined,
+): Promise<{ id: string; committed: boolean } | undefined> {
+    const entries = await readdir(runsDirectory, { withFileTypes: true }).catch(() => []);
+    const holder = await readFile(join(runsDirectory, "fence-holder"), "utf8").catch(() => "");
+    const runs = await Promise.all(
+        entries
+            .filter((entry) => entry.isDirectory() && (id === undefined || entry.name === id))
+            .map(async ({ name }) => {
+                const records = await readJournal(runDirectoryPaths(join(runsDirectory, name)).journal);
+                return {
+                    id: name,
+                    committed: stepState(records, "commit").state === "done",
+                    fenced: stepState(records, "fence").state !== "clean",
+                };
+            }),
+    );
+    return runs.find(({ committed }) => committed) ?? runs.find((run) => run.fenced && run.id === holder.trim());
+}

@@ -1,0 +1,39 @@
+/** What an assessment check is, and how it reports. */
+import type { z } from "zod";
+import type { assessContract, Finding } from "../contract.ts";
+import type { Client } from "../postgres/connection.ts";
+import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "../run/errorCatalogue.ts";
+import type { HomeserverConfig } from "../synapse/homeserverConfig.ts";
+import type { HomeserverSecrets } from "../synapse/homeserverSecrets.ts";
+import type { InstalledSynapse } from "../synapse/targetVersion.ts";
+
+/** What every check may look at. All of it is only read. */
+export interface AssessmentContext {
+    readonly spec: z.infer<typeof assessContract.spec>;
+    readonly config: HomeserverConfig;
+    /** A read-only session on the source's database. */
+    readonly client: Client;
+    readonly targetSynapse: InstalledSynapse;
+    readonly secrets: HomeserverSecrets;
+    /** The source is fenced already: its service is meant to be down, and the disk is being filled by this run. */
+    readonly begun: boolean;
+}
+
+export interface AssessmentCheck {
+    /** Shown where the check did not run. */
+    readonly id: string;
+    /** `cheap`: at most a second at any database size, so it may run in a preview. `thorough`: reads whole tables. */
+    readonly cost: "cheap" | "thorough";
+    readonly run: (context: AssessmentContext) => Promise<Finding[]>;
+}
+
+/** A finding of a code of the error catalogue: `SM-E…` blocks, `SM-W…` warns. */
+export function finding(code: ErrorCode, evidence: string, fix?: string): Finding {
+    const entry: CatalogueEntry = errorCatalogue[code];
+    return {
+        id: code,
+        severity: code.startsWith("SM-E") ? "error" : "warning",
+        evidence: `${entry.title}: ${evidence}`,
+        fix: fix ?? entry.fix,
+    };
+}

@@ -1,0 +1,119 @@
+/** `synapse-migrate`: one subcommand a step. Pulumi calls it, and so can an administrator in an incident. */
+import { Command, CommanderError } from "commander";
+import { z } from "zod";
+import { quickAssessment } from "./assess.ts";
+import { assessContract } from "./contract.ts";
+import { registerInit } from "./init.ts";
+import { registerStatus } from "./status.ts";
+import { steps } from "./registry.ts";
+import { MigrationError, MigrationErrors } from "./run/errors.ts";
+import { interruption } from "./run/interruption.ts";
+import { redact, registerSecret } from "./run/redaction.ts";
+import { doStep, undoStep, type AnyStep } from "./run/runStep.ts";
+import { secretsIn } from "./run/specDigest.ts";
+
+/** A specification longer than this is not one. */
+const longestSpec = 1024 * 1024;
+const usageError = 2;
+const internalError = 1;
+
+interface StepOptions {
+    readonly do?: boolean;
+    readonly undo?: boolean;
+    readonly reprint?: boolean;
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+function stepCommand(step: AnyStep): Command {
+    const { name, phase } = step.contract;
+    return new Command(name)
+        .description(`step of the phase ${phase}; its specification is read from standard input as JSON`)
+        .option("--do", "do the step, or answer from the journal when it is done")
+        .option("--undo", "take the step back")
+        .option("--reprint", "print the result that Pulumi has, and do nothing")
+        .action(async (options: StepOptions) => {
+            const chosen = Object.entries(options).filter(([, given]) => given === true);
+            if (chosen.length !== 1)
+                throw new CommanderError(usageError, "usage", "exactly one of --do, --undo and --reprint is needed");
+            if (options.reprint === true) {
+                process.stdout.write(`${process.env.PULUMI_COMMAND_STDOUT ?? ""}\n`);
+                return;
+            }
+            const spec = await readSpec(name);
+            const { signal, stop } = interruption();
+            try {
+                const call = { step, spec, write: say, signal };
+                if (options.undo === true) await undoStep(call);
+                else process.stdout.write(`${await answerOf(call)}\n`);
+            } finally {
+                stop();
+            }
+        });
+}
+
+const quickSpec = z.looseObject({ quick: z.literal(true) });
+
+async function answerOf(call: {
+    readonly step: AnyStep;
+    readonly spec: unknown;
+    readonly write: (line: string) => void;
+    readonly signal: AbortSignal;
+}): Promise<string> {
+    if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
+    for (const secret of secretsIn(call.spec)) registerSecret(secret);
+    return redact(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
+}
+
+async function readSpec(step: string): Promise<unknown> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of process.stdin) {
+        const part = Buffer.from(chunk as Uint8Array);
+        bytes += part.length;
+        if (bytes > longestSpec) throw notASpec(step, `more than ${longestSpec} bytes`);
+        chunks.push(part);
+    }
+    try {
+        return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    } catch {
+        // The text may hold secrets, and the parser's message quotes it.
+        throw notASpec(step, "something that is not JSON");
+    }
+}
+
+function notASpec(step: string, found: string): MigrationError {
+    return new MigrationError("SM-E0200", {
+        where: `step ${step}, standard input`,
+        found,
+        expected: "the specification as JSON",
+    });
+}
+
+/** Prints what went wrong, last of all, and says with which code to exit. */
+function explain(error: unknown): number {
+    if (error instanceof MigrationError || error instanceof MigrationErrors) {
+        say(redact(error.block));
+        return error.exitCode;
+    }
+    if (error instanceof CommanderError) {
+        if (error.code === "usage") say(error.message);
+        return error.exitCode;
+    }
+    say(redact(error instanceof Error ? (error.stack ?? error.message) : String(error)));
+    say("this is a defect of synapse-migration: it met something that it does not expect. The step can be run again.");
+    return internalError;
+}
+
+const program = new Command("synapse-migrate")
+    .description("Moves a Matrix Synapse homeserver, step by step.")
+    .exitOverride();
+for (const step of steps) program.addCommand(stepCommand(step).exitOverride());
+registerInit(program);
+registerStatus(program);
+
+try {
+    await program.parseAsync();
+} catch (error) {
+    process.exitCode = explain(error);
+}

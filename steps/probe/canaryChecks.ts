@@ -1,0 +1,156 @@
+/** What the test account finds again on the target: each answer proves something that no other check can. */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { Check } from "../contract.ts";
+import { coversPepper } from "../synapse/password.ts";
+import type { CanaryTraces } from "./canaryFile.ts";
+import { describeAnswer, type MatrixApi } from "./matrixApi.ts";
+
+interface CanaryAccount {
+    readonly password: string | undefined;
+    readonly pepper: string | undefined;
+}
+
+interface Probe {
+    readonly id: string;
+    readonly run: (traces: CanaryTraces) => Promise<Omit<Check, "id">>;
+}
+
+const passed = (evidence: string): Omit<Check, "id"> => ({ state: "passed", evidence });
+const failed = (evidence: string): Omit<Check, "id"> => ({ state: "failed", evidence });
+const notRun = (evidence: string): Omit<Check, "id"> => ({ state: "not-run", evidence });
+
+/** Runs all probes of the test account; without an account they are listed as not run. */
+export async function canaryChecks(
+    api: MatrixApi,
+    traces: CanaryTraces | undefined,
+    account: CanaryAccount,
+    runId: string,
+): Promise<Check[]> {
+    const checks: Check[] = [];
+    for (const { id, run } of canaryProbes(api, account, runId)) {
+        checks.push({
+            id,
+            ...(traces === undefined ? notRun("no test account is configured (config `canary`)") : await run(traces)),
+        });
+    }
+    return checks;
+}
+
+function canaryProbes(api: MatrixApi, account: CanaryAccount, runId: string): Probe[] {
+    const room = ({ roomId }: CanaryTraces): string => `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+    return [
+        {
+            id: "old-access-token",
+            run: async ({ accessToken, userId, deviceId }) => {
+                const answer = await api.ask("/_matrix/client/v3/account/whoami", { accessToken });
+                const who = z.object({ user_id: z.string(), device_id: z.string() }).safeParse(answer.json).data;
+                return who?.user_id === userId && who.device_id === deviceId
+                    ? passed("a token from before the fence names the same user and device")
+                    : failed(`whoami answered ${describeAnswer(answer)}`);
+            },
+        },
+        {
+            id: "old-sync-token",
+            run: async ({ accessToken, syncToken }) => {
+                const answer = await api.ask(
+                    `/_matrix/client/v3/sync?timeout=0&since=${encodeURIComponent(syncToken)}`,
+                    { accessToken },
+                );
+                return answer.status === 200
+                    ? passed("a sync goes on where it was before the fence")
+                    : failed(`sync answered ${describeAnswer(answer)}`);
+            },
+        },
+        {
+            id: "known-event",
+            run: async (traces) => {
+                const answer = await api.ask(`${room(traces)}/event/${encodeURIComponent(traces.eventId)}`, {
+                    accessToken: traces.accessToken,
+                });
+                const body = z.object({ content: z.object({ body: z.string() }) }).safeParse(answer.json).data
+                    ?.content.body;
+                return body === traces.eventBody
+                    ? passed("an event sent before the fence reads the same")
+                    : failed(`the event was answered with ${describeAnswer(answer)}`);
+            },
+        },
+        {
+            id: "known-media",
+            run: async ({ accessToken, media }) => {
+                const path = `/_matrix/client/v1/media/download/${encodeURIComponent(media.serverName)}/${encodeURIComponent(media.mediaId)}`;
+                const answer = await api.ask(path, { accessToken });
+                const digest = createHash("sha256").update(answer.bytes).digest("hex");
+                return answer.status === 200 && digest === media.sha256
+                    ? passed("media uploaded before the fence has the same SHA-256")
+                    : failed(
+                          `the download answered ${describeAnswer(answer)}${answer.status === 200 ? " with other bytes" : ""}`,
+                      );
+            },
+        },
+        { id: "password-pepper", run: ({ userId }) => passwordProbe(api, userId, account) },
+        {
+            id: "guest-token-macaroon",
+            run: async ({ guestToken }) => {
+                if (guestToken === undefined)
+                    return notRun(
+                        "the source gives no guest tokens, the only ones that macaroon_secret_key signs for good",
+                    );
+                const answer = await api.ask("/_matrix/client/v3/account/whoami", { accessToken: guestToken });
+                return answer.status === 200
+                    ? passed("a guest token from before the fence is accepted")
+                    : failed(`whoami of a guest answered ${describeAnswer(answer)}`);
+            },
+        },
+        {
+            id: "write-old-room",
+            run: async (traces) => {
+                const path = `${room(traces)}/send/m.room.message/probe-${runId}`;
+                const answer = await api.ask(path, {
+                    method: "PUT",
+                    accessToken: traces.accessToken,
+                    body: { msgtype: "m.notice", body: "probe" },
+                });
+                return answer.status === 200
+                    ? passed("an event was sent into a room from before the fence")
+                    : failed(`sending answered ${describeAnswer(answer)}`);
+            },
+        },
+        {
+            id: "write-new-room",
+            run: async ({ accessToken }) => {
+                const body = { preset: "private_chat", name: `synapse-migration probe ${runId}` };
+                const answer = await api.ask("/_matrix/client/v3/createRoom", { method: "POST", accessToken, body });
+                return answer.status === 200
+                    ? passed("a room was created")
+                    : failed(`createRoom answered ${describeAnswer(answer)}`);
+            },
+        },
+    ];
+}
+
+/** A login proves the pepper only while password and pepper together stay within bcrypt's 72 bytes. */
+async function passwordProbe(
+    api: MatrixApi,
+    user: string,
+    { password, pepper }: CanaryAccount,
+): Promise<Omit<Check, "id">> {
+    if (password === undefined) return notRun("the password of the test account is not given");
+    const body = {
+        type: "m.login.password",
+        identifier: { type: "m.id.user", user },
+        password,
+        initial_device_display_name: "synapse-migration probe",
+    };
+    const answer = await api.ask("/_matrix/client/v3/login", { method: "POST", body });
+    const token = z.object({ access_token: z.string() }).safeParse(answer.json).data?.access_token;
+    if (token === undefined) return failed(`the login answered ${describeAnswer(answer)}`);
+    await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken: token, body: {} });
+    if (pepper === undefined || pepper === "")
+        return passed("the password of the test account is accepted; the source has no pepper");
+    if (coversPepper(password, pepper)) return passed("the password of the test account is accepted, with the pepper");
+    return {
+        state: "warning",
+        evidence: "the login works, but password and pepper exceed 72 bytes together: it does not prove the pepper",
+    };
+}

@@ -1,0 +1,92 @@
+/** Starts the target behind the closed gateway: only with a matching fence, a verified database and the source's own signing key. */
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { performance } from "node:perf_hooks";
+import { z } from "zod";
+import { startContract } from "./contract.ts";
+import { readToken } from "./fence/token.ts";
+import { refuseUnlessStillFenced } from "./fence.ts";
+import { startDaemon, stopDaemon, waitUntilReady } from "./hosts/daemon.ts";
+import { serviceUser } from "./hosts/serviceUser.ts";
+import { withClient } from "./postgres/connection.ts";
+import { readMarker, requireMarker } from "./postgres/marker.ts";
+import { adminAddress } from "./postgres/targetAddress.ts";
+import { MatrixApi } from "./probe/matrixApi.ts";
+import { MigrationError } from "./run/errors.ts";
+import { defineStep } from "./run/step.ts";
+import { parseSigningKeys, verifyKeysOf } from "./synapse/signingKey.ts";
+
+/** A first start after a schema upgrade may take long; a start that has failed ends its process, which is seen at once. */
+const healthySeconds = 600;
+/** Synapse finishes what it is sending, and its own pid file is removed last. */
+const stopGraceSeconds = 120;
+
+type StartSpec = z.infer<typeof startContract.spec>;
+
+export const start = defineStep(
+    startContract,
+    async (spec, run) => {
+        if (spec.fenceToken !== undefined)
+            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken));
+        await refuseOtherKey(spec);
+        const database = await adminAddress(spec.database, spec.database.name);
+        await withClient(database, { step: "start" }, async (client) =>
+            requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${spec.database.name}`),
+        );
+        const began = performance.now();
+        await run.progress.during("starting the target homeserver", async () => {
+            const user = serviceUser();
+            const logFile = `${spec.logFile}.start`;
+            const daemon = await startDaemon({
+                program: spec.python,
+                args: ["-m", "synapse.app.homeserver", ...spec.configFiles.flatMap((file) => ["--config-path", file])],
+                workingDirectory: dirname(spec.pidFile),
+                pidFile: spec.pidFile,
+                logFile,
+                ...(user === undefined ? {} : { user }),
+            });
+            await waitUntilReady({
+                daemon,
+                ready: () => answersVersions(spec.baseUrl),
+                timeoutSeconds: healthySeconds,
+                logFile,
+                signal: run.signal,
+            });
+        });
+        await refuseOtherKey(spec);
+        const startedAt = await run.once("started-at", () => Promise.resolve(new Date().toISOString()));
+        return {
+            baseUrl: spec.baseUrl,
+            version: await serverVersion(spec.baseUrl),
+            startedAt,
+            healthySeconds: Math.round(performance.now() - began) / 1000,
+        };
+    },
+    async ({ pidFile }) => {
+        await stopDaemon(pidFile, { graceSeconds: stopGraceSeconds });
+    },
+);
+
+/** Synapse invents a key where its file is missing, and every other homeserver would then reject what it signs. */
+async function refuseOtherKey({ signingKeyFile, verifyKeys }: StartSpec): Promise<void> {
+    const found = verifyKeysOf(parseSigningKeys(await readFile(signingKeyFile, "utf8"), signingKeyFile));
+    if (JSON.stringify(Object.entries(found).sort()) === JSON.stringify(Object.entries(verifyKeys).sort())) return;
+    throw new MigrationError("SM-E0818", {
+        where: signingKeyFile,
+        found: `the keys ${Object.keys(found).join(", ")}`,
+        expected: `exactly the source's keys ${Object.keys(verifyKeys).join(", ")}`,
+    });
+}
+
+async function answersVersions(baseUrl: string): Promise<boolean> {
+    const answer = await new MatrixApi(baseUrl).ask("/_matrix/client/versions").catch(() => undefined);
+    return answer?.status === 200;
+}
+
+async function serverVersion(baseUrl: string): Promise<string> {
+    const shape = z.object({ server: z.object({ version: z.string() }) });
+    return (
+        shape.safeParse((await new MatrixApi(baseUrl).ask("/_matrix/federation/v1/version")).json).data?.server
+            .version ?? "unknown"
+    );
+}

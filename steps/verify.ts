@@ -1,0 +1,61 @@
+/** Proves that what was restored is what was dumped, before it is given the name that Synapse connects to. */
+import { createHash } from "node:crypto";
+import { lstat } from "node:fs/promises";
+import { verifyContract, type Check } from "./contract.ts";
+import { verifyMedia } from "./media/verifyMedia.ts";
+import { compareDatabase } from "./postgres/compareDatabase.ts";
+import { withClient } from "./postgres/connection.ts";
+import { readManifest } from "./postgres/manifest.ts";
+import { advanceMarker } from "./postgres/marker.ts";
+import { adminAddress } from "./postgres/targetAddress.ts";
+import { MigrationError } from "./run/errors.ts";
+import { defineStep } from "./run/step.ts";
+
+export const verify = defineStep(verifyContract, async (spec, run) => {
+    const address = await adminAddress(spec.database, spec.incoming);
+    const manifest = await readManifest(spec.manifestFile, spec.manifestDigest);
+    const compared = await run.progress.during("comparing the restored database with the manifest", () =>
+        compareDatabase(address, manifest, { oneTimeKeys: spec.oneTimeKeys, owner: spec.database.owner }),
+    );
+    const media = await run.progress.during("comparing the media with the database", () =>
+        verifyMedia(spec.mediaStore, spec.mediaTreeDigest, address, spec.remoteCache),
+    );
+    const checks = [...compared.checks, ...media, ...(await secretFileChecks([spec.signingKeyFile, spec.secretsFile]))];
+    await run.evidence({ checks, tables: compared.tables });
+    const failed = checks.filter(({ state }) => state === "failed");
+    if (failed.length > 0) {
+        throw new MigrationError("SM-E0601", {
+            where: `database ${spec.incoming}, media store ${spec.mediaStore}`,
+            found: failed.map(({ id, evidence }) => `${id}: ${evidence}`).join("\n"),
+            expected: "exactly what the manifest of the dump says",
+            changed: "nothing that serves was changed: the restored database keeps its incoming name",
+        });
+    }
+    await withClient(address, { step: "verify" }, (client) => advanceMarker(client, run.id, ["restored"], "verified"));
+    return {
+        proof: createHash("sha256")
+            .update(JSON.stringify({ manifest: spec.manifestDigest, checks }))
+            .digest("hex"),
+        tables: compared.tables.length,
+        rows: compared.tables.reduce((sum, { targetRows }) => sum + targetRows, 0),
+        passed: checks.filter(({ state }) => state === "passed").length,
+        warnings: checks.filter(({ state }) => state === "warning"),
+        notRun: checks.filter(({ state }) => state === "not-run"),
+    };
+});
+
+async function secretFileChecks(files: readonly string[]): Promise<Check[]> {
+    return Promise.all(
+        files.map(async (file) => {
+            const status = await lstat(file);
+            const fit = status.isFile() && (status.mode & 0o077) === 0;
+            return {
+                id: `secret-file ${file.split("/").at(-1) ?? file}`,
+                state: fit ? ("passed" as const) : ("failed" as const),
+                evidence: fit
+                    ? "a file that only its owner may read"
+                    : `mode ${(status.mode & 0o777).toString(8)}${status.isFile() ? "" : ", not a plain file"}`,
+            };
+        }),
+    );
+}
