@@ -1,0 +1,109 @@
+/** The assessment as the control plane uses it: a quick one in every preview, and what follows from what it found. */
+import { join } from "node:path";
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { assessContract } from "../steps/contract.ts";
+import { MigrationError } from "../steps/run/errors.ts";
+import { reaches, type MigrationConfig } from "./config.ts";
+import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
+import type { MigrationSecrets } from "./stackConfig.ts";
+import type { TargetLayout } from "./targets/local.ts";
+
+export type Assessment = z.infer<typeof assessContract.result>;
+export type AssessmentSpec = SpecInputs<z.infer<typeof assessContract.spec>>;
+
+/** Each run has a directory of its own here. */
+export const runsDirectory = (config: MigrationConfig): string => join(config.workDirectory, "runs");
+export const runDirectory = (config: MigrationConfig, id: string): string => join(runsDirectory(config), id);
+
+/**
+ * What the assessment is asked.
+ *
+ * @param runId  when it is not known yet, the directory is the one that all runs live in
+ */
+export function assessmentSpec(
+    config: MigrationConfig,
+    secrets: MigrationSecrets,
+    target: TargetLayout,
+    runId: string | undefined,
+    mode: { readonly quick: boolean; readonly enforce: boolean },
+): AssessmentSpec {
+    return {
+        run:
+            runId === undefined
+                ? { directory: runsDirectory(config) }
+                : { id: runId, directory: runDirectory(config, runId), disposable: config.disposable },
+        source: config.source,
+        targetDirectory: target.directory,
+        targetPython: target.python,
+        targetDatabase: target.assessedDatabase,
+        ...mode,
+        pepper: secrets.pepper,
+        macaroonSecretKey: secrets.macaroonSecretKey,
+        signingKey: secrets.signingKey,
+    };
+}
+
+/**
+ * Looks at source and target without changing anything, in previews too: only what is cheap at any database size.
+ *
+ * @throws MigrationError SM-E0213 when the step answers something else than its contract says
+ */
+export async function assessQuickly(
+    config: MigrationConfig,
+    secrets: MigrationSecrets,
+    target: TargetLayout,
+): Promise<Assessment> {
+    const spec = assessmentSpec(config, secrets, target, config.run, { quick: true, enforce: false });
+    const { stdout } = await local.run({
+        interpreter: stepInterpreter(assessContract.name),
+        command: "--do",
+        stdin: await settled(pulumi.jsonStringify(spec)),
+        logging: local.Logging.Stderr,
+    });
+    return readResult(assessContract, stdout);
+}
+
+/** Says each finding, what did not run, and the downtime to expect. */
+export async function announce(assessment: Assessment): Promise<void> {
+    for (const { id, severity, evidence, fix } of assessment.findings) {
+        const line = `${id} ${evidence}\n  fix: ${fix}`;
+        await (severity === "info" ? pulumi.log.info(line) : pulumi.log.warn(line));
+    }
+    const { notRun, predictedDowntimeSeconds } = assessment;
+    if (notRun.length > 0) await pulumi.log.info(`not run in this quick look: ${notRun.join(", ")}`);
+    await pulumi.log.info(`predicted downtime: ${predictedDowntimeSeconds} s`);
+}
+
+/**
+ * What forbids to go on, before anything is declared.
+ *
+ * @throws MigrationError SM-E0300 for findings that block what is declared, SM-E1501 for a way back over the commit
+ */
+export function refuseIfBlocked(config: MigrationConfig, assessment: Assessment): void {
+    if (assessment.committed && !config.disposable && !reaches(config.phase, "cutover"))
+        throw new MigrationError("SM-E1501", {
+            where: `phase ${config.phase}, run ${assessment.runId}`,
+            found: "the target of this run is committed",
+            expected: "phase cutover or finish",
+        });
+    // What is committed has to be finished, whatever a source that must never serve again looks like.
+    if (assessment.errors === 0 || assessment.committed || !reaches(config.phase, "stage")) return;
+    const blocking = assessment.findings.filter(({ severity }) => severity === "error");
+    throw new MigrationError("SM-E0300", {
+        where: `phase ${config.phase}, homeserver ${config.serverName}`,
+        found: [
+            `${assessment.errors} blocking findings`,
+            ...blocking.map(({ id, evidence, fix }) => `${id} ${evidence}\n  fix: ${fix}`),
+        ].join("\n"),
+        expected: "none",
+    });
+}
+
+/** The value of an output that holds nothing but configuration, which is known in a preview, too. */
+function settled(output: pulumi.Output<string>): Promise<string> {
+    return new Promise((resolve) => {
+        output.apply(resolve);
+    });
+}

@@ -1,0 +1,79 @@
+/** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
+import { z } from "zod";
+import { absolutePath, phases, source } from "../steps/contract.ts";
+import { localTargetSchema } from "./targets/local.ts";
+
+/** How Pulumi hands a value over: always as text, which is JSON for objects. */
+export type ConfigKind = "string" | "integer" | "boolean" | "object";
+
+/** Several files, or one that needs no list. */
+const paths = z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(absolutePath).min(1));
+
+/** The source as it is configured: its server name is that of the whole stack. */
+const sourceSchema = source
+    .omit({ serverName: true })
+    .extend({ homeserverConfig: paths, host: source.shape.host.default({ kind: "local" }) });
+
+/** Values that may be read by everybody who reads the stack's file. */
+export const plainSchema = z.strictObject({
+    serverName: z.string().min(1).max(255),
+    stack: z.string().min(1).optional(),
+    phase: z.enum(phases).optional(),
+    rehearsal: z.boolean().default(false),
+    disposable: z.boolean().default(false),
+    protect: z.boolean().default(false),
+    run: z
+        .string()
+        .regex(/^[a-z0-9]{1,16}$/, "must be 1 to 16 lower-case letters and digits")
+        .optional(),
+    source: sourceSchema,
+    target: localTargetSchema,
+    copy: z.enum(["archive"]).default("archive"),
+    copyJobs: z.number().int().min(1).max(64).default(2),
+    remoteMedia: z.enum(["carry", "drop"]).default("carry"),
+    workDirectory: absolutePath.optional(),
+    reportDirectory: absolutePath.optional(),
+    publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),
+    canaryUser: z.string().min(1).optional(),
+    canaryBaseUrl: z.url({ protocol: /^https?$/ }).optional(),
+});
+export type PlainKey = keyof typeof plainSchema.shape;
+
+const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {
+    rehearsal: "boolean",
+    disposable: "boolean",
+    protect: "boolean",
+    source: "object",
+    target: "object",
+    copyJobs: "integer",
+};
+
+export const kindOf = (key: PlainKey): ConfigKind => kindsOtherThanString[key] ?? "string";
+
+/** Values that are only ever kept encrypted, and never become part of {@link plainSchema}'s object. */
+export const secretKeys = ["signingKey", "pepper", "macaroonSecretKey", "canaryPassword", "passphrase"] as const;
+export type SecretKey = (typeof secretKeys)[number];
+
+/** Text as it comes from Pulumi, as the kind that its key has; undefined when it cannot be read as that. */
+export function decoded(kind: ConfigKind, text: string): unknown {
+    if (kind === "string") return text;
+    if (kind === "boolean" && !["true", "false"].includes(text)) return undefined;
+    if (kind === "integer" && !/^-?\d{1,15}$/.test(text)) return undefined;
+    try {
+        return JSON.parse(text) as unknown;
+    } catch {
+        return undefined;
+    }
+}
+
+/** The keys that an object of the schema may have at the path, for suggestions. */
+export function keysAt(path: readonly PropertyKey[], schema: z.core.$ZodType = plainSchema): string[] {
+    if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return keysAt(path, schema.unwrap());
+    if (schema instanceof z.ZodDiscriminatedUnion)
+        return [...new Set(schema.options.flatMap((option) => keysAt(path, option)))];
+    if (!(schema instanceof z.ZodObject)) return [];
+    const [first, ...rest] = path;
+    if (first === undefined) return Object.keys(schema.shape);
+    const field: unknown = Reflect.get(schema.shape, first);
+    return field instanceof z.ZodType ? keysAt(rest, field) : [];
+}

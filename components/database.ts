@@ -1,0 +1,88 @@
+/** The PostgreSQL database that the target's homeserver connects to. */
+import * as pulumi from "@pulumi/pulumi";
+import {
+    databaseContract,
+    restoreContract,
+    safeguardContract,
+    swapContract,
+    type Source,
+    type TargetDatabase,
+} from "../steps/contract.ts";
+import type { EarlierStep } from "./migrationStep.ts";
+import type { StepSequence } from "./stepSequence.ts";
+import type { TargetLayout } from "./targets/local.ts";
+
+/** What {@link Database} needs. */
+export interface DatabaseArgs {
+    readonly steps: StepSequence;
+    readonly source: Source;
+    /** The server, one of our own or one that is there, and the names of database and owner. */
+    readonly layout: TargetLayout["database"];
+    readonly protect: boolean;
+}
+
+/** A dump that can be checked against its manifest, and what is known of the source it is from. */
+export interface CheckedDump extends EarlierStep {
+    readonly result: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
+}
+
+/**
+ * A server, Synapse's role, and an empty database. Data never goes into a database that is in use: it is restored into a new
+ * one beside it, which takes its name once it is verified.
+ */
+export class Database extends pulumi.ComponentResource {
+    /** How to work on the database; passwords are in files of mode 0600. */
+    public readonly connection: pulumi.Output<TargetDatabase>;
+    readonly #args: DatabaseArgs;
+
+    constructor(name: string, args: DatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { steps, source, layout, protect } = args;
+        const { name: databaseName, owner, server } = layout;
+        super("synapse-migration:index:Database", name, { databaseName, owner, server: server.kind }, opts);
+        this.#args = args;
+        const { result } = steps.add(
+            databaseContract,
+            { run: steps.run, source, name: databaseName, owner, server },
+            { parent: this, protect },
+        );
+        this.connection = result.database;
+        this.registerOutputs({ serverVersion: result.serverVersion });
+    }
+
+    /**
+     * Restores a dump into a new database beside the one in use, after a look at what the swap will put aside.
+     *
+     * @param fenceToken  one-time keys are emptied without it
+     * @param jobs  processes that restore at the same time
+     */
+    public restore(dump: CheckedDump, fenceToken: pulumi.Output<string> | undefined, jobs: number) {
+        const { steps, source } = this.#args;
+        const [run, database] = [steps.run, this.connection];
+        const safeguard = steps.add(safeguardContract, { run, database }, { parent: this, after: [dump] });
+        const { manifestFile, manifestDigest } = dump.result;
+        return steps.add(
+            restoreContract,
+            {
+                run,
+                serverName: source.serverName,
+                database,
+                manifestFile,
+                manifestDigest,
+                fenceToken,
+                safeguard: safeguard.result.previous,
+                jobs,
+            },
+            { parent: this },
+        );
+    }
+
+    /** Gives the restored database the name that Synapse connects to, once the verification has proven it. */
+    public swap(incoming: pulumi.Output<string>, proof: pulumi.Output<string>) {
+        const { steps } = this.#args;
+        return steps.add(
+            swapContract,
+            { run: steps.run, database: this.connection, incoming, proof },
+            { parent: this },
+        );
+    }
+}

@@ -1,0 +1,113 @@
+/** The target's Synapse. */
+import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+import {
+    configureContract,
+    probeContract,
+    startContract,
+    type Source,
+    type TargetDatabase,
+} from "../steps/contract.ts";
+import type { MigrationStep } from "./migrationStep.ts";
+import type { StepSequence } from "./stepSequence.ts";
+import type { TargetLayout } from "./targets/local.ts";
+
+/** What {@link Homeserver} needs. */
+export interface HomeserverArgs {
+    readonly steps: StepSequence;
+    readonly source: Source;
+    readonly layout: Pick<TargetLayout, "directory" | "python" | "listener">;
+    readonly database: pulumi.Input<TargetDatabase>;
+    readonly mediaStore: pulumi.Input<string>;
+    readonly signingKeyFile: pulumi.Input<string>;
+    readonly secretsFile: pulumi.Input<string>;
+    readonly verifyKeys: pulumi.Input<Record<string, string>>;
+    /** Cuts a rehearsal's target off from other servers, push gateways, mail and application services. */
+    readonly isolated: boolean;
+}
+
+/** What must be true before {@link Homeserver.start}. */
+export interface StartProofs {
+    /** Absent in a rehearsal, whose target is isolated. */
+    readonly fenceToken: pulumi.Output<string> | undefined;
+    /** Of the verification. */
+    readonly proof: pulumi.Output<string>;
+    readonly swappedAt: pulumi.Output<string>;
+}
+
+/** A test account that left things behind on the source. */
+export interface CanaryEvidence {
+    readonly canaryFile: pulumi.Output<string> | undefined;
+    readonly canaryPassword: pulumi.Output<string> | undefined;
+}
+
+/** Declared in phase `stage` as a configuration that nothing runs with; started and probed in phase `migrate`. */
+export class Homeserver extends pulumi.ComponentResource {
+    /** Of Synapse itself, behind the gateway. */
+    public readonly baseUrl: pulumi.Output<string>;
+    readonly #args: HomeserverArgs;
+    readonly #configured: MigrationStep<
+        z.infer<typeof configureContract.spec>,
+        z.infer<typeof configureContract.result>
+    >;
+
+    constructor(name: string, args: HomeserverArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { steps, source, layout, database, mediaStore, signingKeyFile, secretsFile, isolated } = args;
+        super("synapse-migration:index:Homeserver", name, { serverName: source.serverName, isolated }, opts);
+        this.#args = args;
+        this.#configured = steps.add(
+            configureContract,
+            {
+                run: steps.run,
+                source,
+                targetDirectory: layout.directory,
+                database,
+                mediaStore,
+                signingKeyFile,
+                secretsFile,
+                listener: layout.listener,
+                isolated,
+            },
+            { parent: this },
+        );
+        this.baseUrl = this.#configured.result.baseUrl;
+        this.registerOutputs({ baseUrl: this.baseUrl, notCarried: this.#configured.result.notCarried });
+    }
+
+    /** Starts it behind the closed gateway. */
+    public start(proofs: StartProofs) {
+        const { steps, source, layout, signingKeyFile, verifyKeys, database } = this.#args;
+        const { configFiles, pidFile, logFile, baseUrl } = this.#configured.result;
+        return steps.add(
+            startContract,
+            {
+                run: steps.run,
+                source,
+                ...proofs,
+                python: layout.python,
+                configFiles,
+                signingKeyFile,
+                verifyKeys,
+                pidFile,
+                logFile,
+                baseUrl,
+                database,
+            },
+            { parent: this },
+        );
+    }
+
+    /** Asks it for what only the same server can answer. */
+    public probe(
+        started: { readonly baseUrl: pulumi.Output<string>; readonly startedAt: pulumi.Output<string> },
+        canary: CanaryEvidence & { readonly pepper: pulumi.Output<string> | undefined },
+    ) {
+        const { steps, source, verifyKeys } = this.#args;
+        const { baseUrl, startedAt } = started;
+        return steps.add(
+            probeContract,
+            { run: steps.run, serverName: source.serverName, baseUrl, startedAt, verifyKeys, ...canary },
+            { parent: this },
+        );
+    }
+}

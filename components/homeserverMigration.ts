@@ -1,0 +1,236 @@
+/** The route: what exists in which phase, and in what order. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import {
+    assessContract,
+    cleanupContract,
+    commitContract,
+    guardCutoverContract,
+    guardMigrateContract,
+    guardStageContract,
+    reportContract,
+    verifyContract,
+    type Phase,
+} from "../steps/contract.ts";
+import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
+import { reaches, type MigrationConfig } from "./config.ts";
+import { Database } from "./database.ts";
+import { Gateway } from "./gateway.ts";
+import { Homeserver } from "./homeserver.ts";
+import { MediaRepository } from "./mediaRepository.ts";
+import { SigningKeySecrets } from "./signingKeySecrets.ts";
+import { SourceHomeserver } from "./sourceHomeserver.ts";
+import type { MigrationSecrets } from "./stackConfig.ts";
+import { StepSequence } from "./stepSequence.ts";
+import type { TargetLayout } from "./targets/local.ts";
+
+/** What {@link HomeserverMigration} needs. */
+export interface HomeserverMigrationArgs {
+    readonly config: MigrationConfig;
+    readonly secrets: MigrationSecrets;
+    readonly target: TargetLayout;
+    /** Names the run's directories and databases; another id replaces every step. */
+    readonly runId: string;
+    /** Versions of programs and plugins, for the report. */
+    readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * Moves one homeserver. Each phase includes those before it; declaring an earlier one deletes the steps after it, and so undoes
+ * them, in the reverse of the order they were done in.
+ *
+ * Results make the order: the dump needs the fence's token, the restore the dump's manifest, the start the verification's proof.
+ * What results cannot say is with {@link StepSequence}.
+ */
+export class HomeserverMigration extends pulumi.ComponentResource {
+    public readonly assessment: pulumi.Output<Assessment>;
+    /** From phase `stage` on. */
+    public readonly gatewayUrl: pulumi.Output<string> | undefined;
+    /** Digests of what verification and probe saw, from phase `migrate` on. */
+    public readonly proofs: Readonly<Record<string, pulumi.Output<string>>>;
+    /** Paths of `report.json`, `report.md` and `report.html`. */
+    public readonly report: pulumi.Output<{ json: string; markdown: string; html: string }>;
+
+    readonly #args: HomeserverMigrationArgs;
+    readonly #steps: StepSequence;
+
+    constructor(name: string, args: HomeserverMigrationArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { serverName, phase, source, target, rehearsal, disposable } = args.config;
+        const summary = { serverName, route: `${source.kind} to ${target.kind}`, phase, rehearsal, run: args.runId };
+        super("synapse-migration:index:HomeserverMigration", name, summary, opts);
+        this.#args = args;
+        const directory = runDirectory(args.config, args.runId);
+        this.#steps = new StepSequence({ id: args.runId, directory, disposable });
+
+        let proofs = {};
+        this.assessment = this.#assess();
+        if (this.#enter("stage", guardStageContract)) {
+            const target = this.#stage();
+            this.gatewayUrl = target.gateway.url;
+            if (this.#enter("migrate", guardMigrateContract)) {
+                const source = new SourceHomeserver("source", this.#parts(), { parent: this });
+                const canary = this.#canary(source);
+                const fence = rehearsal ? undefined : source.fence(canary);
+                const dump = source.dump(fence?.result.token, canary, this.#copying());
+                const media = target.media.finalPass(fence?.result.token, dump);
+                const restored = target.database.restore(dump, fence?.result.token, args.config.copyJobs);
+                const proof = this.#verify(target, { dump, restored, media });
+                const swapped = target.database.swap(restored.result.incoming, proof);
+                const { swappedAt } = swapped.result;
+                const started = target.homeserver.start({ fenceToken: fence?.result.token, proof, swappedAt });
+                const probe = this.#probe(target, started, canary);
+                proofs = { verify: proof, probe };
+                if (this.#enter("cutover", guardCutoverContract)) {
+                    const committedAt = this.#commit(target, fence?.result.token, probe);
+                    const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
+                    if (reaches(phase, "finish")) this.#cleanup(target, opened, swapped);
+                }
+            }
+        }
+        this.proofs = proofs;
+        this.report = this.#report();
+        this.registerOutputs({ report: this.report, proofs: this.proofs });
+    }
+
+    /** Declares the guard of a phase, if the declared phase includes it. */
+    #enter(phase: Phase, guard: typeof guardStageContract): boolean {
+        const { config } = this.#args;
+        if (!reaches(config.phase, phase)) return false;
+        this.#steps.enter(guard, config.serverName, this);
+        return true;
+    }
+
+    /** All checks, not only the quick ones; from phase `stage` on, findings that block fail here, before anything is made. */
+    #assess(): pulumi.Output<Assessment> {
+        const { config, secrets, target, runId } = this.#args;
+        const enforce = reaches(config.phase, "stage");
+        const spec = assessmentSpec(config, secrets, target, runId, { quick: false, enforce });
+        return this.#steps.add(assessContract, spec, { parent: this, lookAgainWhen: [`enforce ${enforce}`] }).result;
+    }
+
+    #parts() {
+        const { source, serverName, protect } = this.#args.config;
+        return { steps: this.#steps, source, serverName, protect };
+    }
+
+    /** Secrets, empty database, media storage, configuration, and the closed gateway. */
+    #stage() {
+        const { config, secrets, target } = this.#args;
+        const [parts, child] = [this.#parts(), { parent: this }];
+        const { signingKey, pepper, macaroonSecretKey } = secrets;
+        // The configuration's rules have seen to it that both are set from this phase on.
+        if (signingKey === undefined || macaroonSecretKey === undefined) throw new Error("secrets are missing");
+        const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
+        const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
+        const database = new Database("database", { ...parts, layout: target.database }, child);
+        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia };
+        const media = new MediaRepository("media", { ...parts, ...storage }, child);
+        const homeserver = new Homeserver(
+            "homeserver",
+            {
+                ...parts,
+                layout: target,
+                database: database.connection,
+                mediaStore: media.mediaStore,
+                signingKeyFile: keys.signingKeyFile,
+                secretsFile: keys.secretsFile,
+                verifyKeys: keys.verifyKeys,
+                isolated: config.rehearsal,
+            },
+            child,
+        );
+        const reached = { layout: target.gateway, upstream: homeserver.baseUrl, publicBaseUrl: config.publicBaseUrl };
+        const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
+        return { keys, database, media, homeserver, gateway };
+    }
+
+    #canary(source: SourceHomeserver) {
+        const { config, secrets } = this.#args;
+        if (config.canary === undefined || secrets.canaryPassword === undefined) return undefined;
+        return source.leaveCanary(config.canary, secrets.canaryPassword);
+    }
+
+    #copying() {
+        return { jobs: this.#args.config.copyJobs, clientDirectory: this.#args.target.clientDirectory };
+    }
+
+    /** @returns the digest of all that was compared */
+    #verify({ keys, database, media }: Target, moved: Moved): pulumi.Output<string> {
+        const { source, remoteMedia } = this.#args.config;
+        const { manifestFile, manifestDigest } = moved.dump.result;
+        const { incoming, oneTimeKeys } = moved.restored.result;
+        const spec = {
+            run: this.#steps.run,
+            source,
+            database: database.connection,
+            incoming,
+            manifestFile,
+            manifestDigest,
+            oneTimeKeys,
+            mediaStore: media.mediaStore,
+            mediaTreeDigest: moved.media.result.treeDigest,
+            signingKeyFile: keys.signingKeyFile,
+            secretsFile: keys.secretsFile,
+            remoteCache: remoteMedia,
+        };
+        return this.#steps.add(verifyContract, spec, { parent: this }).result.proof;
+    }
+
+    /** @returns the digest of all that the started target answered */
+    #probe({ homeserver }: Target, started: Started, canary: Canary): pulumi.Output<string> {
+        const { pepper, canaryPassword } = this.#args.secrets;
+        const evidence = { pepper, canaryFile: canary?.result.canaryFile, canaryPassword };
+        return homeserver.probe(started.result, evidence).result.proof;
+    }
+
+    #commit({ database }: Target, fenceToken: pulumi.Output<string> | undefined, probe: pulumi.Output<string>) {
+        const { run } = this.#steps;
+        const spec = { run, database: database.connection, probe, fenceToken, source: this.#args.config.source };
+        return this.#steps.add(commitContract, spec, { parent: this }).result.committedAt;
+    }
+
+    #cleanup({ database }: Target, opened: Opened, swapped: Swapped): void {
+        const { openedAt } = opened.result;
+        const { previous } = swapped.result;
+        const spec = { run: this.#steps.run, database: database.connection, openedAt, previous };
+        this.#steps.add(cleanupContract, spec, { parent: this });
+    }
+
+    /** Last, and again whenever the phase or any result before it is another one. */
+    #report() {
+        const { config, environment, runId } = this.#args;
+        const earlier = this.#steps.declared;
+        const after = earlier.map(({ result }) => result.apply(digest));
+        const spec = {
+            run: this.#steps.run,
+            directory: join(config.reportDirectory, runId),
+            phase: config.phase,
+            environment: { ...environment },
+            after: pulumi.all(after),
+        };
+        const place = { parent: this, after: earlier, lookAgainWhen: [config.phase, ...after] };
+        return this.#steps.add(reportContract, spec, place).result;
+    }
+}
+
+interface Target {
+    readonly keys: SigningKeySecrets;
+    readonly database: Database;
+    readonly media: MediaRepository;
+    readonly homeserver: Homeserver;
+    readonly gateway: Gateway;
+}
+interface Moved {
+    readonly dump: ReturnType<SourceHomeserver["dump"]>;
+    readonly restored: ReturnType<Database["restore"]>;
+    readonly media: ReturnType<MediaRepository["finalPass"]>;
+}
+type Canary = ReturnType<SourceHomeserver["leaveCanary"]> | undefined;
+type Started = ReturnType<Homeserver["start"]>;
+type Swapped = ReturnType<Database["swap"]>;
+type Opened = ReturnType<Gateway["open"]>;
+
+function digest(result: unknown): string {
+    return createHash("sha256").update(JSON.stringify(result)).digest("hex");
+}

@@ -1,0 +1,103 @@
+/** The only place that makes a command resource: one resource a step of the data plane. */
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { MigrationError } from "../steps/run/errors.ts";
+import type { StepContract } from "../steps/contract.ts";
+
+/** A step's specification, each field of which may still have to come from an earlier step. */
+export type SpecInputs<Spec> = { readonly [Field in keyof Spec]: pulumi.Input<Spec[Field]> };
+
+/** A step of whatever kind that others come after. */
+export interface EarlierStep {
+    readonly resource: pulumi.Resource;
+    readonly result: pulumi.Output<unknown>;
+}
+
+/** Options of a {@link MigrationStep}; `dependsOn` only where no result of the other step is taken. */
+export interface MigrationStepOptions {
+    readonly parent?: pulumi.Resource;
+    readonly dependsOn?: readonly EarlierStep[];
+    /** Refuses to delete or replace the resource, and so to undo the step. */
+    readonly protect?: boolean;
+    /**
+     * What makes the step run again, besides its version and a new run id. Only for steps that do nothing but look: one that acts
+     * would act twice.
+     */
+    readonly lookAgainWhen?: readonly pulumi.Input<string>[];
+}
+
+/** Runs a step from the project's directory, an argument a word: the engine appends `--do`, `--reprint` or `--undo`. */
+export const stepInterpreter = (step: string): string[] => ["node", "--import", "tsx", "steps/cli.ts", step];
+
+/** Without these there would be no limit at all. The engine kills only the step itself; its programs die with it. */
+const timeouts = { create: "12h", update: "10m", delete: "30m" };
+
+/**
+ * A step as a resource: created is done, deleted is undone, in the reverse of the order they were created in.
+ *
+ * - Only its triggers run a step again: another version of it, or another run. A changed specification alone is an update, and
+ *   an update prints the result that is there already: a step that is done stays as it was done.
+ * - A step whose creation failed is not in the state, so its undo does not run: the guard of its phase sweeps up after it.
+ * - The specification travels as a secret on standard input. The result is not secret: steps keep secrets out of it.
+ */
+export class MigrationStep<Spec, Result> {
+    /** Known once the step is done; unknown in the preview of a step that is still to do. */
+    public readonly result: pulumi.Output<Result>;
+    /** The resource that others depend on. */
+    public readonly resource: pulumi.Resource;
+
+    constructor(
+        name: string,
+        contract: StepContract<Spec, Result>,
+        spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
+        options: MigrationStepOptions = {},
+    ) {
+        const command = new local.Command(
+            name,
+            {
+                interpreter: stepInterpreter(contract.name),
+                create: "--do",
+                update: "--reprint",
+                delete: "--undo",
+                stdin: pulumi.secret(pulumi.jsonStringify(spec)),
+                logging: local.Logging.Stderr,
+                triggers: [contract.version, spec.run.id ?? "", ...(options.lookAgainWhen ?? [])],
+            },
+            {
+                ...(options.parent === undefined ? {} : { parent: options.parent }),
+                ...(options.protect === undefined ? {} : { protect: options.protect }),
+                dependsOn: (options.dependsOn ?? []).map((step) => step.resource),
+                customTimeouts: timeouts,
+                additionalSecretOutputs: ["stderr"],
+            },
+        );
+        this.resource = command;
+        this.result = command.stdout.apply((stdout) => readResult(contract, stdout));
+    }
+}
+
+/**
+ * What a step printed, as its contract describes it.
+ *
+ * @throws MigrationError SM-E0213 when it is something else
+ */
+export function readResult<Result>(
+    contract: Pick<StepContract<never, Result>, "name" | "result">,
+    stdout: string,
+): Result {
+    const result = contract.result.safeParse(parseJson(stdout));
+    if (result.success) return result.data;
+    throw new MigrationError("SM-E0213", {
+        where: `step ${contract.name}`,
+        found: result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n"),
+        expected: "one line of JSON as steps/contract.ts describes it",
+    });
+}
+
+function parseJson(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,48 @@
+/** The secrets that make a server this server to its users and to the federation. */
+import * as pulumi from "@pulumi/pulumi";
+import { secretsContract, type Source } from "../steps/contract.ts";
+import type { StepSequence } from "./stepSequence.ts";
+
+/** What {@link SigningKeySecrets} needs. */
+export interface SigningKeySecretsArgs {
+    readonly steps: StepSequence;
+    readonly source: Source;
+    /** Secret files are made below it, mode 0600. */
+    readonly targetDirectory: string;
+    /** The source's signing key file: one `ed25519 <version> <unpadded base64 seed>` line per key. */
+    readonly signingKey: pulumi.Input<string>;
+    /** Mixed into every password before bcrypt. Absent when the source has none; empty is not the same as absent. */
+    readonly pepper?: pulumi.Input<string> | undefined;
+    /** Signs guest and login tokens. The effective one: what Synapse itself falls back to when none is configured. */
+    readonly macaroonSecretKey: pulumi.Input<string>;
+    readonly protect: boolean;
+}
+
+/**
+ * Signing key, pepper and macaroon secret, compared with those of the source and put into files of the target.
+ *
+ * Nothing is generated here: a missing signing key is an error, because Synapse would invent one at its next start and
+ * every other homeserver would reject what it signs.
+ */
+export class SigningKeySecrets extends pulumi.ComponentResource {
+    public readonly signingKeyFile: pulumi.Output<string>;
+    /** A homeserver configuration file that holds all secrets of the target. */
+    public readonly secretsFile: pulumi.Output<string>;
+    /** Ids and public halves, safe to print: `{"ed25519:a_AbCd": "<unpadded base64>"}`. */
+    public readonly verifyKeys: pulumi.Output<Record<string, string>>;
+
+    constructor(name: string, args: SigningKeySecretsArgs, opts?: pulumi.ComponentResourceOptions) {
+        // Arguments are kept in the state in plain text, so only what may be read there is passed on.
+        super("synapse-migration:index:SigningKeySecrets", name, { serverName: args.source.serverName }, opts);
+        const { steps, source, targetDirectory, signingKey, pepper, macaroonSecretKey, protect } = args;
+        const { result } = steps.add(
+            secretsContract,
+            { run: steps.run, source, targetDirectory, signingKey, pepper, macaroonSecretKey },
+            { parent: this, protect },
+        );
+        this.signingKeyFile = result.signingKeyFile;
+        this.secretsFile = result.secretsFile;
+        this.verifyKeys = result.verifyKeys;
+        this.registerOutputs({ verifyKeys: this.verifyKeys });
+    }
+}

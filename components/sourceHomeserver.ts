@@ -1,0 +1,51 @@
+/** The homeserver that is left: what is asked of it, and how it is stopped. */
+import * as pulumi from "@pulumi/pulumi";
+import { canaryContract, dumpContract, fenceContract, type Source } from "../steps/contract.ts";
+import type { EarlierStep } from "./migrationStep.ts";
+import type { StepSequence } from "./stepSequence.ts";
+
+/** What {@link SourceHomeserver} needs. */
+export interface SourceHomeserverArgs {
+    readonly steps: StepSequence;
+    readonly source: Source;
+}
+
+/** Nothing of it is made or deleted: deleting its steps serves clients again, until the commit. */
+export class SourceHomeserver extends pulumi.ComponentResource {
+    readonly #args: SourceHomeserverArgs;
+
+    constructor(name: string, args: SourceHomeserverArgs, opts?: pulumi.ComponentResourceOptions) {
+        const { kind, serverName } = args.source;
+        super("synapse-migration:index:SourceHomeserver", name, { kind, serverName }, opts);
+        this.#args = args;
+        this.registerOutputs({});
+    }
+
+    /** Has a test account leave things behind that the probe of the target looks for. */
+    public leaveCanary(canary: { readonly user: string; readonly baseUrl: string }, password: pulumi.Input<string>) {
+        const { steps, source } = this.#args;
+        return steps.add(canaryContract, { run: steps.run, source, ...canary, password }, { parent: this });
+    }
+
+    /** Stops it, and proves that it can no longer write. */
+    public fence(canary: EarlierStep | undefined) {
+        const { steps, source } = this.#args;
+        return steps.add(fenceContract, { run: steps.run, source }, { parent: this, after: [canary] });
+    }
+
+    /**
+     * Dumps its database out of one snapshot.
+     *
+     * @param fenceToken  absent in a rehearsal, whose source goes on
+     * @param jobs  processes that dump at the same time
+     */
+    public dump(
+        fenceToken: pulumi.Output<string> | undefined,
+        canary: EarlierStep | undefined,
+        { jobs, clientDirectory }: { readonly jobs: number; readonly clientDirectory: string },
+    ) {
+        const { steps, source } = this.#args;
+        const spec = { run: steps.run, source, fenceToken, jobs, clientDirectory };
+        return steps.add(dumpContract, spec, { parent: this, after: [canary] });
+    }
+}

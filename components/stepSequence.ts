@@ -1,0 +1,59 @@
+/** Declares the steps of one run, phase after phase. */
+import type * as pulumi from "@pulumi/pulumi";
+import type { guardStageContract, RunReference, StepContract } from "../steps/contract.ts";
+import { MigrationStep, type EarlierStep, type SpecInputs } from "./migrationStep.ts";
+
+/** Where a step hangs, and what results cannot say about it. */
+export interface StepPlace {
+    readonly parent: pulumi.Resource;
+    /** Steps that it comes after although it takes no result of theirs; absent ones are left out. */
+    readonly after?: readonly (EarlierStep | undefined)[];
+    readonly protect?: boolean;
+    readonly lookAgainWhen?: readonly pulumi.Input<string>[];
+}
+
+/**
+ * Order comes from results that go into the specification of later steps. Beyond that, each phase has a guard: it comes after
+ * everything of the phases before it, and before everything of its own.
+ *
+ * ```
+ *   assess ◀─ guard-stage ◀─┬─ secrets ────────┐                     ┌─ canary ◀─ fence ◀─┬─ dump ◀─ …
+ *                           ├─ database ───────┼◀─ guard-migrate ◀───┤                    └─ media-final ◀─ …
+ *                           └─ media-storage … ┘                     └─ …
+ * ```
+ *
+ * So Pulumi makes a guard first and deletes it last, when it can take back what failed steps of its phase have left.
+ */
+export class StepSequence {
+    /** Of every step. */
+    public readonly run: RunReference;
+    readonly #declared: EarlierStep[] = [];
+    #guard: EarlierStep | undefined;
+
+    constructor(run: RunReference) {
+        this.run = run;
+    }
+
+    /** Everything that has been declared. */
+    public get declared(): readonly EarlierStep[] {
+        return [...this.#declared];
+    }
+
+    /** Begins a phase with its guard. */
+    public enter(guard: typeof guardStageContract, serverName: string, parent: pulumi.Resource): void {
+        this.#guard = this.add(guard, { run: this.run, serverName }, { parent, after: this.declared });
+    }
+
+    /** Declares a step of the phase that was entered last; its resource is named like the step. */
+    public add<Spec, Result>(
+        contract: StepContract<Spec, Result>,
+        spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
+        place: StepPlace,
+    ): MigrationStep<Spec, Result> {
+        const { after = [], ...rest } = place;
+        const dependsOn = [...new Set([this.#guard, ...after])].filter((step) => step !== undefined);
+        const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn });
+        this.#declared.push(step);
+        return step;
+    }
+}

@@ -1,0 +1,101 @@
+/** What is specific to a target on the machine that runs the migration: where its parts live, and on which ports. */
+import { join } from "node:path";
+import { z } from "zod";
+import { absolutePath, port } from "../../steps/contract.ts";
+
+/** Loopback and a free port: right for what stands behind the gateway. */
+const listener = z
+    .strictObject({ bindAddress: z.string().min(1).default("127.0.0.1"), port: port.default(0) })
+    .default({ bindAddress: "127.0.0.1", port: 0 });
+const databaseName = z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,39}$/, "must be a lower-case PostgreSQL name of at most 40 characters")
+    .default("synapse");
+
+/** `synapse-migration:target` of kind `local`. */
+export const localTargetSchema = z.strictObject({
+    kind: z.literal("local"),
+    /** Everything the target owns lives below it: configuration, secrets, media store, managed database. */
+    directory: absolutePath,
+    /** Python of a virtual environment that has `matrix-synapse[postgres]`. */
+    synapsePython: absolutePath,
+    /** Directory of initdb, postgres, pg_ctl, pg_dump, pg_restore; of the source server's major version or newer. */
+    postgresPrograms: absolutePath,
+    database: z
+        .discriminatedUnion("kind", [
+            /** A cluster of our own, on loopback. */
+            z.strictObject({
+                kind: z.literal("managed"),
+                port: port.default(0),
+                name: databaseName,
+                owner: databaseName,
+            }),
+            /** A server that is there already, and a role of it that may create and rename databases. */
+            z.strictObject({
+                kind: z.literal("existing"),
+                host: z.string().min(1),
+                port: port.min(1).default(5432),
+                name: databaseName,
+                owner: databaseName,
+                admin: z.string().min(1).default("postgres"),
+                adminPasswordFile: absolutePath,
+            }),
+        ])
+        .default({ kind: "managed", port: 0, name: "synapse", owner: "synapse" }),
+    /** Of Synapse itself. Port 0 takes a free one. */
+    listener,
+    /** What clients, other servers, or the reverse proxy before it reach. Port 0 takes a free one. */
+    gateway: listener,
+});
+export type LocalTargetConfig = z.infer<typeof localTargetSchema>;
+
+/** Where a target's parts go: the same shape for every kind of target. */
+export type TargetLayout = ReturnType<typeof localTarget>;
+
+/** The layout below `directory`; nothing of it is made here. */
+export function localTarget(config: LocalTargetConfig) {
+    const { directory, postgresPrograms, database } = config;
+    return {
+        kind: config.kind,
+        directory,
+        python: config.synapsePython,
+        clientDirectory: postgresPrograms,
+        mediaStore: join(directory, "media_store"),
+        listener: config.listener,
+        gateway: { directory: join(directory, "gateway"), listener: config.gateway },
+        database: {
+            name: database.name,
+            owner: database.owner,
+            server:
+                database.kind === "managed"
+                    ? {
+                          kind: database.kind,
+                          directory: join(directory, "postgres"),
+                          port: database.port,
+                          programs: postgresPrograms,
+                      }
+                    : {
+                          kind: database.kind,
+                          host: database.host,
+                          port: database.port,
+                          admin: database.admin,
+                          adminPasswordFile: database.adminPasswordFile,
+                          programs: postgresPrograms,
+                          directory: join(directory, "postgres"),
+                      },
+        },
+        /** What the assessment can look at before anything is made: only a server that is there already. */
+        assessedDatabase:
+            database.kind === "managed"
+                ? undefined
+                : {
+                      host: database.host,
+                      port: database.port,
+                      name: database.name,
+                      owner: database.owner,
+                      admin: database.admin,
+                      adminPasswordFile: database.adminPasswordFile,
+                      clientDirectory: postgresPrograms,
+                  },
+    };
+}

@@ -1,0 +1,43 @@
+/** The Pulumi program: reads the stack's configuration, looks at source and target, and declares one migration. */
+import { announce, assessQuickly, refuseIfBlocked } from "./components/assessment.ts";
+import { runtimeEnvironment } from "./components/environment.ts";
+import { HomeserverMigration } from "./components/homeserverMigration.ts";
+import { readableError } from "./components/readableError.ts";
+import { readStackConfig } from "./components/stackConfig.ts";
+import { localTarget } from "./components/targets/local.ts";
+
+async function program() {
+    const { config, secrets } = readStackConfig();
+    const target = localTarget(config.target);
+    const quick = await assessQuickly(config, secrets, target);
+    await announce(quick);
+    refuseIfBlocked(config, quick);
+
+    const migration = new HomeserverMigration("migration", {
+        config,
+        secrets,
+        target,
+        runId: quick.runId,
+        environment: runtimeEnvironment(process.env),
+    });
+    const { assessment, gatewayUrl, proofs, report } = migration;
+    return {
+        serverName: config.serverName,
+        phase: config.phase,
+        runId: quick.runId,
+        sizes: assessment.sizes,
+        versions: assessment.versions,
+        predictedDowntimeSeconds: assessment.predictedDowntimeSeconds,
+        findings: assessment.findings.apply((findings) => findings.map(({ id, evidence }) => `${id} ${evidence}`)),
+        notRun: assessment.notRun,
+        gatewayUrl,
+        proofs,
+        report,
+    };
+}
+
+// A default export: the SDK takes either that or named exports, and awaits what it returns.
+export default () =>
+    program().catch((error: unknown) => {
+        throw readableError(error);
+    });
