@@ -1,7 +1,6 @@
 /** Step `configure`: writes the target's configuration, which is the source's with only what must differ replaced. */
 import { createHash } from "node:crypto";
-import { createServer } from "node:net";
-import { isIPv6 } from "node:net";
+import { createServer, isIPv6 } from "node:net";
 import { join } from "node:path";
 import { configureContract } from "./contract.ts";
 import { serviceUser } from "./hosts/serviceUser.ts";

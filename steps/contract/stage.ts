@@ -85,7 +85,7 @@ export const secretsContract = contract({
         signingKey: z.string(),
         /** Absent when the source has none; empty is not the same as absent. */
         pepper: z.string().optional(),
-        /** Absent when the source derives it from its signing key: those bytes cannot be written into a configuration. */
+        /** Absent or empty when the source derives it from its signing key: those bytes cannot be written into a configuration. */
         macaroonSecretKey: z.string().optional(),
     }),
     result: z.strictObject({

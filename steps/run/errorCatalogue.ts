@@ -270,6 +270,12 @@ export const errorCatalogue = {
         "a step never goes on after one of its programs failed, whatever it left behind",
         "read the program's last lines above; when its cause is gone, run the same command again: the step resumes",
     ),
+    "SM-E1111": entry(
+        "usage",
+        "a program that is needed was not found",
+        "the stack could not say what the target is run with",
+        "`npm run toolchain` sets up what is missing",
+    ),
     "SM-E1180": entry(
         "service",
         "something this project needs is missing and cannot be set up here",
@@ -617,6 +623,18 @@ export const errorCatalogue = {
         "it cannot be proven that the signing key signed this database's events",
         "a key that merely looks right would cut the server off",
         "compare the key id with what other servers have: https://<another server>/_matrix/key/v2/query/<this server>",
+    ),
+    "SM-W0512": entry(
+        "check",
+        "a sequence is not where it should be, and no homeserver fails on it",
+        "Synapse may hand out a number that it takes for seen",
+        "set the sequence with the statement shown, while Synapse is stopped",
+    ),
+    "SM-W0518": entry(
+        "check",
+        "nothing is known of what a sequence numbers",
+        "it is carried with its value, but nobody can say whether that value is right",
+        "is it another program's? Then nothing is to be done",
     ),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -6,6 +6,7 @@ import { verifyKeysOf, type SigningKey } from "./signingKey.ts";
 export interface GivenSecrets {
     readonly signingKeys: readonly SigningKey[];
     readonly pepper: string | undefined;
+    /** Empty is the same as absent, as it is to Synapse. */
     readonly macaroonSecretKey: string | undefined;
 }
 
@@ -70,19 +71,22 @@ function compareMacaroonSecret(
     { macaroon }: HomeserverSecrets,
     where: string,
 ): MigrationError[] {
-    if (given === macaroon.value) return [];
+    if ((given ?? "") === (macaroon.value ?? "")) return [];
     const explanation = {
         macaroon_secret_key: "the source's macaroon_secret_key",
         registration_shared_secret:
             "the source has no macaroon_secret_key, so Synapse falls back to its registration_shared_secret; give that value",
         "signing key":
             "the source has neither macaroon_secret_key nor registration_shared_secret, so Synapse derives the secret from the " +
-            "signing key; leave macaroonSecretKey out, and the target derives the same",
+            "signing key; leave macaroonSecretKey empty, and the target derives the same",
     }[macaroon.origin];
     return [
         new MigrationError("SM-E0830", {
             where: `config macaroonSecretKey, compared with ${where}`,
-            found: given === undefined ? "no macaroon secret is given" : "another secret than the source uses",
+            found:
+                given === undefined || given === ""
+                    ? "no macaroon secret is given"
+                    : "another secret than the source uses",
             expected: explanation,
         }),
     ];
