@@ -1,0 +1,155 @@
+/** Lists what the project needs: what was found, where, and the command that gets what is missing. Changes nothing. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { findPostgres } from "./postgres.ts";
+import { findPulumiCli, cachedCli } from "./pulumiCli.ts";
+import { findPlugins, failureFile, type Plugin } from "./pulumiPlugins.ts";
+import { findPython, findSynapse, missingPackages } from "./synapse.ts";
+import { findChromium, systemPrograms } from "./systemPrograms.ts";
+import type { Machine } from "./machine.ts";
+import { oldestPostgresMajor, oldestPython, postgresPackage, pulumiVersion, synapseVersion } from "./versions.ts";
+
+/** One prerequisite. */
+export interface Prerequisite {
+    readonly name: string;
+    /** Absent when it is missing. */
+    readonly version?: string | undefined;
+    /** Where it comes from. */
+    readonly from?: string | undefined;
+    /** The command that gets it. */
+    readonly fix: string;
+    /** Whether the project can do without it here, for example Go where there is a CLI already. */
+    readonly optional?: boolean;
+}
+
+const root = dirname(import.meta.dirname);
+const setUp = "npm run toolchain";
+
+/** Looks for every prerequisite of the project, those that are already covered by others included. */
+export async function prerequisites(machine: Machine): Promise<Prerequisite[]> {
+    const cli = await findPulumiCli(machine);
+    const python = await findPython(machine);
+    const postgres = await findPostgres(machine);
+    const synapse = await findSynapse(machine);
+    const buildPackages = missingPackages(machine, python);
+    return [
+        { name: "node", version: process.versions.node, from: process.execPath, fix: "install Node 20.19 or newer" },
+        npmPackages(),
+        {
+            name: "pulumi CLI",
+            version: cli?.version,
+            from:
+                cli === undefined
+                    ? undefined
+                    : `${cli.program}${cli.program === cachedCli(machine) ? " (npx pulumi)" : ""}`,
+            fix: `${setUp}   (Pulumi ${pulumiVersion}, by its npm package or built with Go)`,
+        },
+        {
+            name: "go",
+            ...(await programVersion(machine, "go", ["version"])),
+            fix: "install Go 1.26 or newer; only needed where Pulumi's download host does not answer",
+            optional: cli !== undefined,
+        },
+        ...findPlugins(machine, cli).map((plugin) => pluginPrerequisite(machine, plugin)),
+        {
+            name: "postgres server and clients",
+            version: postgres?.version,
+            from: postgres?.directory,
+            fix: `${setUp}   (as root; or: apt-get install ${postgresPackage}; ${oldestPostgresMajor} or newer)`,
+        },
+        {
+            name: "python",
+            version: python?.version,
+            from: python?.program,
+            fix: `apt-get install python3 python3-venv python3-dev   (${oldestPython.join(".")} or newer)`,
+            optional: synapse !== undefined,
+        },
+        {
+            name: "to build psycopg2",
+            version: buildPackages.length === 0 ? "complete" : undefined,
+            from: "libpq, C compiler, headers",
+            fix: `apt-get install ${buildPackages.join(" ")}`,
+            optional: synapse !== undefined,
+        },
+        {
+            name: "synapse",
+            version: synapse?.version,
+            from: synapse?.python,
+            fix: `${setUp}   (Synapse ${synapseVersion})`,
+        },
+        ...(await Promise.all(
+            systemPrograms.map(async (name) => ({
+                name,
+                ...(await programVersion(machine, name, ["--version"])),
+                fix: "apt-get install util-linux",
+            })),
+        )),
+        {
+            name: "chromium",
+            ...(await programVersion(machine, findChromium(machine), ["--version"])),
+            fix: `${setUp}   (as root; or: apt-get install chromium; only the report's test needs it)`,
+        },
+    ];
+}
+
+function npmPackages(): Prerequisite {
+    const record = join(root, "node_modules", ".package-lock.json");
+    const entries = existsSync(record)
+        ? z.object({ packages: z.record(z.string(), z.unknown()) }).parse(JSON.parse(readFileSync(record, "utf8")))
+              .packages
+        : {};
+    const count = Object.keys(entries).length;
+    return {
+        name: "npm packages",
+        version: count === 0 ? undefined : `${count} packages`,
+        from: join(root, "node_modules"),
+        fix: "npm ci --ignore-scripts",
+    };
+}
+
+function pluginPrerequisite(machine: Machine, plugin: Plugin): Prerequisite {
+    const again = plugin.name === "pulumi-resource-command" ? `rm -f ${failureFile(machine)} && ${setUp}` : setUp;
+    return {
+        name: plugin.name,
+        version: plugin.kind === "official" ? "official" : "stand-in (offline plugins in use)",
+        from: plugin.path,
+        fix: `${again}   (where Pulumi's hosts answer, the official one is used)`,
+    };
+}
+
+async function programVersion(
+    machine: Machine,
+    name: string | undefined,
+    args: readonly string[],
+): Promise<{ version?: string; from?: string }> {
+    const program = name?.startsWith("/") === false ? machine.find(name) : name;
+    if (program === undefined) return {};
+    try {
+        const { stdout } = await machine.run(program, args, { timeoutSeconds: 30 });
+        return { version: /\d+\.\d+(?:\.\d+)*/.exec(stdout)?.[0] ?? stdout.trim(), from: program };
+    } catch {
+        return { version: "does not run", from: program };
+    }
+}
+
+/** Whether the project can do without it, or it is there. */
+export function isMet(prerequisite: Prerequisite): boolean {
+    return (
+        prerequisite.optional === true ||
+        (prerequisite.version !== undefined && prerequisite.version !== "does not run")
+    );
+}
+
+/** The list as lines of text, with the fix below what is missing. */
+export function describe(list: readonly Prerequisite[]): string[] {
+    const width = Math.max(...list.map(({ name }) => name.length)) + 2;
+    return list.flatMap((each) => {
+        const mark = isMet(each) ? "ok     " : "MISSING";
+        const found =
+            each.version === undefined ? (isMet(each) ? "not there, not needed here" : "not found") : each.version;
+        const from = each.version === undefined || each.from === undefined ? "" : `   ${each.from}`;
+        const line = `${mark} ${each.name.padEnd(width)}${found}${from}`;
+        return isMet(each) ? [line] : [line, `${" ".repeat(8 + width)}fix: ${each.fix}`];
+    });
+}

@@ -1,0 +1,99 @@
+/** What the set-up asks of the machine it runs on. Tests answer with a machine of their own. */
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { runProgram, type ProgramOptions, type ProgramResult } from "../steps/hosts/program.ts";
+
+export interface Machine {
+    /** The caller's variables. Programs of the set-up get all but {@link notPassedOn}: installers need proxies and registries. */
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    readonly isRoot: boolean;
+    /** Whether packages are installed with apt-get. */
+    readonly isDebianLike: boolean;
+    /** The first executable file of that name on PATH, as an absolute path. */
+    find(program: string): string | undefined;
+    /** Whether the path is an executable file that is not empty. */
+    isExecutable(path: string): boolean;
+    /** Whether one of the C headers is among those of the system. */
+    hasHeader(...names: readonly string[]): boolean;
+    /** Runs a program to its end; see `runProgram`. */
+    run(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult>;
+}
+
+/** Secrets of Pulumi's that no installer has a use for. */
+const notPassedOn: ReadonlySet<string> = new Set([
+    "PULUMI_ACCESS_TOKEN",
+    "PULUMI_CONFIG_PASSPHRASE",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+]);
+
+const headerDirectories = ["/usr/include", "/usr/local/include"];
+
+/** The machine this process runs on. */
+export function thisMachine(environment: NodeJS.ProcessEnv = process.env): Machine {
+    const passedOn = Object.fromEntries(
+        Object.entries(environment).flatMap(([name, value]) =>
+            value === undefined || notPassedOn.has(name) ? [] : [[name, value] as const],
+        ),
+    );
+    return {
+        environment,
+        isRoot: process.getuid?.() === 0,
+        isDebianLike: isExecutable("/usr/bin/apt-get") && isExecutable("/usr/bin/dpkg"),
+        find: (program) => findOnPath(program, environment["PATH"] ?? ""),
+        isExecutable,
+        hasHeader: (...names) =>
+            headerDirectories.some((directory) => names.some((name) => existsSync(join(directory, name)))),
+        run: (program, args, options) =>
+            runProgram(program, args, { ...options, environment: { ...passedOn, ...options.environment } }),
+    };
+}
+
+/**
+ * The first executable of that name in the directories of a PATH.
+ *
+ * @param path  directories separated by colons; empty and relative ones are passed over
+ */
+export function findOnPath(program: string, path: string): string | undefined {
+    return path
+        .split(delimiter)
+        .filter((directory) => directory.startsWith("/"))
+        .map((directory) => join(directory, program))
+        .find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+    try {
+        accessSync(path, constants.X_OK);
+        const status = statSync(path);
+        return status.isFile() && status.size > 0;
+    } catch {
+        return false;
+    }
+}
+
+/** Whether the file is a script: starts with `#!`. False for a file that cannot be read. */
+export function isScript(path: string): boolean {
+    try {
+        return readFileSync(realpathSync(path)).subarray(0, 2).toString("latin1") === "#!";
+    } catch {
+        return false;
+    }
+}
+
+/** Where the set-up keeps what it makes: `$XDG_CACHE_HOME/synapse-migration`, or below `~/.cache`. */
+export function cacheDirectory(environment: Machine["environment"]): string {
+    const base = environment["XDG_CACHE_HOME"];
+    return join(base?.startsWith("/") === true ? base : join(homeOf(environment), ".cache"), "synapse-migration");
+}
+
+/** Where Pulumi keeps its versions and plugins: `$PULUMI_HOME`, or `~/.pulumi`. */
+export function pulumiHome(environment: Machine["environment"]): string {
+    const home = environment["PULUMI_HOME"];
+    return home === undefined || home === "" ? join(homeOf(environment), ".pulumi") : home;
+}
+
+function homeOf(environment: Machine["environment"]): string {
+    const home = environment["HOME"];
+    return home === undefined || home === "" ? homedir() : home;
+}

@@ -1,0 +1,50 @@
+/** Programs of the system that the steps are built on, and the browser that the report is tested with. */
+import { MigrationError } from "../steps/run/errors.ts";
+import type { Progress } from "../steps/run/progress.ts";
+import { installPackages } from "./aptPackages.ts";
+import type { Machine } from "./machine.ts";
+
+/** Every program is run under `setpriv`, every lock is taken with `flock`; both are part of util-linux. */
+export const systemPrograms = ["setpriv", "flock"] as const;
+
+const browsers = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"] as const;
+
+/**
+ * Asserts that the programs nothing here works without are there. They are part of every Linux distribution, so they are not
+ * installed: without them no installer could be run either.
+ *
+ * @throws MigrationError SM-E1180 naming those that are missing
+ */
+export function requireSystemPrograms(machine: Machine): void {
+    const missing = systemPrograms.filter((program) => machine.find(program) === undefined);
+    if (missing.length === 0) return;
+    throw new MigrationError("SM-E1180", {
+        where: "PATH",
+        found: `no ${missing.join(" and no ")}`,
+        expected: "the programs of util-linux 2.33 or newer",
+        fix: "run: apt-get install util-linux",
+    });
+}
+
+/** A browser of the Chromium family, as an absolute path. */
+export function findChromium(machine: Machine): string | undefined {
+    return browsers.map((browser) => machine.find(browser)).find((path) => path !== undefined);
+}
+
+/**
+ * Finds a browser of the Chromium family, or installs Debian's.
+ *
+ * @throws MigrationError SM-E1180 when none is found and none can be installed
+ */
+export async function ensureChromium(machine: Machine, progress: Progress): Promise<string> {
+    const found = findChromium(machine);
+    if (found !== undefined) return found;
+    await installPackages(machine, ["chromium"], "a browser that opens the report in tests", progress);
+    const installed = findChromium(machine);
+    if (installed !== undefined) return installed;
+    throw new MigrationError("SM-E1180", {
+        where: "PATH",
+        found: "no chromium, although its package was installed",
+        expected: `one of ${browsers.join(", ")}`,
+    });
+}
