@@ -38,7 +38,7 @@ const environment = { ...process.env, ...toolchain.pulumi?.environment, FORCE_CO
 
 if (chosen.length === 0)
     await timed("types, lint, format, unused code", () => run("npm", ["run", "--silent", "check"], environment));
-const mocha = ["node_modules/mocha/bin/mocha.js", ...chosen];
+const mocha = ["node_modules/mocha/bin/mocha.js", ...(chosen.length === 0 ? ["test/**/*.test.ts"] : chosen)];
 await timed("tests", () =>
     chosen.length === 0
         ? run(process.execPath, ["node_modules/c8/bin/c8.js", process.execPath, ...mocha], environment)
