@@ -1,0 +1,53 @@
+/** What the evidence of several steps says about the same tables, put side by side. Pure. */
+import { stands } from "./attempts.ts";
+import type { StepEvidence, TableEvidence } from "./evidence.ts";
+import type { ReportedStep, ReportedTable } from "./record.ts";
+
+/**
+ * One entry a table, ordered by name: later steps add to and replace what earlier ones saw.
+ *
+ * @param evidence  in the order of the steps
+ */
+export function tablesOf(steps: readonly ReportedStep[], evidence: readonly StepEvidence[]): ReportedTable[] {
+    const byName = new Map<string, TableEvidence & { stands: boolean }>();
+    for (const { step, tables } of evidence) {
+        for (const table of tables) {
+            byName.set(table.name, {
+                ...byName.get(table.name),
+                ...known(table),
+                name: table.name,
+                stands: stands(steps, step),
+            });
+        }
+    }
+    return [...byName.values()]
+        .map(({ name, stands, ...seen }) => ({ name, ...known(seen), state: compared(seen), stands }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+type Counts = Omit<TableEvidence, "name">;
+
+function known({
+    sourceRows,
+    targetRows,
+    sourceHash,
+    targetHash,
+}: Counts): Omit<ReportedTable, "name" | "state" | "stands"> {
+    return {
+        ...(sourceRows === undefined ? {} : { sourceRows }),
+        ...(targetRows === undefined ? {} : { targetRows }),
+        ...(sourceHash === undefined ? {} : { sourceHash }),
+        ...(targetHash === undefined ? {} : { targetHash }),
+    };
+}
+
+/** Equal takes both counts and both hashes; one pair that differs is enough for a difference. */
+function compared({ sourceRows, targetRows, sourceHash, targetHash }: Counts): ReportedTable["state"] {
+    const pairs = [
+        [sourceRows, targetRows],
+        [sourceHash, targetHash],
+    ] as const;
+    const complete = pairs.filter(([source, target]) => source !== undefined && target !== undefined);
+    if (complete.some(([source, target]) => source !== target)) return "different";
+    return complete.length === pairs.length ? "equal" : "not-compared";
+}
