@@ -17,7 +17,9 @@ async function withJournal(work: (file: string) => Promise<void>): Promise<void>
 
 describe("journal", () => {
     it("is empty where there is no file", () =>
-        withJournal(async (file) => expect(await readJournal(file)).to.deep.equal([])));
+        withJournal(async (file) => {
+            expect(await readJournal(file)).to.deep.equal([]);
+        }));
 
     it("gives back what was appended, chained", () =>
         withJournal(async (file) => {
