@@ -2,17 +2,18 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { cleanupContract } from "./contract.ts";
-import { adminAddress, withClient } from "./postgres/connection.ts";
-import { dropPrevious } from "./postgres/swapDatabases.ts";
+import { escapeIdentifier } from "pg";
+import { withClient, type DatabaseAddress } from "./postgres/connection.ts";
+import { describeObjects, inspectDatabase } from "./postgres/databaseState.ts";
+import { adminAddress } from "./postgres/targetAddress.ts";
+import { MigrationError } from "./run/errors.ts";
 import { runDirectoryPaths } from "./run/runDirectory.ts";
 import { defineStep } from "./run/step.ts";
 
 export const cleanup = defineStep(cleanupContract, async ({ database, previous }, run) => {
     const removedDatabases: string[] = [];
     if (previous !== undefined) {
-        const admin = await adminAddress(database, "postgres");
-        await withClient(admin, { step: "cleanup" }, (client) => dropPrevious(client, previous, run.id));
-        removedDatabases.push(previous);
+        if (await dropEmpty(await adminAddress(database), previous)) removedDatabases.push(previous);
     }
     const working = [
         join(run.directory, "dump"),
@@ -27,6 +28,22 @@ export const cleanup = defineStep(cleanupContract, async ({ database, previous }
     await run.evidence({ removed: working, removedDatabases });
     return { removedBytes, removedDatabases };
 });
+
+/** The swap puts aside empty databases only; one that has something in it by now is somebody's. */
+async function dropEmpty(maintenance: DatabaseAddress, name: string): Promise<boolean> {
+    const options = { step: "cleanup" };
+    const state = await inspectDatabase(maintenance, name, options);
+    if (state.state === "absent") return false;
+    if (state.state === "occupied") {
+        throw new MigrationError("SM-E0804", {
+            where: `database ${name}`,
+            found: describeObjects(state),
+            expected: "the empty database that the swap put aside",
+        });
+    }
+    await withClient(maintenance, options, (client) => client.query(`DROP DATABASE ${escapeIdentifier(name)}`));
+    return true;
+}
 
 async function sizeOf(path: string): Promise<number> {
     const status = await stat(path).catch(() => undefined);

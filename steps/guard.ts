@@ -28,10 +28,14 @@ export function guardSteps(stepNamed: (name: string) => AnyStep | undefined): An
                 for (const name of names) {
                     const step = stepNamed(name);
                     if (step === undefined) continue;
+                    const specFile = join(runDirectoryPaths(run.directory).specs, `${name}.json`);
+                    const text = await readFile(specFile, "utf8").catch(() => undefined);
+                    if (text === undefined) {
+                        run.progress.say(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
+                        continue;
+                    }
                     run.progress.say(`taking back what ${name} left`);
-                    const spec: unknown = JSON.parse(
-                        await readFile(join(runDirectoryPaths(run.directory).specs, `${name}.json`), "utf8"),
-                    );
+                    const spec: unknown = JSON.parse(text);
                     await undoStep({ step, spec, write: (line) => run.progress.say(line), signal: run.signal });
                 }
             },

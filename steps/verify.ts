@@ -21,7 +21,7 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
         verifyMedia(spec.mediaStore, spec.mediaTreeDigest, address, spec.remoteCache),
     );
     const checks = [...compared.checks, ...media, ...(await secretFileChecks([spec.signingKeyFile, spec.secretsFile]))];
-    await run.evidence({ checks, tables: compared.tables });
+    await run.evidence({ checks, tables: compared.tables.map(({ table, ...rest }) => ({ name: table, ...rest })) });
     const failed = checks.filter(({ state }) => state === "failed");
     if (failed.length > 0) {
         throw new MigrationError("SM-E0601", {
