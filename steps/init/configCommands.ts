@@ -24,28 +24,36 @@ export interface PulumiCommand {
 
 const namespace = "synapse-migration";
 
-/** Sets every key, in the order of the design's example. Safe to repeat. */
+/** Sets every key of the source and the target, and the secrets there are. Safe to repeat. */
 export function configCommands(stack: string, settings: StackSettings): PulumiCommand[] {
-    const plain = (key: string, value: string): PulumiCommand => ({
-        args: ["config", "set", "--stack", stack, "--path", "--", `${namespace}:${key}`, value],
-    });
+    const plain = {
+        serverName: settings.serverName,
+        phase: "assess",
+        "source.kind": "selfHosted",
+        ...Object.fromEntries(
+            settings.homeserverConfig.map((path, index) => [`source.homeserverConfig[${index}]`, path]),
+        ),
+        "source.host.kind": "local",
+        "source.service.kind": "process",
+        "source.service.pidFile": settings.pidFile,
+        "target.kind": "local",
+        "target.directory": settings.targetDirectory,
+        "target.synapsePython": settings.synapsePython,
+        "target.postgresPrograms": settings.postgresPrograms,
+    };
+    const assignments = Object.entries(plain).flatMap(([key, value]) => [
+        "--plaintext",
+        `${namespace}:${key}=${value}`,
+    ]);
     // Without `--raw`, Pulumi would cut the line break at the end of a pepper that has one.
     const secret = (key: string, value: string): PulumiCommand => ({
         args: ["config", "set", "--stack", stack, "--secret", "--raw", "--", `${namespace}:${key}`],
         input: value,
     });
     return [
-        plain("serverName", settings.serverName),
-        plain("phase", "assess"),
-        plain("source.kind", "selfHosted"),
-        ...settings.homeserverConfig.map((path, index) => plain(`source.homeserverConfig[${index}]`, path)),
-        plain("source.host.kind", "local"),
-        plain("source.service.kind", "process"),
-        plain("source.service.pidFile", settings.pidFile),
-        plain("target.kind", "local"),
-        plain("target.directory", settings.targetDirectory),
-        plain("target.synapsePython", settings.synapsePython),
-        plain("target.postgresPrograms", settings.postgresPrograms),
+        // A list that was longer before would keep its end.
+        { args: ["config", "rm", "--stack", stack, "--path", `${namespace}:source.homeserverConfig`] },
+        { args: ["config", "set-all", "--stack", stack, "--path", ...assignments] },
         secret("signingKey", settings.signingKey),
         ...(settings.pepper === undefined ? [] : [secret("pepper", settings.pepper)]),
         secret("macaroonSecretKey", settings.macaroonSecretKey ?? ""),

@@ -105,11 +105,11 @@ function float(text: string): number {
     return text.includes(":") ? sexagesimal(text) : decimal(text);
 }
 
-/** PyYAML reads `1e-7` as a string, so a float always gets its point. */
+/** PyYAML reads `1e-7` as a string and `1` as an integer, so a float always gets its point. */
 function floatText(value: number): string {
     if (Number.isNaN(value)) return ".nan";
     if (!Number.isFinite(value)) return value < 0 ? "-.inf" : ".inf";
-    return JSON.stringify(value).replace(/^(-?\d+)e/, "$1.0e");
+    return JSON.stringify(value).replace(/^(-?\d+)(?=e|$)/, "$1.0");
 }
 
 /** The patterns of PyYAML's resolver.py: `y` and `1e3` are strings there, other than in the YAML 1.1 type repository. */
@@ -125,7 +125,7 @@ const pythonScalars: ScalarTag[] = [
     {
         tag: "tag:yaml.org,2002:int",
         default: true,
-        identify: (value) => Number.isInteger(value) && Math.abs(Number(value)) < 1e21,
+        identify: Number.isSafeInteger,
         test: /^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$/,
         resolve: (text, onError) => {
             const value = integer(text);

@@ -37,8 +37,9 @@ function brokenRule(name: string): string | undefined {
     if (/[/?#]/.test(name)) return "it has a path; a server name is not a URL";
     if (/[^\x21-\x7e]/.test(name)) return "it is not ASCII; an internationalised name is written as xn--…";
     if (name.length > longestServerName) return `it is longer than ${longestServerName} characters`;
+    if (isIPv6(name)) return "an IPv6 address needs brackets";
     const match = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(name);
-    if (match === null) return "an IPv6 address needs brackets, and a port comes once, at the end";
+    if (match === null) return "a port comes once, at the end";
     const [, host = "", port] = match;
     if (port !== undefined && !(/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535)) {
         return "what follows the colon is not a port from 1 to 65535";

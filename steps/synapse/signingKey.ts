@@ -51,6 +51,8 @@ export function parseSigningKeys(text: string, where: string): [SigningKey, ...S
     const ids = [first, ...rest].map((key) => key.id);
     const twice = ids.find((id, index) => ids.indexOf(id) !== index);
     if (twice !== undefined) throw refusal("SM-E0814", { where, found: `two keys with the id ${twice}` });
+    // Both spellings: the last character of a seed's base64 has bits that do not count.
+    registerSecret(text);
     for (const key of [first, ...rest]) registerSecret(unpadded(key.seed));
     return [first, ...rest];
 }
