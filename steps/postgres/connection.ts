@@ -1,0 +1,227 @@
+/** Connections to PostgreSQL: one at a time, with deadlines, the same session settings everywhere, and errors that say where. */
+import { Client, DatabaseError, escapeIdentifier } from "pg";
+import type { z } from "zod";
+import { MigrationError } from "../run/errors.ts";
+
+/** Where a database is and who connects to it. Registered as a secret by who reads the password. */
+export interface DatabaseAddress {
+    /** Host name, IP address, or the directory of a Unix socket. */
+    readonly host: string;
+    readonly port: number;
+    readonly name: string;
+    readonly user: string;
+    /** Absent where the server asks for none: `peer`, `trust`. */
+    readonly password?: string | undefined;
+}
+
+export interface ConnectionOptions {
+    /** Shown in `pg_stat_activity` as `synapse-migration <step>`. */
+    readonly step: string;
+    /** Every transaction is read only: for the source, always. */
+    readonly readOnly?: boolean;
+    /** A statement that runs longer is cancelled by the server; 60 when absent, 0 for no limit. */
+    readonly statementSeconds?: number;
+    /** How long a server that is just starting is waited for; 0 when absent. A wrong password is never tried again. */
+    readonly patienceSeconds?: number;
+    /** Ends the connection, and with it the statement that runs. */
+    readonly signal?: AbortSignal;
+}
+
+export type { Client };
+
+const connectMilliseconds = 10_000;
+const defaultStatementSeconds = 60;
+
+/**
+ * Settings that make the text of a value the same on every server: row hashes are made of it (PostgreSQL manual 20.11).
+ * `row_security` turns rows that a policy would hide into an error. The last line ends statements of a caller that is gone.
+ */
+const sessionSettings = `
+    SET bytea_output = hex; SET extra_float_digits = 1; SET DateStyle = ISO; SET IntervalStyle = postgres;
+    SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'; SET row_security = off; SET lock_timeout = '30s';
+    SELECT set_config(name, '5000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'`;
+
+/**
+ * Connects, runs the work, disconnects.
+ *
+ * @throws MigrationError SM-E1102 when the server does not answer, SM-E1004 when it refuses the login, SM-E0516 when there is no such
+ *     database, SM-E0515 when the role may not do what the work needs
+ */
+export async function withClient<T>(
+    address: DatabaseAddress,
+    options: ConnectionOptions,
+    work: (client: Client) => Promise<T>,
+): Promise<T> {
+    options.signal?.throwIfAborted();
+    const client = await connect(address, options);
+    // A connection that breaks between two statements reports it here; the next statement fails then.
+    client.on("error", () => undefined);
+    let onAbort = (): void => undefined;
+    const aborted = new Promise<never>((_, reject) => {
+        onAbort = () => reject(asError(options.signal?.reason));
+        options.signal?.addEventListener("abort", onAbort, { once: true });
+    });
+    try {
+        return await Promise.race([prepared(client, options, work), aborted]);
+    } catch (error) {
+        throw explain(error, address);
+    } finally {
+        options.signal?.removeEventListener("abort", onAbort);
+        // Destroys the socket when a statement is still running.
+        await client.end().catch(() => undefined);
+    }
+}
+
+/** Runs a statement and checks the shape of its rows. */
+export async function query<Row>(
+    client: Client,
+    shape: z.ZodType<Row>,
+    sql: string,
+    values: readonly unknown[] = [],
+): Promise<Row[]> {
+    const { rows } = await client.query<Record<string, unknown>>(sql, [...values]);
+    return rows.map((row) => shape.parse(row));
+}
+
+/** Like {@link query} for a statement that yields exactly one row. */
+export async function queryOne<Row>(
+    client: Client,
+    shape: z.ZodType<Row>,
+    sql: string,
+    values: readonly unknown[] = [],
+): Promise<Row> {
+    const [row, ...more] = await query(client, shape, sql, values);
+    if (row === undefined || more.length > 0) throw new Error(`expected one row, got ${more.length} of: ${sql}`);
+    return row;
+}
+
+/** One consistent, read-only view of the whole database; of another transaction's snapshot where one is given. */
+export async function inSnapshot<T>(client: Client, snapshot: string | undefined, work: () => Promise<T>): Promise<T> {
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    try {
+        if (snapshot !== undefined) await client.query(`SET TRANSACTION SNAPSHOT '${snapshot.replaceAll("'", "''")}'`);
+        const result = await work();
+        await client.query("COMMIT");
+        return result;
+    } catch (error) {
+        await client.query("ROLLBACK").catch(() => undefined);
+        throw error;
+    }
+}
+
+/** `schema.name`, each part quoted. */
+export function quotedName(schema: string, name: string): string {
+    return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+}
+
+/** For messages: `name@host:port`. */
+export function describeAddress({ host, port, name }: DatabaseAddress): string {
+    return `${name}@${host}:${port}`;
+}
+
+async function prepared<T>(
+    client: Client,
+    options: ConnectionOptions,
+    work: (client: Client) => Promise<T>,
+): Promise<T> {
+    await client.query(sessionSettings);
+    if (options.readOnly === true) await client.query("SET default_transaction_read_only = on");
+    return work(client);
+}
+
+async function connect(address: DatabaseAddress, options: ConnectionOptions): Promise<Client> {
+    const deadline = performance.now() + (options.patienceSeconds ?? 0) * 1000;
+    for (;;) {
+        const client = new Client({
+            host: address.host,
+            port: address.port,
+            database: address.name,
+            user: address.user,
+            // An empty string keeps the library from looking into PGPASSWORD and ~/.pgpass.
+            password: address.password ?? "",
+            application_name: `synapse-migration ${options.step}`,
+            connectionTimeoutMillis: connectMilliseconds,
+            statement_timeout: (options.statementSeconds ?? defaultStatementSeconds) * 1000,
+            keepAlive: true,
+        });
+        try {
+            await client.connect();
+            return client;
+        } catch (error) {
+            await client.end().catch(() => undefined);
+            if (!isTransient(error) || performance.now() > deadline) throw connectionError(error, address);
+            await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 100));
+            options.signal?.throwIfAborted();
+        }
+    }
+}
+
+function codeOf(error: unknown): string | undefined {
+    return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** A server that starts or stops (57P03, 57P01) or is not listening yet. */
+function isTransient(error: unknown): boolean {
+    return ["57P03", "57P01", "ECONNREFUSED", "ECONNRESET", "ENOENT"].includes(codeOf(error) ?? "");
+}
+
+function connectionError(error: unknown, address: DatabaseAddress): MigrationError {
+    const where = describeAddress(address);
+    const found = firstLine(error);
+    switch (codeOf(error)) {
+        case "28P01":
+        case "28000":
+            return new MigrationError("SM-E1004", { where, found: `role "${address.user}": ${found}`, cause: error });
+        case "3D000":
+            return new MigrationError("SM-E0516", { where, found, cause: error });
+        case "42501":
+            return new MigrationError("SM-E0515", { where, found, cause: error });
+        default:
+            // The library's own complaint about a server that asks for a password when there is none.
+            if (/client password must be a string|SASL/.test(found))
+                return new MigrationError("SM-E1004", {
+                    where,
+                    found: `role "${address.user}": ${found}`,
+                    cause: error,
+                });
+            return new MigrationError("SM-E1102", {
+                where,
+                found,
+                expected: "a PostgreSQL server that answers",
+                cause: error,
+            });
+    }
+}
+
+/** What went wrong while connected, without the rows that PostgreSQL puts into `detail`. */
+function explain(error: unknown, address: DatabaseAddress): unknown {
+    if (error instanceof MigrationError) return error;
+    const where = describeAddress(address);
+    if (error instanceof DatabaseError) {
+        if (error.code === "42501")
+            return new MigrationError("SM-E0515", {
+                where,
+                found: error.message,
+                expected: `rights of role "${address.user}"`,
+            });
+        if (error.code === "57014") return new MigrationError("SM-E1103", { where, found: error.message });
+        if (error.code === "57P01" || error.code === "57P02")
+            return new MigrationError("SM-E1102", { where, found: error.message });
+        return new MigrationError("SM-E1104", {
+            where,
+            found: `${error.message} (SQLSTATE ${error.code ?? "unknown"})`,
+        });
+    }
+    if (error instanceof Error && /Connection terminated|ECONNRESET|EPIPE|not queryable/.test(error.message))
+        return new MigrationError("SM-E1102", { where, found: firstLine(error), cause: error });
+    return error;
+}
+
+function firstLine(error: unknown): string {
+    if (error instanceof AggregateError && error.errors.length > 0) return firstLine(error.errors[0]);
+    return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+}
+
+function asError(reason: unknown): Error {
+    return reason instanceof Error ? reason : new Error("the step was stopped", { cause: reason });
+}

@@ -1,0 +1,168 @@
+/** Restores the dump into a new database beside the one in use, as Synapse's own role. */
+import { totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { restoreContract } from "./contract/migrate.ts";
+import { programVersion, refuseOldProgram, runDatabaseProgram } from "./postgres/clientPrograms.ts";
+import { oneTimeKeysTable } from "./postgres/compareDatabase.ts";
+import { quotedName, withClient, type ConnectionOptions, type DatabaseAddress } from "./postgres/connection.ts";
+import { inspectDatabase } from "./postgres/databaseState.ts";
+import { refuseAlteredArchive } from "./postgres/dumpArchive.ts";
+import { dropIncoming, makeIncoming } from "./postgres/incomingDatabase.ts";
+import { readManifest, type Manifest } from "./postgres/manifest.ts";
+import { advanceMarker, createMarker, describeMarker, refuseCommitted } from "./postgres/marker.ts";
+import { readDatabaseFacts, refuseSameDatabase, refuseStandby, type DatabaseFacts } from "./postgres/serverFacts.ts";
+import { adminAddress, checkedName, incomingName, ownerAddress } from "./postgres/targetAddress.ts";
+import { refuseUnknownExtensions } from "./postgres/extensions.ts";
+import { MigrationError } from "./run/errors.ts";
+import { defineStep, type StepRun } from "./run/step.ts";
+
+const mebibyte = 1024 * 1024;
+
+export const restore = defineStep(
+    restoreContract,
+    async (spec, run) => {
+        const { database, jobs } = spec;
+        const began = performance.now();
+        const manifest = await readManifest(spec.manifestFile, spec.manifestDigest);
+        refuseOtherServer(manifest, spec.serverName, spec.manifestFile);
+        const incoming = incomingName(checkedName(database.name), run.id);
+        const maintenance = await adminAddress(database);
+        const owner = await ownerAddress(database, incoming);
+        const options = { step: "restore", signal: run.signal };
+        await refuseUnsuitableServer(maintenance, spec, manifest, run, options);
+        const directory = join(dirname(spec.manifestFile), manifest.directory);
+        const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+        let read = 0;
+        await run.progress.during(
+            "reading every file of the dump again",
+            () => refuseAlteredArchive(directory, manifest.files, (more) => (read += more)),
+            () => `${read} of ${bytes} bytes`,
+        );
+        await makeIncoming(maintenance, incoming, database.owner, run.id, options);
+        await withClient(owner, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
+        await restoreArchive(database.clientDirectory, directory, owner, jobs, manifest.tables.length, run);
+        const oneTimeKeys = manifest.fenced && spec.fenceToken !== undefined ? "kept" : "emptied";
+        await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
+            // Keys that the source has handed out since the snapshot would be handed out again, and messages could not be read.
+            if (oneTimeKeys === "emptied")
+                await client.query(`TRUNCATE ${quotedName(oneTimeKeysTable.schema, oneTimeKeysTable.name)}`);
+            await run.progress.during("analysing the restored tables", () => client.query("ANALYZE"));
+            await advanceMarker(client, run.id, ["restoring"], "restored");
+        });
+        const seconds = Math.round(performance.now() - began) / 1000;
+        const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
+        await run.evidence({
+            incoming,
+            tables: manifest.tables.length,
+            rows,
+            oneTimeKeys,
+            files: manifest.files.length,
+            bytes,
+            seconds,
+        });
+        return { incoming, tables: manifest.tables.length, rows, oneTimeKeys, seconds };
+    },
+    async (spec, run) => {
+        const incoming = incomingName(spec.database.name, run.id);
+        const said = await dropIncoming(await adminAddress(spec.database), incoming, run.id, { step: "restore" });
+        run.progress.say(said);
+    },
+);
+
+type RestoreSpec = Parameters<typeof restore.act>[0];
+
+function refuseOtherServer(manifest: Manifest, serverName: string, where: string): void {
+    if (manifest.serverName === serverName) return;
+    throw new MigrationError("SM-E0909", {
+        where,
+        found: `a dump of ${manifest.serverName}`,
+        expected: `a dump of ${serverName}`,
+    });
+}
+
+/** Everything that rules the target out, before anything is made. */
+async function refuseUnsuitableServer(
+    maintenance: DatabaseAddress,
+    { database }: RestoreSpec,
+    manifest: Manifest,
+    run: StepRun,
+    options: ConnectionOptions,
+): Promise<void> {
+    const where = `database ${database.name} at ${database.host}:${database.port}`;
+    const facts = await withClient(maintenance, options, async (client) => {
+        await refuseUnknownExtensions(client, manifest.definitions, where);
+        return readDatabaseFacts(client);
+    });
+    refuseStandby(facts, where);
+    refuseOlderServer(facts, manifest, where);
+    refuseOldProgram(
+        "pg_restore",
+        await programVersion(database.clientDirectory, "pg_restore"),
+        manifest.database.serverVersionNumber,
+    );
+    const final = await inspectDatabase(maintenance, database.name, options);
+    refuseCommitted(final.marker, where);
+    if (final.oid !== undefined)
+        refuseSameDatabase(manifest.database, { systemIdentifier: facts.systemIdentifier, oid: final.oid }, where);
+    if (final.marker?.run === run.id && final.marker.state !== "staged") {
+        throw new MigrationError("SM-E0708", {
+            where,
+            found: `${describeMarker(final.marker)}: what this run has restored`,
+            expected: "a run that has not restored yet",
+            fix: "undo the swap first by declaring phase `stage`, or give the run a new id (config `run`)",
+        });
+    }
+}
+
+/** Major versions: a minor one changes nothing that a dump has. */
+function refuseOlderServer(facts: DatabaseFacts, { database }: Manifest, where: string): void {
+    if (Math.floor(facts.versionNumber / 10000) >= Math.floor(database.serverVersionNumber / 10000)) return;
+    throw new MigrationError("SM-E0503", {
+        where,
+        found: `PostgreSQL ${facts.version}`,
+        expected: `PostgreSQL ${database.serverVersion} or newer`,
+    });
+}
+
+/**
+ * Definitions, then rows, then indexes, constraints and triggers: Synapse's trigger functions name tables without their schema, which
+ * fails under the empty search path that pg_restore sets.
+ */
+async function restoreArchive(
+    clientDirectory: string,
+    directory: string,
+    owner: DatabaseAddress,
+    jobs: number,
+    tables: number,
+    run: StepRun,
+): Promise<void> {
+    const memory = Math.min(1024, Math.max(64, Math.floor(totalmem() / mebibyte / 4 / jobs)));
+    // What a crash loses is restored again: the marker's own commit waits for the disk.
+    const settings = { synchronous_commit: "off", maintenance_work_mem: `${memory}MB` };
+    let items = 0;
+    for (const section of ["pre-data", "data", "post-data"] as const) {
+        items = 0;
+        await run.progress.during(
+            `restoring ${section}`,
+            () =>
+                runDatabaseProgram(
+                    {
+                        directory: clientDirectory,
+                        program: "pg_restore",
+                        args: [
+                            ...["--section", section, "--exit-on-error", "--no-owner", "--no-acl", "--verbose"],
+                            ...["--no-publications", "--no-subscriptions", "--jobs", String(jobs), directory],
+                        ],
+                        address: owner,
+                        step: "restore",
+                        settings,
+                        onErrorLine: (line) => {
+                            if (line.includes("finished item")) items += 1;
+                        },
+                    },
+                    run,
+                ),
+            () => (section === "data" ? `${items} items of about ${tables} tables` : `${items} items`),
+        );
+    }
+}
