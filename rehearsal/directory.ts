@@ -1,11 +1,11 @@
 /** The one directory that a rehearsal lives in: made for it alone, and removed with all that runs from it. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../steps/run/errors.ts";
-import { serviceUser, type ServiceUser } from "../steps/hosts/serviceUser.ts";
+import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
 
 /** Where root's state belongs when root's home is closed to the user that servers run as (Filesystem Hierarchy Standard 5.8). */
 const systemState = "/var/lib";
@@ -20,7 +20,7 @@ const stopSeconds = 20;
 export function makeRehearsalDirectory(): string {
     const user = serviceUser();
     const preferred = process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state");
-    const state = user === undefined || canPass(preferred, user) ? preferred : systemState;
+    const state = user === undefined || canReach(preferred, user) ? preferred : systemState;
     const parent = join(state, "synapse-migration");
     mkdirSync(parent, { recursive: true, mode: 0o755 });
     const directory = join(parent, `rehearsal-${randomBytes(4).toString("hex")}`);
@@ -86,18 +86,6 @@ export async function removeRehearsalDirectory(directory: string): Promise<Lefto
     }
     rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
     return leftovers;
-}
-
-/** Whether the user may pass through every directory of the path that exists. */
-function canPass(path: string, user: ServiceUser): boolean {
-    for (let directory = path; ; directory = dirname(directory)) {
-        const stats = statSync(directory, { throwIfNoEntry: false });
-        if (stats !== undefined) {
-            const bit = stats.uid === user.uid ? 0o100 : stats.gid === user.gid ? 0o010 : 0o001;
-            if ((stats.mode & bit) === 0) return false;
-        }
-        if (directory === dirname(directory)) return true;
-    }
 }
 
 function read(path: string): string {

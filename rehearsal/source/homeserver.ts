@@ -42,6 +42,7 @@ export class SourceHomeserver {
      */
     public static async start(args: SourceHomeserverArgs): Promise<SourceHomeserver> {
         const { directory, serverName, python, cluster } = args;
+        await refuseUnlessRunnable(python);
         makeServiceDirectory(directory);
         const port = await freePort();
         const files = writeHomeserverFiles({ directory, serverName, database: cluster.synapse, port });
@@ -120,6 +121,23 @@ export class SourceHomeserver {
             }
             await delay(pollMilliseconds);
         }
+    }
+}
+
+/** An environment below root's home cannot be used by anybody but root. */
+async function refuseUnlessRunnable(python: string): Promise<void> {
+    const user = serviceUser();
+    if (user === undefined) return;
+    try {
+        const options = { workingDirectory: "/", timeoutSeconds: startSeconds, user };
+        await runProgram(python, ["-c", "import synapse"], options);
+    } catch (error) {
+        throw new MigrationError("SM-E1190", {
+            where: python,
+            found: `the user ${user.uid}, which Synapse is run as, cannot use it: ${String(error)}`,
+            expected: "an interpreter and an environment outside of root's home, readable by everybody",
+            fix: "set XDG_CACHE_HOME to such a directory and PATH so that /usr/bin/python3 comes first; run it again",
+        });
     }
 }
 

@@ -35,7 +35,7 @@ export async function setUpEncryption(
         },
         key,
     );
-    const oneTime = Array.from({ length: oneTimeKeys }, (_, index) => [
+    const oneTime = Array.from({ length: oneTimeKeys }, (_, index): [string, JsonObject] => [
         `signed_curve25519:AAAA${String(index).padStart(2, "0")}`,
         signed({ key: curve(`one-time/${index}`) }, key),
     ]);
@@ -155,7 +155,7 @@ async function backUpKeys(
     });
     const rooms = Object.fromEntries(
         roomIds.map((roomId) => {
-            const sessions = Array.from({ length: backedUpSessions }, (_, index) => [
+            const sessions = Array.from({ length: backedUpSessions }, (_, index): [string, JsonObject] => [
                 base64(`${roomId}/${index}/id`, 32),
                 session(`${roomId}/${index}`),
             ]);

@@ -66,7 +66,7 @@ export async function leaveMessages(
     return inParallel(settled, async ({ account, user }, index) => {
         const sender = settled[(index + 1) % settled.length]?.account ?? account;
         const mine = open.filter(({ room }) => room.members.includes(account));
-        const events = mine.map((conversation) => [
+        const events = mine.map((conversation): [string, string[]] => [
             conversation.room.roomId,
             conversation.said.slice(before.get(conversation)).map(({ eventId }) => eventId),
         ]);
