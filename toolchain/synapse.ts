@@ -1,8 +1,9 @@
 /** The Synapse that the rehearsal and the tests run: a virtual environment in the cache, with every version pinned. */
 import { createHash } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
+import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
 import { MigrationError } from "../steps/run/errors.ts";
 import type { Progress } from "../steps/run/progress.ts";
 import { installPackages } from "./aptPackages.ts";
@@ -18,6 +19,8 @@ export interface SynapseEnvironment {
 /** What Python says about itself. */
 export interface PythonFacts {
     readonly program: string;
+    /** The file behind it and behind the links of every environment made with it. */
+    readonly executable: string;
     /** For example `3.11.7`. */
     readonly version: string;
     /** Whether `python -m venv` can put pip into what it makes. */
@@ -28,7 +31,9 @@ export interface PythonFacts {
     readonly isSystem: boolean;
 }
 
-const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "python3.10"] as const;
+const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "/usr/bin/python3"] as const;
+/** For the environment that root makes and another user runs, where root's own cache is closed to that user. */
+const systemCache = "/var/cache/synapse-migration";
 const requirements = join(import.meta.dirname, "synapse-requirements.txt");
 /** Written last: an environment without it is half made and is made again. */
 const finishedMarker = ".finished";
@@ -36,19 +41,29 @@ const probe = `
 import importlib.util, json, os, sys, sysconfig
 has = lambda name: importlib.util.find_spec(name) is not None
 header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
-print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "hasVenv": has("venv") and has("ensurepip"),
+print(json.dumps({"executable": os.path.realpath(sys.executable), "version": "%d.%d.%d" % sys.version_info[:3], "hasVenv": has("venv") and has("ensurepip"),
                   "hasHeaders": os.path.exists(header), "isSystem": sys.base_prefix == "/usr"}))
 `;
-const probed = z.object({ version: z.string(), hasVenv: z.boolean(), hasHeaders: z.boolean(), isSystem: z.boolean() });
+const probed = z.object({
+    executable: z.string(),
+    version: z.string(),
+    hasVenv: z.boolean(),
+    hasHeaders: z.boolean(),
+    isSystem: z.boolean(),
+});
 
-/** The interpreter to build on: the first that lacks nothing, else the first of a version that will do. */
+/**
+ * The interpreter to build on: the first that lacks nothing, else the first of a version that will do. Of root's only those that the user
+ * whom servers run as can reach.
+ */
 export async function findPython(machine: Machine): Promise<PythonFacts | undefined> {
     const usable: PythonFacts[] = [];
     for (const name of interpreters) {
-        const program = machine.find(name);
+        const program = name.startsWith("/") ? (machine.isExecutable(name) ? name : undefined) : machine.find(name);
         if (program === undefined) continue;
         const facts = await factsOf(machine, program);
         if (facts === undefined || !isAtLeast(facts.version, oldestPython.join("."))) continue;
+        if (!isReachable(facts.executable)) continue;
         if (facts.hasVenv && facts.hasHeaders) return facts;
         usable.push(facts);
     }
@@ -74,12 +89,19 @@ export async function findSynapse(machine: Machine): Promise<SynapseEnvironment 
     return marker?.trim() === synapseVersion ? { python, version: synapseVersion } : undefined;
 }
 
+/** Whether the user whom our servers run as can reach a path. */
+function isReachable(path: string): boolean {
+    const user = serviceUser();
+    return user === undefined || canReach(path, user);
+}
+
 async function environmentDirectory(machine: Machine): Promise<string> {
     const pins = createHash("sha256")
         .update(await readFile(requirements))
         .digest("hex")
         .slice(0, 12);
-    return join(cacheDirectory(machine.environment), `synapse-${synapseVersion}-${pins}`);
+    const cache = cacheDirectory(machine.environment);
+    return join(isReachable(cache) ? cache : systemCache, `synapse-${synapseVersion}-${pins}`);
 }
 
 /**
@@ -123,6 +145,7 @@ export async function ensureSynapse(machine: Machine, progress: Progress): Promi
     const directory = await environmentDirectory(machine);
     await progress.during(`making an environment for Synapse ${synapseVersion} in ${directory}`, async () => {
         await rm(directory, { recursive: true, force: true });
+        await mkdir(dirname(directory), { recursive: true, mode: 0o755 });
         await machine.run(python.program, ["-m", "venv", directory], { timeoutSeconds: 300 });
         const pip = [
             "-m",

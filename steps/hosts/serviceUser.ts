@@ -1,5 +1,6 @@
 /** The unprivileged user that the target's Synapse and PostgreSQL run as when this program runs as root. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 
 export interface ServiceUser {
     readonly uid: number;
@@ -36,4 +37,16 @@ export function chooseServiceUser(passwd: string): ServiceUser {
         if (user !== undefined) return user;
     }
     return nobody;
+}
+
+/** Whether the user may pass through every directory above the path that exists. */
+export function canReach(path: string, user: ServiceUser): boolean {
+    for (let directory = path; ; directory = dirname(directory)) {
+        const stats = statSync(directory, { throwIfNoEntry: false });
+        if (stats !== undefined) {
+            const bit = stats.uid === user.uid ? 0o100 : stats.gid === user.gid ? 0o010 : 0o001;
+            if ((stats.mode & bit) === 0) return false;
+        }
+        if (directory === dirname(directory)) return true;
+    }
 }
