@@ -11,10 +11,12 @@ const badges = {
     "not-run": { tone: "none", sign: "○", word: "not run" },
     equal: { tone: "good", sign: "✓", word: "equal" },
     different: { tone: "bad", sign: "✕", word: "different" },
+    emptied: { tone: "calm", sign: "i", word: "emptied on purpose" },
     "not-compared": { tone: "none", sign: "○", word: "not compared" },
     error: { tone: "bad", sign: "✕", word: "blocks" },
     info: { tone: "calm", sign: "i", word: "for information" },
     resolved: { tone: "calm", sign: "✓", word: "overcome" },
+    fallen: { tone: "none", sign: "↺", word: "no longer stands" },
     standing: { tone: "bad", sign: "✕", word: "stands" },
 } as const satisfies Record<string, { tone: Tone; sign: string; word: string }>;
 

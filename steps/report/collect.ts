@@ -43,11 +43,20 @@ const ownStep = "report";
  */
 export async function collectRun(request: ReportRequest): Promise<RunRecord> {
     const paths = runDirectoryPaths(request.run.directory);
-    const records = (await readJournal(paths.journal)).filter((record) => record.step !== ownStep);
+    const records = (await readJournal(paths.journal)).filter(told);
     const evidence = (await readEvidence(paths.evidence)).filter(({ step }) => step !== ownStep);
     // Scrubbed before the outcome is put into words, so that names agree, and again after, when they are part of longer texts.
     const facts = runRecord.omit({ outcome: true }).parse(scrubbed(factsOf(request, records, evidence)));
     return runRecord.parse(scrubbed({ ...facts, outcome: outcomeOf(facts) }));
+}
+
+/**
+ * Whether a record is part of the story. Where the control plane replaces a step that only looks, the new one has looked before the old
+ * one is taken back; what it saw stands.
+ */
+function told({ step, kind }: JournalRecord): boolean {
+    const takenBack = kind === "undo" || kind === "undone";
+    return step !== ownStep && !(step === assessContract.name && takenBack);
 }
 
 /** Puts journal and evidence together. Pure. */
@@ -89,7 +98,7 @@ export function factsOf(
             ...inOrder.flatMap(({ versions }) => Object.entries(versions)),
         ]),
         environment,
-        plugins: plugins === "offline" || plugins === "official" ? plugins : "unknown",
+        plugins: plugins?.includes("offline") === true ? "offline" : plugins === "official" ? plugins : "unknown",
         errors: errorsOf(steps),
         unread: inOrder.flatMap(({ step, unread }) =>
             unread.map((reason) => ({ file: join("evidence", `${step}.json`), reason, stands: stands(steps, step) })),

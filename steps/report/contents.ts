@@ -13,7 +13,9 @@ export interface Figure {
 /** The numbers that are looked for first; those that are not known yet are left out. */
 export function figures(run: RunRecord): Figure[] {
     const figures: Figure[] = [downtimeFigure(run)];
-    const { tables, media } = run;
+    const { media } = run;
+    const tables = run.tables.filter(({ stands }) => stands);
+    const checks = run.checks.filter(({ stands }) => stands);
     if (tables.length > 0) {
         const rows = tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0);
         const equal = tables.filter(({ state }) => state === "equal").length;
@@ -39,8 +41,8 @@ export function figures(run: RunRecord): Figure[] {
             note: `${formatCount(run.sizes.mediaFiles)} files`,
         });
     }
-    if (run.checks.length > 0) {
-        const counts = countStates(run.checks);
+    if (checks.length > 0) {
+        const counts = countStates(checks);
         const others = (["failed", "warning", "not-run"] as const).map(
             (state) => `${formatCount(counts[state])} ${stateWords[state]}`,
         );
@@ -120,6 +122,9 @@ export const mediaFacts = ({ files, bytes, copied, missing, orphans, treeDigest 
     "Not in the database": formatCount(orphans),
     "Digest of the tree": treeDigest,
 });
+
+/** Shown with checks and tables of steps that were taken back. */
+export const fallen = "This does not stand: the step was taken back since, or the journal does not know it.";
 
 export const offlineNotice =
     "The Pulumi plugins of this run are the stand-ins that come with this program, as the official ones could not be had.";

@@ -16,13 +16,30 @@ const rows = z.union([
         .transform(Number),
 ]);
 const hash = z.union([z.string(), z.number()]).transform(String);
-const tableEvidence = z.object({
-    name: z.string(),
-    sourceRows: rows.optional().catch(undefined),
-    targetRows: rows.optional().catch(undefined),
-    sourceHash: hash.optional().catch(undefined),
-    targetHash: hash.optional().catch(undefined),
-});
+const known = <T>(shape: z.ZodType<T>) => shape.optional().catch(undefined);
+/** A comparison names both sides; the manifest of a dump has `schema`, `rows` and `hash` of the source alone. */
+const tableEvidence = z
+    .object({
+        name: known(z.string()),
+        table: known(z.string()),
+        schema: known(z.string()),
+        rows: known(rows),
+        hash: known(hash),
+        sourceRows: known(rows),
+        targetRows: known(rows),
+        sourceHash: known(hash),
+        targetHash: known(hash),
+        /** Emptied in the target on purpose, and found so. */
+        emptied: known(z.boolean()),
+        equal: known(z.boolean()),
+    })
+    .transform(({ name, table, schema, rows, hash, sourceRows, sourceHash, ...seen }, context) => {
+        const full = table ?? (schema === undefined || name === undefined ? name : `${schema}.${name}`);
+        if (full !== undefined)
+            return { ...seen, name: full, sourceRows: sourceRows ?? rows, sourceHash: sourceHash ?? hash };
+        context.addIssue({ code: "custom", message: "a table without a name" });
+        return z.NEVER;
+    });
 export type TableEvidence = z.infer<typeof tableEvidence>;
 
 export interface StepEvidence {
@@ -84,7 +101,20 @@ export function parseEvidence(step: string, value: unknown): StepEvidence {
     return {
         step,
         // Unknown keys beside the three known ones are dropped instead of failing the entry.
-        checks: list("checks", z.object(check.shape)),
+        checks: [
+            ...list("checks", z.object(check.shape)),
+            // The assessment lists ids: what a check found is a finding.
+            ...list("passed", z.string()).map((id) => ({
+                id,
+                state: "passed" as const,
+                evidence: "nothing was found",
+            })),
+            ...list("notRun", z.string()).map((id) => ({
+                id,
+                state: "not-run" as const,
+                evidence: "the step left it out",
+            })),
+        ],
         findings: list("findings", z.object(finding.shape)),
         tables: list("tables", tableEvidence),
         versions: z.record(z.string(), z.string()).safeParse(fields["versions"]).data ?? {},

@@ -1,6 +1,6 @@
 /** The report as Markdown, for terminals, tickets and chat. */
 import { badgeText } from "./badges.ts";
-import { figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
+import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
 import { formatCount, formatInstant, formatSeconds } from "./quantities.ts";
 import type { RunRecord } from "./record.ts";
 import { visible } from "./safeText.ts";
@@ -76,7 +76,7 @@ function findings({ findings }: RunRecord): string {
 function proofTables(run: RunRecord): string {
     const groups = proofs(run).map(({ step, stands, checks, counts }) => {
         const summary = counts.map(({ state, count }) => badgeText(state, formatCount(count))).join(", ");
-        const note = stands ? "" : "Taken back since: what it showed no longer stands.\n\n";
+        const note = stands ? "" : `${fallen}\n\n`;
         const rows = checks.map(({ id, state, evidence }) => [id, badgeText(state), evidence]);
         return `### ${escape(step)}: ${summary}\n\n${note}${table(["Check", "State", "What was seen"], rows)}`;
     });
@@ -93,9 +93,7 @@ function tables({ tables }: RunRecord): string {
         one.targetHash ?? "unknown",
         badgeText(one.state),
     ]);
-    const note = tables.every(({ stands }) => stands)
-        ? ""
-        : "The comparison was taken back since: it no longer stands.\n\n";
+    const note = tables.every(({ stands }) => stands) ? "" : `${fallen}\n\n`;
     return note + table(["Table", "Rows, source", "Rows, target", "Hash, source", "Hash, target", "Result"], rows);
 }
 

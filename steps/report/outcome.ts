@@ -155,13 +155,15 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
     return sentences;
 }
 
+/** More tables than this are counted instead of named. */
+const namedTables = 5;
+
 function notRunOf({ checks, tables }: RunFacts): string[] {
-    const notCompared = tables
-        .filter((table) => table.stands && table.state === "not-compared")
-        .map(({ name }) => `table ${name}: not compared`);
+    const open = tables.filter((table) => table.stands && table.state === "not-compared");
+    const named = open.map(({ name }) => `table ${name}: not compared`);
     return [
         ...checks.filter((check) => check.stands && check.state === "not-run").map(({ step, id }) => `${step}: ${id}`),
-        ...notCompared,
+        ...(open.length > namedTables ? [`${plural(open.length, "table")}: not compared`] : named),
     ];
 }
 

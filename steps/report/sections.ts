@@ -1,6 +1,6 @@
 /** The sections of the HTML report, one function each; a section without content is left out. */
 import { badge, badgeTone, outcomeTone, type BadgeName } from "./badges.ts";
-import { figures, mediaFacts, offlineNotice, proofs, whatWasFound, type Proof } from "./contents.ts";
+import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound, type Proof } from "./contents.ts";
 import { Markup, markup, prose, table } from "./markup.ts";
 import { formatCount, formatInstant, formatSeconds, plural } from "./quantities.ts";
 import type { ReportedTable, RunRecord } from "./record.ts";
@@ -97,10 +97,8 @@ function proofGroup({ step, stands, checks, counts }: Proof): Markup {
     const open = counts.some(({ state }) => state !== "passed") ? new Markup(" open") : undefined;
     const badges = counts.map(({ state, count }) => badge(state, formatCount(count)));
     const rows = checks.map(({ id, state, evidence }) => [prose(id), badge(state), prose(evidence)]);
-    const note = stands
-        ? undefined
-        : markup`<p class="taken-back">This step was taken back since: what it showed no longer stands.</p>`;
-    return markup`<details class="group"${open}><summary>${step} ${badges}</summary>${note}${table(`Checks of ${step}`, [{ name: "Check" }, { name: "State" }, { name: "What was seen" }], rows)}</details>\n`;
+    const note = stands ? undefined : markup`<p class="taken-back">${fallen}</p>`;
+    return markup`<details class="group"${open}><summary>${step} ${badges} ${stands ? undefined : badge("fallen")}</summary>${note}${table(`Checks of ${step}`, [{ name: "Check" }, { name: "State" }, { name: "What was seen" }], rows)}</details>\n`;
 }
 
 export function tablesSection({ tables }: RunRecord): Markup | undefined {
@@ -109,9 +107,7 @@ export function tablesSection({ tables }: RunRecord): Markup | undefined {
         tables.filter(({ state }) => state === "equal"),
         tables.filter(({ state }) => state !== "equal"),
     ];
-    const note = tables.every(({ stands }) => stands)
-        ? undefined
-        : markup`<p class="taken-back">The comparison was taken back since: it no longer stands.</p>`;
+    const note = tables.every(({ stands }) => stands) ? undefined : markup`<p class="taken-back">${fallen}</p>`;
     const attention = others.length === 0 ? undefined : comparison("Tables that are not shown to be equal", others);
     const rest =
         equal.length === 0

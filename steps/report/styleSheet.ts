@@ -68,7 +68,7 @@ svg .downtime { fill: var(--down); } svg .downtime-edge { fill: var(--down-edge)
     .figures { grid-template-columns: 1fr 1fr; gap: .55rem; } .figures div { padding: .6rem .75rem; } .figures div:last-child:nth-child(odd) { grid-column: 1 / -1; } .figures dd { font-size: 1.2rem; }
     table, tbody, tr, th[scope=row], td, caption { display: block; width: 100%; } thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     tbody tr { border: 1px solid var(--line); border-radius: 10px; padding: .5rem .75rem; margin: .5rem 0; } tbody tr > * { border: 0; padding: .1rem 0; } tbody th { font-weight: 650; }
-    td { display: grid; grid-template-columns: 7.2rem 1fr; column-gap: .75rem; } td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; padding-top: .12rem; } td > .badge { justify-self: start; } td.number { text-align: left; }
+    td { display: grid; grid-template-columns: 8.6rem 1fr; column-gap: .75rem; } td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; padding-top: .12rem; } td > .badge { justify-self: start; } td.number { text-align: left; }
 }
 @media print {
     :root { color-scheme: light; ${light} --page: #ffffff; } body { font-size: 10.5pt; } header { padding-top: 0; } main, header, footer { max-width: none; padding: 0; }

@@ -9,12 +9,14 @@ import type { ReportedStep, ReportedTable } from "./record.ts";
  * @param evidence  in the order of the steps
  */
 export function tablesOf(steps: readonly ReportedStep[], evidence: readonly StepEvidence[]): ReportedTable[] {
-    const byName = new Map<string, TableEvidence & { stands: boolean }>();
+    const byName = new Map<string, Seen>();
     for (const { step, tables } of evidence) {
         for (const table of tables) {
             byName.set(table.name, {
                 ...byName.get(table.name),
                 ...known(table),
+                ...(table.emptied === undefined ? {} : { emptied: table.emptied }),
+                ...(table.equal === undefined ? {} : { equal: table.equal }),
                 name: table.name,
                 stands: stands(steps, step),
             });
@@ -25,14 +27,12 @@ export function tablesOf(steps: readonly ReportedStep[], evidence: readonly Step
         .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-type Counts = Omit<TableEvidence, "name">;
+/** The same, with what no step has said left out. */
+type Seen = Pick<TableEvidence, "name"> & Partial<TableEvidence> & { readonly stands: boolean };
+type Counts = Partial<Omit<TableEvidence, "name">>;
+type Shown = Omit<ReportedTable, "name" | "state" | "stands">;
 
-function known({
-    sourceRows,
-    targetRows,
-    sourceHash,
-    targetHash,
-}: Counts): Omit<ReportedTable, "name" | "state" | "stands"> {
+function known({ sourceRows, targetRows, sourceHash, targetHash }: Counts): Shown {
     return {
         ...(sourceRows === undefined ? {} : { sourceRows }),
         ...(targetRows === undefined ? {} : { targetRows }),
@@ -41,13 +41,17 @@ function known({
     };
 }
 
-/** Equal takes both counts and both hashes; one pair that differs is enough for a difference. */
-function compared({ sourceRows, targetRows, sourceHash, targetHash }: Counts): ReportedTable["state"] {
+/**
+ * Equal takes both counts and both hashes; one pair that differs is enough for a difference. Where rows were to be emptied, it is the
+ * step that says whether they are.
+ */
+function compared({ sourceRows, targetRows, sourceHash, targetHash, emptied, equal }: Counts): ReportedTable["state"] {
+    if (emptied === true && equal === true) return "emptied";
     const pairs = [
         [sourceRows, targetRows],
         [sourceHash, targetHash],
     ] as const;
     const complete = pairs.filter(([source, target]) => source !== undefined && target !== undefined);
-    if (complete.some(([source, target]) => source !== target)) return "different";
+    if (equal === false || complete.some(([source, target]) => source !== target)) return "different";
     return complete.length === pairs.length ? "equal" : "not-compared";
 }

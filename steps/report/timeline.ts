@@ -106,7 +106,7 @@ function downtime(window: DowntimeWindow, scale: TimeScale, height: number): Mar
     const from = scale.position(Date.parse(window.from));
     const until = window.until === undefined ? 100 : scale.position(Date.parse(window.until));
     const length = window.seconds === undefined ? "not over yet" : formatSeconds(window.seconds);
-    const leftHalf = from < 50;
+    const leftHalf = from < 40;
     const x = leftHalf ? from : until;
     return markup`<g><rect class="downtime" x="${percent(from)}" width="${percent(Math.max(narrowestBar, until - from))}" y="${axisHeight}" height="${height - axisHeight}"/><rect class="downtime-edge" x="${percent(from)}" width="${percent(Math.max(narrowestBar, until - from))}" y="${axisHeight}" height="3"/><text class="${`downtime-label ${leftHalf ? "" : "end"}`}" x="${percent(x)}" dx="${leftHalf ? 4 : -4}" y="${axisHeight + 19}">downtime ${length}</text></g>`;
 }

@@ -105,6 +105,21 @@ describe("report.html in Chromium", function () {
         });
     });
 
+    it("prints what is folded on the screen", async () => {
+        await open(migrated, evidence, async (page) => {
+            const shown =
+                "[...document.querySelectorAll('details:not([open]) table')].map((table) => table.checkVisibility())";
+            expect(await page.evaluate(shown))
+                .to.include(false)
+                .and.not.to.include(true);
+            await page.call("Emulation.setEmulatedMedia", { media: "print" });
+            expect(await page.evaluate(shown))
+                .to.include(true)
+                .and.not.to.include(false);
+            expect(await page.evaluate("getComputedStyle(document.querySelector('nav')).display")).to.equal("none");
+        });
+    });
+
     it("runs no script and loads no image that a text in the evidence brings along", async () => {
         const hostile = `<script>document.title="taken"</script><img src="http://127.0.0.1:9/x"><svg onload="document.title='taken'">`;
         const files = {

@@ -11,6 +11,7 @@ import { errorCatalogue } from "../../../steps/run/errorCatalogue.ts";
 import { registerSecret } from "../../../steps/run/redaction.ts";
 import type { StepRun } from "../../../steps/run/step.ts";
 import {
+    assessment,
     done,
     environment,
     evidence,
@@ -150,6 +151,49 @@ describe("report", () => {
             expect(outcome.notRun).to.include("table events: not compared");
         });
 
+        it("reads the comparison as `verify` writes it, and what only the dump has counted", async () => {
+            const counted = { sourceRows: 3, targetRows: 0, sourceHash: "1", targetHash: "0" };
+            const files = {
+                dump: {
+                    tables: [
+                        { schema: "public", name: "a", rows: 4, hash: "7" },
+                        { schema: "public", name: "keys", rows: 3, hash: "1" },
+                        { rows: 1 },
+                    ],
+                },
+                verify: {
+                    tables: [
+                        { table: "public.keys", ...counted, equal: true, emptied: true },
+                        {
+                            table: "public.lost",
+                            ...counted,
+                            targetRows: 3,
+                            targetHash: "1",
+                            equal: false,
+                            emptied: false,
+                        },
+                    ],
+                },
+            };
+            const { tables, outcome, unread } = await recordOf(migrated, files);
+            expect(tables.map(({ name, state }) => `${name} ${state}`)).to.deep.equal([
+                "public.a not-compared",
+                "public.keys emptied",
+                "public.lost different",
+            ]);
+            expect(outcome.state).to.equal("unproven");
+            expect(unread).to.have.length(1);
+        });
+
+        it("takes the ids that the assessment lists as passed and as not run", async () => {
+            const { checks } = await recordOf(staged, { assess: { passed: ["encoding"], notRun: ["sequences"] } });
+            expect(checks.map(({ id, state }) => `${id} ${state}`)).to.deep.equal([
+                "encoding passed",
+                "sequences not-run",
+                "rows-break-index not-run",
+            ]);
+        });
+
         it("says that entries of another shape were left out", async () => {
             const verify = {
                 checks: [
@@ -239,7 +283,7 @@ describe("report", () => {
             const run = await recordOf(lines);
             expect(run.checks.filter(({ step }) => step === "verify").every(({ stands }) => !stands)).to.equal(true);
             expect(run.outcome.notRun).not.to.include("verify: remote-media");
-            expect(markdownReport(run)).to.contain("Taken back since: what it showed no longer stands.");
+            expect(markdownReport(run)).to.contain("This does not stand: the step was taken back");
         });
 
         it("counts a second migration of the same run as a second window of downtime", async () => {
@@ -275,6 +319,15 @@ describe("report", () => {
             expect(markdownReport(run))
                 .to.contain("Downtime: **none** (48.0\u00a0s predicted)")
                 .and.to.contain("728.0\u00a0MiB");
+        });
+    });
+
+    describe("after the assessment was repeated", () => {
+        it("keeps what the new one saw, though the one it replaced was taken back after it", async () => {
+            const run = await recordOf([...staged, ...done("assess", 60, 2, assessment), ...undone("assess", 63, 0)]);
+            expect(run).to.include({ serverName: "example.org" });
+            expect(run.outcome.state).to.equal("staged");
+            expect(run.steps.find(({ name }) => name === "assess")?.attempts).to.have.length(2);
         });
     });
 
