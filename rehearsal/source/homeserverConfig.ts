@@ -19,7 +19,9 @@ export interface HomeserverFiles {
     readonly pidFile: string;
     readonly logFile: string;
     readonly mediaStore: string;
+    readonly signingKeyFile: string;
     readonly registrationSharedSecret: string;
+    readonly macaroonSecretKey: string;
     /** `{"ed25519:a_AbCd": "<unpadded base64 of the public key>"}`. */
     readonly verifyKeys: Readonly<Record<string, string>>;
     /** Keys that no longer sign but still verify, with the instant they expired, in milliseconds. */
@@ -52,6 +54,7 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
     };
     // With a password of up to 40 bytes it stays below the 72 bytes that bcrypt looks at: a wrong pepper is noticed.
     const pepper = unpaddedBase64(randomBytes(21));
+    const signingKeyFile = write(`${serverName}.signing.key`, `ed25519 ${key.id.slice(8)} ${key.seed}\n`);
     const pidFile = join(directory, "homeserver.pid");
     const logFile = join(directory, "homeserver.log");
     const configFile = write(
@@ -65,7 +68,7 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
             log_config: write(`${serverName}.log.config`, logConfig(logFile)),
             media_store_path: mediaStore,
             ...secrets,
-            signing_key_path: write(`${serverName}.signing.key`, `ed25519 ${key.id.slice(8)} ${key.seed}\n`),
+            signing_key_path: signingKeyFile,
             old_signing_keys: oldVerifyKeys,
             password_config: { pepper },
             bcrypt_rounds: bcryptRounds,
@@ -89,7 +92,9 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
         pidFile,
         logFile,
         mediaStore,
+        signingKeyFile,
         registrationSharedSecret: secrets.registration_shared_secret,
+        macaroonSecretKey: secrets.macaroon_secret_key,
         verifyKeys: { [key.id]: key.publicKey },
         oldVerifyKeys,
         pepper,

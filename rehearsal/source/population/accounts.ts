@@ -112,7 +112,8 @@ export async function registerGuest(site: Site): Promise<{ userId: string; acces
     return { userId: answer.user_id, accessToken: answer.access_token };
 }
 
-async function register(site: Site, localpart: string, password: string): Promise<void> {
+/** An account and its password, nothing else: by the registration shared secret. */
+export async function register(site: Site, localpart: string, password: string): Promise<void> {
     const path = "/_synapse/admin/v1/register";
     const { nonce: once } = await site.client.get(path, nonce);
     const mac = createHmac("sha1", site.registrationSharedSecret)

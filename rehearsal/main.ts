@@ -1,0 +1,75 @@
+/** `npm start`: a real homeserver is made, moved, checked and taken away again. */
+import { dirname } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { z } from "zod";
+import { MigrationError, MigrationErrors } from "../steps/run/errors.ts";
+import { lineProgress } from "../steps/run/progress.ts";
+import { redact } from "../steps/run/redaction.ts";
+import { rehearse } from "./rehearsal.ts";
+
+const options = z.object({
+    users: z.number(),
+    rooms: z.number(),
+    messages: z.number(),
+    seed: z.string(),
+    keep: z.boolean().default(false),
+});
+/** Each of them is a reason to clean up and go. */
+const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const interrupted = 130;
+
+const wholeNumber =
+    (smallest: number) =>
+    (text: string): number => {
+        const number = Number(text);
+        if (!/^\d{1,6}$/.test(text) || number < smallest)
+            throw new InvalidArgumentError(`must be a whole number from ${smallest} on`);
+        return number;
+    };
+
+async function main(): Promise<number> {
+    const command = new Command("npm start --")
+        .description("Moves a homeserver made for the purpose with `pulumi up`, and proves that it is the same server.")
+        .option("--users <number>", "users, from 3 on", wholeNumber(3), 12)
+        .option("--rooms <number>", "rooms, from 4 on: one of each kind", wholeNumber(4), 8)
+        .option("--messages <number>", "messages over all rooms", wholeNumber(1), 300)
+        .option("--seed <text>", "the same seed makes the same texts and passwords", "rehearsal")
+        .option("--keep", "leave source, target and stack running")
+        .parse();
+    const aborter = new AbortController();
+    const progress = lineProgress("rehearsal", (line) => process.stderr.write(`${line}\n`), redact);
+    for (const signal of interruptions) {
+        process.on(signal, () => {
+            progress.say(aborter.signal.aborted ? "still cleaning up" : `${signal}: cleaning up`);
+            aborter.abort(new Error(`interrupted by ${signal}`));
+        });
+    }
+    try {
+        const { report, checks, timings } = await rehearse({
+            ...options.parse(command.opts()),
+            projectDirectory: dirname(import.meta.dirname),
+            progress,
+            signal: aborter.signal,
+        });
+        const lines = [timings, "", `${checks} checks of the moved homeserver passed.`, `report: ${report.html}`];
+        process.stdout.write(`${lines.join("\n")}\n        ${report.markdown}\n        ${report.json}\n`);
+        return 0;
+    } catch (error) {
+        if (aborter.signal.aborted) {
+            process.stderr.write(`interrupted: nothing of the rehearsal was left running\n`);
+            return interrupted;
+        }
+        return complain(error);
+    }
+}
+
+function complain(error: unknown): number {
+    if (error instanceof MigrationError || error instanceof MigrationErrors) {
+        process.stderr.write(`\n${redact(error.block)}\n`);
+        return error.exitCode;
+    }
+    process.stderr.write(`\n${redact(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+    return 1;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,174 @@
+/** A whole rehearsal: makes a homeserver, moves it, checks it, and leaves nothing behind but a report. */
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { MigrationError } from "../steps/run/errors.ts";
+import type { Progress } from "../steps/run/progress.ts";
+import { ensureToolchain } from "../toolchain/toolchain.ts";
+import { checkHomeserver } from "./check.ts";
+import { makeRehearsalDirectory, removeRehearsalDirectory } from "./directory.ts";
+import { migrate, type MigrationReport } from "./migration.ts";
+import { registerCanary } from "./source/canary.ts";
+import { SourceCluster } from "./source/cluster.ts";
+import type { Expectations } from "./source/expectations.ts";
+import { SourceHomeserver } from "./source/homeserver.ts";
+import { populate } from "./source/population.ts";
+import { Timings } from "./timings.ts";
+
+export interface RehearsalArgs {
+    readonly users: number;
+    readonly rooms: number;
+    readonly messages: number;
+    readonly seed: string;
+    /** Leaves everything running and in place, and says where. */
+    readonly keep: boolean;
+    readonly projectDirectory: string;
+    readonly progress: Progress;
+    readonly signal: AbortSignal;
+}
+
+export interface RehearsalResult {
+    readonly report: MigrationReport;
+    /** Checks of the target that passed; a failed one is an error. */
+    readonly checks: number;
+    readonly timings: string;
+}
+
+const backgroundUpdateSeconds = 120;
+const serverName = "rehearsal.test";
+
+/**
+ * Runs the rehearsal. Whatever happens, processes and directories of its own are gone afterwards, unless they are to be kept.
+ *
+ * @throws MigrationError SM-E1192 when the target lacks something; and what making and moving the homeserver throw
+ */
+export async function rehearse(args: RehearsalArgs): Promise<RehearsalResult> {
+    const { progress, keep } = args;
+    const timings = new Timings(progress);
+    const directory = makeRehearsalDirectory();
+    const stoppable: { stop(): Promise<void> }[] = [];
+    let failed = true;
+    try {
+        const { report, checks } = await run(args, directory, timings, stoppable);
+        failed = false;
+        return { report, checks, timings: timings.table() };
+    } finally {
+        if (failed) progress.say(`timings until the failure:\n${timings.table()}`);
+        if (keep) progress.say(`kept as asked for: ${directory} and all that runs from it`);
+        else await cleanUp(directory, stoppable, failed, progress);
+    }
+}
+
+async function run(
+    args: RehearsalArgs,
+    directory: string,
+    timings: Timings,
+    stoppable: { stop(): Promise<void> }[],
+): Promise<{ report: MigrationReport; checks: number }> {
+    const { progress, signal, seed } = args;
+    const { pulumi, postgres, synapse } = await timings.during("toolchain", () =>
+        ensureToolchain({ pulumi: true, postgres: true, synapse: true }, (line) => progress.say(line)),
+    );
+    if (pulumi === undefined || postgres === undefined || synapse === undefined)
+        throw new Error("the toolchain lacks a part that was asked for");
+    signal.throwIfAborted();
+    const cluster = await timings.during("source: PostgreSQL", () =>
+        SourceCluster.start({ directory: join(directory, "source-postgresql"), programs: postgres.directory }),
+    );
+    stoppable.unshift(cluster);
+    signal.throwIfAborted();
+    const source = await timings.during("source: Synapse", () =>
+        SourceHomeserver.start({
+            directory: join(directory, "source"),
+            python: synapse.python,
+            serverName,
+            cluster,
+        }),
+    );
+    stoppable.unshift(source);
+    const expectations = await timings.during("source: users, rooms, messages, media, keys", async () => {
+        const put = await populate({ ...args, homeserver: source });
+        await source.backgroundUpdatesDone(backgroundUpdateSeconds);
+        return put;
+    });
+    keepExpectations(directory, expectations);
+    const canary = await registerCanary(source, seed);
+    let checks = 0;
+    const report = await migrate({
+        stackName: basename(directory),
+        pulumi,
+        python: synapse.python,
+        postgresPrograms: postgres.directory,
+        projectDirectory: args.projectDirectory,
+        directory,
+        reportDirectory: join(dirname(directory), "reports", basename(directory)),
+        source,
+        canary,
+        keep: args.keep,
+        timings,
+        progress,
+        signal,
+        whenOpen: async (baseUrl) => {
+            checks = await timings.during("independent check of the target", () =>
+                check(baseUrl, expectations, progress, signal),
+            );
+        },
+    });
+    return { report, checks };
+}
+
+/** @returns how many checks passed */
+async function check(
+    baseUrl: string,
+    expectations: Expectations,
+    progress: Progress,
+    signal: AbortSignal,
+): Promise<number> {
+    const results = await checkHomeserver({ baseUrl, expectations, progress, signal });
+    const failures = results.filter(({ passed }) => !passed);
+    if (failures.length === 0) return results.length;
+    throw new MigrationError("SM-E1192", {
+        where: baseUrl,
+        found: failures.map(({ name, detail }) => `${name}: ${detail}`).join("\n"),
+        expected: `all ${results.length} checks to pass`,
+        changed: "only what belongs to the rehearsal",
+    });
+}
+
+function keepExpectations(directory: string, expectations: Expectations): void {
+    writeFileSync(join(directory, "expectations.json"), JSON.stringify(expectations), { mode: 0o600 });
+}
+
+/** Stops what was started, the last first, then whatever else runs from the directory, which then is removed. */
+async function cleanUp(
+    directory: string,
+    stoppable: readonly { stop(): Promise<void> }[],
+    failed: boolean,
+    progress: Progress,
+): Promise<void> {
+    for (const one of stoppable) {
+        await one.stop().catch((error: unknown) => progress.say(`could not be stopped: ${String(error)}`));
+    }
+    if (failed) progress.say(`logs: ${keepLogs(directory)}`);
+    const leftovers = await removeRehearsalDirectory(directory);
+    for (const { pid, command } of leftovers) progress.say(`had to be ended: ${pid} ${command}`);
+    if (leftovers.length > 0 && !failed) {
+        throw new MigrationError("SM-E1191", {
+            where: directory,
+            found: `${leftovers.length} processes ran on after everything had been stopped and destroyed`,
+            expected: "none",
+            changed: "they were ended, and the directory was removed",
+        });
+    }
+}
+
+/** Logs outlive a failed rehearsal: they say why. Returns their directory. */
+function keepLogs(directory: string): string {
+    const kept = join(dirname(directory), "logs", basename(directory));
+    mkdirSync(kept, { recursive: true, mode: 0o700 });
+    for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        const isLog = entry.isFile() && (entry.name.endsWith(".log") || entry.name.endsWith(".jsonl"));
+        if (isLog) cpSync(path, join(kept, path.slice(directory.length + 1).replaceAll("/", "-")));
+    }
+    return kept;
+}
