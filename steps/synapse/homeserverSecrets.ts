@@ -59,8 +59,7 @@ export async function readHomeserverSecrets(config: HomeserverConfig): Promise<H
     const registrationSharedSecret = await stripped(config.registrationSharedSecret, "registration_shared_secret");
     const macaroonSecretKey = await stripped(config.macaroonSecretKey, "macaroon_secret_key");
     const formSecret = await stripped(config.formSecret, "form_secret");
-    const banned = signingKeys.filter(isBanned);
-    findings.push(...banned.map(bannedKey));
+    findings.push(...bannedKeys(signingKeys));
     if (config.pepper !== undefined && config.pepper.trim() !== config.pepper) findings.push(paddedPepper);
     return {
         signingKeys,
@@ -91,13 +90,14 @@ function configured(origin: MacaroonOrigin, value: string): EffectiveMacaroonSec
     return { origin, value, key: Buffer.from(value, "utf8") };
 }
 
-function bannedKey(key: SigningKey): Finding {
-    return {
+/** SM-W0818 for each key that everyone can sign with; the public halves are enough to tell. */
+export function bannedKeys(keys: readonly Pick<SigningKey, "id" | "verifyKey">[]): Finding[] {
+    return keys.filter(isBanned).map(({ id, verifyKey }) => ({
         id: "SM-W0818",
         severity: "warning",
-        evidence: `the private half of ${key.id} (${key.verifyKey}) is publicly known (CVE-2026-24044)`,
+        evidence: `the private half of ${id} (${verifyKey}) is publicly known (CVE-2026-24044)`,
         fix: "rotate the key as the advisory ELEMENTSEC-2025-1670 says; until then others can sign as this homeserver",
-    };
+    }));
 }
 
 const paddedPepper: Finding = {

@@ -6,12 +6,12 @@ import { canonicalJson } from "../../../steps/synapse/canonicalJson.ts";
 import {
     bannedVerifyKeys,
     formatSigningKeys,
-    isBanned,
     parseSigningKeys,
     signJson,
     verifyKeysOf,
     verifySignedJson,
 } from "../../../steps/synapse/signingKey.ts";
+import { bannedKeys } from "../../../steps/synapse/homeserverSecrets.ts";
 import { expectError } from "../../support/expectError.ts";
 
 /** The key and signatures of the Matrix specification, appendices, "Cryptographic Test Vectors". */
@@ -99,9 +99,12 @@ describe("signing keys", () => {
         });
     }
 
-    it("B10: knows the key of CVE-2026-24044", () => {
-        expect(isBanned({ verifyKey: "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og" })).to.equal(true);
-        expect(isBanned(specKey())).to.equal(false);
+    it("B10: warns of the key of CVE-2026-24044 with SM-W0818", () => {
+        // Its private half has no place here; the public one is what tells it.
+        const known = { id: "ed25519:0", verifyKey: "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og" };
+        const findings = bannedKeys([known, specKey()]);
+        expect(findings.map(({ id }) => id)).to.deep.equal(["SM-W0818"]);
+        expect(findings[0]?.evidence).to.contain("ed25519:0").and.to.contain("CVE-2026-24044");
     });
 });
 
