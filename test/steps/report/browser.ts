@@ -1,12 +1,12 @@
 /** Opens a page in a real Chromium without network, and tells what it shows, asks for and complains about. */
 import { spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
+import { ensureToolchain } from "../../../toolchain/toolchain.ts";
 
 const flags = [
     "--headless",
@@ -41,8 +41,9 @@ export interface Page {
 
 /** Opens the file, lets the work look at it, and ends the browser whatever happens. */
 export async function withPage<T>(file: string, work: (page: Page) => Promise<T>): Promise<T> {
+    const program = await chromium();
     const profile = await mkdtemp(join(tmpdir(), "report-browser-"));
-    const child = spawn(chromium(), [...flags, `--user-data-dir=${profile}`, "about:blank"], {
+    const child = spawn(program, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
         stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
     });
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -64,18 +65,11 @@ export async function withPage<T>(file: string, work: (page: Page) => Promise<T>
     }
 }
 
-function chromium(): string {
-    for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
-        try {
-            accessSync(join(directory, "chromium"), constants.X_OK);
-            return join(directory, "chromium");
-        } catch {
-            continue;
-        }
-    }
-    throw new Error(
-        "no `chromium` on PATH, which this test opens the report with: apt-get install --no-install-recommends chromium",
-    );
+/** @throws when there is none and it cannot be set up here: a missing browser is not a passed test */
+async function chromium(): Promise<string> {
+    const toolchain = await ensureToolchain({ chromium: true }, console.error);
+    if (toolchain.chromium === undefined) throw new Error("the toolchain has no chromium: apt-get install chromium");
+    return toolchain.chromium.program;
 }
 
 interface Connection {
