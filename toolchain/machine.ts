@@ -1,12 +1,15 @@
 /** What the set-up asks of the machine it runs on. Tests answer with a machine of their own. */
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
 import { runProgram, type ProgramOptions, type ProgramResult } from "../steps/hosts/program.ts";
 
 export interface Machine {
     /** The caller's variables. Programs of the set-up get all but {@link notPassedOn}: installers need proxies and registries. */
     readonly environment: Readonly<Record<string, string | undefined>>;
+    /** Where the system's directories are: `/`. */
+    readonly root: string;
     readonly isRoot: boolean;
     /** Whether packages are installed with apt-get. */
     readonly isDebianLike: boolean;
@@ -14,6 +17,8 @@ export interface Machine {
     find(program: string): string | undefined;
     /** Whether the path is an executable file that is not empty. */
     isExecutable(path: string): boolean;
+    /** Whether the user whom our servers run as can reach the path; see `serviceUser`. */
+    isReachable(path: string): boolean;
     /** Whether one of the C headers is among those of the system. */
     hasHeader(...names: readonly string[]): boolean;
     /** Runs a program to its end; see `runProgram`. */
@@ -38,10 +43,15 @@ export function thisMachine(environment: NodeJS.ProcessEnv = process.env): Machi
     );
     return {
         environment,
+        root: "/",
         isRoot: process.getuid?.() === 0,
         isDebianLike: isExecutable("/usr/bin/apt-get") && isExecutable("/usr/bin/dpkg"),
         find: (program) => findOnPath(program, environment["PATH"] ?? ""),
         isExecutable,
+        isReachable: (path) => {
+            const user = serviceUser();
+            return user === undefined || canReach(path, user);
+        },
         hasHeader: (...names) =>
             headerDirectories.some((directory) => names.some((name) => existsSync(join(directory, name)))),
         run: (program, args, options) =>
@@ -75,7 +85,13 @@ function isExecutable(path: string): boolean {
 /** Whether the file is a script: starts with `#!`. False for a file that cannot be read. */
 export function isScript(path: string): boolean {
     try {
-        return readFileSync(realpathSync(path)).subarray(0, 2).toString("latin1") === "#!";
+        const file = openSync(path, "r");
+        try {
+            const start = Buffer.alloc(2);
+            return readSync(file, start) === 2 && start.toString("latin1") === "#!";
+        } finally {
+            closeSync(file);
+        }
     } catch {
         return false;
     }

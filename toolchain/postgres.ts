@@ -19,19 +19,16 @@ export interface PostgresPrograms {
 export const postgresPrograms = ["postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql"] as const;
 
 /** Read by Debian's postgresql-common when a server package is installed; absent it makes a cluster and starts it. */
-const clusterSettings = "/etc/postgresql-common/createcluster.d/synapse-migration.conf";
-const packagedVersions = "/usr/lib/postgresql";
+const clusterSettings = "etc/postgresql-common/createcluster.d/synapse-migration.conf";
+const packagedVersions = "usr/lib/postgresql";
 
 /**
  * The newest PostgreSQL on this machine that Synapse accepts: where `pg_config` points, what `postgres` on PATH is a link to,
  * the directories of PATH, and Debian's.
  */
-export async function findPostgres(
-    machine: Machine,
-    packaged: string = packagedVersions,
-): Promise<PostgresPrograms | undefined> {
+export async function findPostgres(machine: Machine): Promise<PostgresPrograms | undefined> {
     const found: PostgresPrograms[] = [];
-    for (const directory of new Set(await candidateDirectories(machine, packaged))) {
+    for (const directory of new Set(await candidateDirectories(machine))) {
         if (!postgresPrograms.every((program) => machine.isExecutable(join(directory, program)))) continue;
         const { stdout } = await machine.run(join(directory, "postgres"), ["--version"], { timeoutSeconds: 20 });
         const version = /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(stdout)?.[1];
@@ -41,7 +38,8 @@ export async function findPostgres(
     return found.sort((a, b) => Number(b.version) - Number(a.version))[0];
 }
 
-async function candidateDirectories(machine: Machine, packaged: string): Promise<string[]> {
+async function candidateDirectories(machine: Machine): Promise<string[]> {
+    const packaged = join(machine.root, packagedVersions);
     const onPath = (machine.environment["PATH"] ?? "").split(delimiter).filter((entry) => entry.startsWith("/"));
     const linked = machine.find("postgres");
     const configured = machine.find("pg_config");
@@ -69,7 +67,7 @@ export async function ensurePostgres(machine: Machine, progress: Progress): Prom
     const installed = await findPostgres(machine);
     if (installed !== undefined) return installed;
     throw new MigrationError("SM-E1180", {
-        where: packagedVersions,
+        where: join(machine.root, packagedVersions),
         found: `no PostgreSQL, although ${postgresPackage} was installed`,
         expected: `the programs ${postgresPrograms.join(", ")} of PostgreSQL ${oldestPostgresMajor} or newer`,
     });
@@ -78,11 +76,12 @@ export async function ensurePostgres(machine: Machine, progress: Progress): Prom
 /** Has Debian's package make no cluster, for this installation only: later ones are the administrator's. */
 async function withoutCluster(machine: Machine, install: () => Promise<void>): Promise<void> {
     if (!canInstallPackages(machine)) return install();
-    await mkdir(dirname(clusterSettings), { recursive: true });
-    await writeFile(clusterSettings, "create_main_cluster = false\n");
+    const settings = join(machine.root, clusterSettings);
+    await mkdir(dirname(settings), { recursive: true });
+    await writeFile(settings, "create_main_cluster = false\n");
     try {
         await install();
     } finally {
-        await rm(clusterSettings, { force: true });
+        await rm(settings, { force: true });
     }
 }

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
 import { MigrationError } from "../steps/run/errors.ts";
 import type { Progress } from "../steps/run/progress.ts";
 import { installPackages } from "./aptPackages.ts";
@@ -31,9 +30,9 @@ export interface PythonFacts {
     readonly isSystem: boolean;
 }
 
-const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "/usr/bin/python3"] as const;
+const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "usr/bin/python3"] as const;
 /** For the environment that root makes and another user runs, where root's own cache is closed to that user. */
-const systemCache = "/var/cache/synapse-migration";
+const systemCache = "var/cache/synapse-migration";
 const requirements = join(import.meta.dirname, "synapse-requirements.txt");
 /** Written last: an environment without it is half made and is made again. */
 const finishedMarker = ".finished";
@@ -41,8 +40,9 @@ const probe = `
 import importlib.util, json, os, sys, sysconfig
 has = lambda name: importlib.util.find_spec(name) is not None
 header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
-print(json.dumps({"executable": os.path.realpath(sys.executable), "version": "%d.%d.%d" % sys.version_info[:3], "hasVenv": has("venv") and has("ensurepip"),
-                  "hasHeaders": os.path.exists(header), "isSystem": sys.base_prefix == "/usr"}))
+print(json.dumps({"executable": os.path.realpath(sys.executable), "version": "%d.%d.%d" % sys.version_info[:3],
+                  "hasVenv": has("venv") and has("ensurepip"), "hasHeaders": os.path.exists(header),
+                  "isSystem": sys.base_prefix == "/usr"}))
 `;
 const probed = z.object({
     executable: z.string(),
@@ -59,15 +59,20 @@ const probed = z.object({
 export async function findPython(machine: Machine): Promise<PythonFacts | undefined> {
     const usable: PythonFacts[] = [];
     for (const name of interpreters) {
-        const program = name.startsWith("/") ? (machine.isExecutable(name) ? name : undefined) : machine.find(name);
+        const program = name.includes("/") ? systemProgram(machine, name) : machine.find(name);
         if (program === undefined) continue;
         const facts = await factsOf(machine, program);
         if (facts === undefined || !isAtLeast(facts.version, oldestPython.join("."))) continue;
-        if (!isReachable(facts.executable)) continue;
+        if (!machine.isReachable(facts.executable)) continue;
         if (facts.hasVenv && facts.hasHeaders) return facts;
         usable.push(facts);
     }
     return usable[0];
+}
+
+function systemProgram(machine: Machine, path: string): string | undefined {
+    const program = join(machine.root, path);
+    return machine.isExecutable(program) ? program : undefined;
 }
 
 async function factsOf(machine: Machine, program: string): Promise<PythonFacts | undefined> {
@@ -89,19 +94,16 @@ export async function findSynapse(machine: Machine): Promise<SynapseEnvironment 
     return marker?.trim() === synapseVersion ? { python, version: synapseVersion } : undefined;
 }
 
-/** Whether the user whom our servers run as can reach a path. */
-function isReachable(path: string): boolean {
-    const user = serviceUser();
-    return user === undefined || canReach(path, user);
-}
-
 async function environmentDirectory(machine: Machine): Promise<string> {
     const pins = createHash("sha256")
         .update(await readFile(requirements))
         .digest("hex")
         .slice(0, 12);
     const cache = cacheDirectory(machine.environment);
-    return join(isReachable(cache) ? cache : systemCache, `synapse-${synapseVersion}-${pins}`);
+    return join(
+        machine.isReachable(cache) ? cache : join(machine.root, systemCache),
+        `synapse-${synapseVersion}-${pins}`,
+    );
 }
 
 /**
