@@ -1,5 +1,5 @@
 /** YAML as Synapse reads it: PyYAML's YAML 1.1, with duplicate keys refused and the line of every top-level key kept. */
-import { Lexer, LineCounter, isMap, isScalar, parseDocument, stringify, type Tags, type ScalarTag } from "yaml";
+import { Document, Lexer, LineCounter, isMap, isScalar, parseDocument, visit, type ScalarTag, type Tags } from "yaml";
 import { MigrationError } from "../run/errors.ts";
 
 /** One file: its top-level mapping, and the line (from 1) of each key. */
@@ -39,15 +39,15 @@ export function parseSynapseYaml(file: string, text: string): ParsedYaml | undef
 
 /** Writes a mapping so that PyYAML reads exactly the same values back: every string is quoted. */
 export function stringifySynapseYaml(sections: Readonly<Record<string, unknown>>): string {
-    const text = stringify(sections, {
-        ...dialect,
-        aliasDuplicateObjects: false,
-        defaultStringType: "QUOTE_DOUBLE",
-        defaultKeyType: "PLAIN",
-        lineWidth: 0,
+    const document = new Document(sections, { ...dialect, aliasDuplicateObjects: false });
+    visit(document, {
+        Pair(_position, { key }) {
+            if (isScalar(key) && !/^[A-Za-z_][\w-]*$/.test(String(key.value))) key.type = "QUOTE_DOUBLE";
+        },
     });
-    // PyYAML refuses these characters unless they are escaped; they can only be inside quoted strings here.
-    return text.replace(/[\x7f-\x84\x86-\x9f\ufffe\uffff]/g, (character) => {
+    const text = document.toString({ defaultStringType: "QUOTE_DOUBLE", defaultKeyType: "PLAIN", lineWidth: 0 });
+    // PyYAML refuses these characters unless they are escaped, or takes them for line breaks and folds them.
+    return text.replace(/[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g, (character) => {
         return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
     });
 }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { parseSynapseYaml, stringifySynapseYaml } from "../../../steps/synapse/pythonYaml.ts";
+import { readWithPyYaml } from "./sourceFixture.ts";
 import { expectError } from "../../support/expectError.ts";
 
 const parse = (text: string) => parseSynapseYaml("homeserver.yaml", text)?.sections;
@@ -96,6 +97,80 @@ describe("YAML as Synapse reads it", () => {
             }),
             { numRuns: 300 },
         );
+    });
+
+    it("is read back by real PyYAML, whatever the strings and numbers", async () => {
+        const value = fc.oneof(
+            fc.string({ unit: "binary" }),
+            fc.string({
+                unit: fc.constantFrom(
+                    "1",
+                    "0",
+                    "e",
+                    "-",
+                    "+",
+                    ".",
+                    ":",
+                    "_",
+                    "n",
+                    "o",
+                    "y",
+                    "~",
+                    "#",
+                    " ",
+                    "\n",
+                    "\t",
+                    "'",
+                    '"',
+                    "\\",
+                    "\x7f",
+                    "\x85",
+                    "\u2028",
+                    "\ufeff",
+                    "\uffff",
+                ),
+            }),
+            fc.double({ noNaN: true, noDefaultInfinity: true }),
+            fc.maxSafeInteger(),
+            fc.constantFrom(null, true, false, [], {}, 1e-7, 1e21, -0.5),
+        );
+        const values = fc.sample(value, { numRuns: 2000, seed: 1 }).map((one) => (Object.is(one, -0) ? 0 : one));
+        const sections = Object.fromEntries(values.map((one, index) => [`k${index}`, one]));
+        const theirs = (await readWithPyYaml(stringifySynapseYaml(sections))) as Record<string, unknown>;
+        for (const [key, one] of Object.entries(sections)) expect(theirs[key], JSON.stringify(one)).to.deep.equal(one);
+    });
+
+    it("reads plain words as real PyYAML does", async () => {
+        const word = fc.oneof(
+            fc.string({ unit: fc.constantFrom(..."0123456789eE+-._:xb".split("")), minLength: 1, maxLength: 7 }),
+            fc.constantFrom(
+                "yes",
+                "y",
+                "N",
+                "On",
+                "off",
+                "~",
+                "null",
+                "Null",
+                "nULL",
+                "True",
+                "tRUE",
+                "0x1F",
+                "0b11",
+                "0o17",
+                "017",
+                "1_0",
+                "1e3",
+                "1.e+3",
+            ),
+        );
+        const samples = fc
+            .sample(word, { numRuns: 3000, seed: 1 })
+            // Words that are no plain scalar, and numbers that are refused or are not JSON.
+            .filter((text) => !/^[-:]$|^- |: |^[-.]{3}|:$|^[-+]?\.(inf|nan)/i.test(text) && !/\d{16}/.test(text));
+        const text = samples.map((one, index) => `k${index}: ${one}\n`).join("");
+        const ours = JSON.parse(JSON.stringify(parse(text))) as unknown;
+        expect(ours).to.deep.equal(await readWithPyYaml(text));
     });
 
     it("writes strings and floats so that PyYAML takes them for the same", () => {

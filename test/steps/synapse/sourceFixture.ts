@@ -71,6 +71,13 @@ async function synapsePython(): Promise<string> {
     return python;
 }
 
+/** What the PyYAML of Synapse's environment makes of a text, as JSON; of infinities and dates their text. */
+export async function readWithPyYaml(text: string): Promise<unknown> {
+    const program = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin.buffer.read()), default=str))";
+    const { stdout } = await runProgram(await synapsePython(), ["-c", program], { input: text, timeoutSeconds: 60 });
+    return JSON.parse(stdout) as unknown;
+}
+
 /** Prints what Synapse has in effect, secrets as hex. */
 const script = `
 import json, sys
