@@ -9,7 +9,7 @@ import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
 
 /** Where root's state belongs when root's home is closed to the user that servers run as (Filesystem Hierarchy Standard 5.8). */
 const systemState = "/var/lib";
-const stopSeconds = 20;
+const stopSeconds = 10;
 
 /**
  * Makes `<state>/synapse-migration/rehearsal-<id>`, mode 0700; as root 0710 with the service user's group, as its servers must

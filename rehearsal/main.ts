@@ -55,8 +55,9 @@ async function main(): Promise<number> {
         process.stdout.write(`${lines.join("\n")}\n        ${report.markdown}\n        ${report.json}\n`);
         return 0;
     } catch (error) {
-        if (aborter.signal.aborted) {
-            process.stderr.write(`interrupted: nothing of the rehearsal was left running\n`);
+        const leftBehind = error instanceof MigrationError && error.code === "SM-E1191";
+        if (aborter.signal.aborted && !leftBehind) {
+            process.stderr.write("interrupted; see above for what was kept, if anything\n");
             return interrupted;
         }
         return complain(error);

@@ -32,7 +32,7 @@ const commandSeconds = 120;
 const operationSeconds = 3600;
 /** Pulumi waits for the steps that run, and undoes nothing. */
 const interruptSeconds = 60;
-const linesInError = 15;
+const linesInError = 25;
 
 /** A stack, its configuration outside of the repository, and the passphrase of its secrets in a file. */
 export class PulumiStack {
@@ -165,16 +165,17 @@ export class PulumiStack {
             for await (const line of child.iterable({ from: "all" })) {
                 lines.push(line);
                 appendFileSync(join(directory, "pulumi.log"), `${redact(line)}\n`, { mode: 0o600 });
-                if (!quiet && line.trim() !== "") progress.say(line);
+                if (!quiet && isWorthSaying(line)) progress.say(line);
             }
             const result = await child;
             if (interruptible) signal.throwIfAborted();
             if (result.exitCode === 0) return result.stdout;
+            const ending = result.timedOut
+                ? `it was still running after ${timeoutSeconds} s`
+                : `it ended with ${result.signal ?? `exit code ${String(result.exitCode)}`}`;
             throw new MigrationError("SM-E1101", {
-                where: `pulumi ${args.slice(0, 2).join(" ")}`,
-                found: redact(
-                    `${result.timedOut ? `it was still running after ${timeoutSeconds} s` : `it ended with ${result.signal ?? `exit code ${String(result.exitCode)}`}`}\n${lines.slice(-linesInError).join("\n")}`,
-                ),
+                where: `pulumi ${args[0] ?? ""}, stack ${this.#args.name}`,
+                found: redact([ending, ...diagnostics(lines)].join("\n")),
                 expected: "the command to end with exit code 0",
                 changed: "only what belongs to the rehearsal",
             });
@@ -182,4 +183,16 @@ export class PulumiStack {
             signal.removeEventListener("abort", interrupt);
         }
     }
+}
+
+/** That plugins are taken from PATH is said once, by the set-up, and not at every resource. */
+function isWorthSaying(line: string): boolean {
+    return line.trim() !== "" && !/warning: using pulumi-\S+ from \$PATH/.test(line);
+}
+
+/** What Pulumi says last about what went wrong; the last lines when it did not come so far. */
+function diagnostics(lines: readonly string[]): string[] {
+    const worth = lines.filter(isWorthSaying);
+    const from = worth.findIndex((line) => line.startsWith("Diagnostics:"));
+    return from < 0 ? worth.slice(-linesInError) : worth.slice(from + 1, from + 1 + linesInError);
 }
