@@ -90,24 +90,21 @@ async function capture(
     const captured: Buffer[] = [];
     const decoder = new StringDecoder("utf8");
     let rest = "";
-    let tooLong = false;
     for await (const chunk of stream ?? []) {
         if (!Buffer.isBuffer(chunk)) continue;
         captured.push(chunk);
         combined.push(chunk);
-        if (log === undefined || tooLong) continue;
+        if (log === undefined) continue;
         const lines = (rest + decoder.write(chunk)).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) await log(line.replace(/\r$/, ""));
         if (rest.length >= longestLine || lines.some((line) => line.length >= longestLine)) {
-            tooLong = true;
             kill();
+            throw new Error(
+                `a line of ${longestLine} bytes or more on a logged stream, at which the official plugin hangs`,
+            );
         }
     }
-    if (tooLong)
-        throw new Error(
-            `a line of ${longestLine} bytes or more on a logged stream, at which the official plugin waits for ever`,
-        );
     if (log !== undefined && rest + decoder.end() !== "") await log(rest);
     return Buffer.concat(captured).toString();
 }
