@@ -1,6 +1,6 @@
 /** Reads the source and the place the target will have, and says what a migration would meet. Changes nothing. */
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
@@ -9,6 +9,7 @@ import { identityChecks } from "./assess/identityChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
 import { predictedDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
+import { readFenceHolder } from "./fence/holder.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
 import { queryOne, withClient, type Client } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
@@ -228,7 +229,7 @@ async function pinnedRun(
     id: string | undefined,
 ): Promise<{ id: string; committed: boolean } | undefined> {
     const entries = await readdir(runsDirectory, { withFileTypes: true }).catch(() => []);
-    const holder = await readFile(join(runsDirectory, "fence-holder"), "utf8").catch(() => "");
+    const holder = await readFenceHolder(runsDirectory);
     const runs = await Promise.all(
         entries
             .filter((entry) => entry.isDirectory() && (id === undefined || entry.name === id))
@@ -241,5 +242,5 @@ async function pinnedRun(
                 };
             }),
     );
-    return runs.find(({ committed }) => committed) ?? runs.find((run) => run.fenced && run.id === holder.trim());
+    return runs.find(({ committed }) => committed) ?? runs.find((run) => run.fenced && run.id === holder?.run);
 }

@@ -1,39 +1,45 @@
 /** Stops the source and proves, in its database, that it can no longer write. */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { ClientBase } from "pg";
 import { z } from "zod";
-import { fenceContract, type RunReference, type Source } from "./contract.ts";
+import { fenceContract, type Source } from "./contract.ts";
+import { claimFence, readFenceHolder, releaseFence } from "./fence/holder.ts";
 import { describeSession, exclusiveLockRefusal, foreignSessions, type Session } from "./fence/sessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "./fence/token.ts";
 import { movements, readWatermarks } from "./fence/watermarks.ts";
-import { writePrivateFile } from "./hosts/atomicFile.ts";
-import { serviceControl, stoppedService } from "./hosts/service.ts";
+import { serviceControl } from "./hosts/service.ts";
 import { withClient } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
+import { MatrixApi } from "./probe/matrixApi.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
+import { readSourceConfig } from "./synapse/homeserverConfig.ts";
 
 /** Connections of a server that has just been stopped end within this time. */
-const sessionsGoneSeconds = 20;
+const sessionsGoneSeconds = 10;
 /** For how long the streams are seen standing still. */
 const stillSeconds = 2;
+/** A source that is started again has nothing to upgrade. */
+const servingSeconds = 120;
 
 export const fence = defineStep(
     fenceContract,
     async ({ source }, run) => {
         const service = serviceControl(source.service, { signal: run.signal });
         const address = await sourceAddress(source);
-        await claimFence(run);
-        // Recorded before anything is stopped: the undo has to know how the service ran even when we are killed in the middle.
-        await run.once("service", async () => (await service.status()).record);
+        // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
+        await claimFence(run, async () => ({
+            service: (await service.status()).record,
+            readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
+        }));
         await run.progress.during("stopping the source homeserver", () => service.stop());
         return withClient(address, { step: "fence" }, async (client) => {
             const sessions = await run.progress.during("waiting for its database sessions to end", () =>
                 sessionsGone(client),
             );
-            await run.once("read-only", () => makeReadOnly(client, address.name));
+            await makeReadOnly(client, address.name);
             await refuseOpenTransactions(client);
             const before = await readWatermarks(client);
             await delay(stillSeconds * 1000, undefined, { signal: run.signal });
@@ -68,29 +74,23 @@ export const fence = defineStep(
         });
     },
     async ({ source }, run) => {
-        if (!(await holdsFence(run))) {
-            run.progress.say("a newer run holds the fence: the source stays stopped");
+        const holder = await readFenceHolder(dirname(run.directory));
+        if (holder?.run !== run.id) {
+            run.progress.say(
+                holder === undefined ? "nothing was fenced" : "a newer run holds the fence: the source stays stopped",
+            );
             return;
         }
-        const actions = new Map(
-            (await run.journal.read())
-                .filter((record) => record.step === "fence" && record.kind === "action")
-                .map((record) => [record.action, record.result]),
+        const address = await sourceAddress(source);
+        await withClient(address, { step: "fence" }, (client) =>
+            restoreReadOnly(client, address.name, holder.readOnly),
         );
-        if (actions.has("read-only")) {
-            const address = await sourceAddress(source);
-            await withClient(address, { step: "fence" }, (client) =>
-                restoreReadOnly(client, address.name, actions.get("read-only")),
-            );
-        }
-        if (actions.has("service")) {
-            const service = serviceControl(source.service);
-            await run.progress.during("starting the source homeserver again", () =>
-                service.start(stoppedService.parse(actions.get("service"))),
-            );
-        }
+        await run.progress.during("starting the source homeserver again", async () => {
+            await serviceControl(source.service).start(holder.service);
+            if (holder.service.process !== undefined) await serving(source);
+        });
         await rm(tokenFile(run.directory), { force: true });
-        await rm(fenceHolderFile(run), { force: true });
+        await releaseFence(run);
     },
 );
 
@@ -110,6 +110,25 @@ export async function refuseUnlessStillFenced(
         if (moved.length > 0)
             throw stillLive(`the source has been written to after it was fenced\n${moved.slice(0, 5).join("\n")}`);
     });
+}
+
+/** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
+async function serving(source: Source): Promise<void> {
+    const { clientBaseUrl } = await readSourceConfig(source);
+    if (clientBaseUrl === undefined) return;
+    const deadline = performance.now() + servingSeconds * 1000;
+    const api = new MatrixApi(clientBaseUrl);
+    while ((await api.ask("/_matrix/client/versions").catch(() => undefined))?.status !== 200) {
+        if (performance.now() > deadline) {
+            throw new MigrationError("SM-E0712", {
+                where: clientBaseUrl,
+                found: `the source was started and does not answer after ${servingSeconds} s`,
+                expected: "200 from /_matrix/client/versions",
+                changed: "the fence is lifted and the source was started",
+            });
+        }
+        await delay(100);
+    }
 }
 
 async function sessionsGone(client: ClientBase): Promise<number> {
@@ -134,41 +153,28 @@ async function refuseOpenTransactions(client: ClientBase): Promise<void> {
 
 const settingRows = z.array(z.object({ setting: z.string() }));
 
-/** New sessions of the source cannot write, even if somebody starts it again. The earlier setting is returned for the undo. */
-async function makeReadOnly(client: ClientBase, database: string): Promise<{ previous: string | null }> {
+/** What the database itself sets, not what is in force in this session. */
+async function readOnlySetting(client: ClientBase): Promise<string | null> {
     const { rows } = await client.query(
-        `SELECT unnest(setconfig) AS setting FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
-         WHERE setrole = 0 AND datname = current_database()`,
+        `SELECT split_part(setting, '=', 2) AS value
+         FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS setting
+         WHERE setrole = 0 AND datname = current_database() AND setting LIKE 'default_transaction_read_only=%'`,
     );
-    const name = "default_transaction_read_only";
-    const previous =
-        settingRows
-            .parse(rows)
-            .find(({ setting }) => setting.startsWith(`${name}=`))
-            ?.setting.slice(name.length + 1) ?? null;
-    await client.query(`ALTER DATABASE ${client.escapeIdentifier(database)} SET ${name} = on`);
-    return { previous };
+    return z.array(z.object({ value: z.string() })).parse(rows)[0]?.value ?? null;
 }
 
-async function restoreReadOnly(client: ClientBase, database: string, recorded: unknown): Promise<void> {
-    const { previous } = z.object({ previous: z.string().nullable() }).parse(recorded);
-    const target = `ALTER DATABASE ${client.escapeIdentifier(database)}`;
+/** New sessions of the source cannot write, even if somebody starts it again. */
+async function makeReadOnly(client: ClientBase, database: string): Promise<void> {
+    await client.query("SET default_transaction_read_only = off");
+    await client.query(`ALTER DATABASE ${client.escapeIdentifier(database)} SET default_transaction_read_only = on`);
+}
+
+async function restoreReadOnly(client: ClientBase, database: string, before: string | null): Promise<void> {
+    const change = `ALTER DATABASE ${client.escapeIdentifier(database)}`;
     // This session began read-only, as every session of a fenced database does.
     await client.query("SET default_transaction_read_only = off");
-    if (previous === null) await client.query(`${target} RESET default_transaction_read_only`);
-    else await client.query(`${target} SET default_transaction_read_only = ${client.escapeLiteral(previous)}`);
-}
-
-/** All runs of a stack share the directory above theirs. */
-const fenceHolderFile = (run: RunReference): string => join(dirname(run.directory), "fence-holder");
-
-async function claimFence(run: RunReference): Promise<void> {
-    await writePrivateFile(fenceHolderFile(run), run.id);
-}
-
-async function holdsFence(run: RunReference): Promise<boolean> {
-    const holder = await readFile(fenceHolderFile(run), "utf8").catch(() => run.id);
-    return holder.trim() === run.id;
+    if (before === null) await client.query(`${change} RESET default_transaction_read_only`);
+    else await client.query(`${change} SET default_transaction_read_only = ${client.escapeLiteral(before)}`);
 }
 
 const listed = (sessions: Session[]): string =>

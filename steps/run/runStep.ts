@@ -80,6 +80,7 @@ export async function undoStep(call: StepCall): Promise<void> {
     await withStep(call, async ({ spec, run, state, committed, disposable }) => {
         const { contract, undo } = call.step;
         const base = { step: contract.name, phase: contract.phase };
+        if (contract.repeatable === true && undo === undefined) return;
         if (state.state === "clean") {
             run.progress.say("nothing to take back");
             return;
@@ -93,7 +94,12 @@ export async function undoStep(call: StepCall): Promise<void> {
         }
         await run.journal.append({ ...base, kind: "undo" });
         const started = performance.now();
-        await undo?.(spec, run);
+        try {
+            await undo?.(spec, run);
+        } catch (error) {
+            await run.journal.append({ ...base, kind: "failed", error: described(error) });
+            throw error;
+        }
         await run.journal.append({ ...base, kind: "undone", seconds: Math.round(performance.now() - started) / 1000 });
     });
 }
