@@ -49,6 +49,7 @@ export function assessmentSpec(
  * Looks at source and target without changing anything, in previews too: only what is cheap at any database size.
  *
  * @throws MigrationError SM-E0213 when the step answers something else than its contract says
+ * @throws RunError when the step fails, for example because it cannot read the source's configuration
  */
 export async function assessQuickly(
     config: MigrationConfig,
@@ -56,24 +57,36 @@ export async function assessQuickly(
     target: TargetLayout,
 ): Promise<Assessment> {
     const spec = assessmentSpec(config, secrets, target, config.run, { quick: true, enforce: false });
-    const { stdout } = await local.run({
+    const call = {
         interpreter: stepInterpreter(assessContract.name),
         command: "--do",
         stdin: await settled(pulumi.jsonStringify(spec)),
         logging: local.Logging.Stderr,
+    };
+    const { stdout } = await local.run(call).catch((error: unknown) => {
+        // The message ends in the step's own error block; the stack is that of the call to the engine.
+        throw new pulumi.RunError(error instanceof Error ? error.message : String(error));
     });
     return readResult(assessContract, stdout);
 }
 
-/** Says each finding, what did not run, and the downtime to expect. */
+/** Says what there is to move, each finding, what did not run, and the downtime to expect. */
 export async function announce(assessment: Assessment): Promise<void> {
     for (const { id, severity, evidence, fix } of assessment.findings) {
         const line = `${id} ${evidence}\n  fix: ${fix}`;
         await (severity === "info" ? pulumi.log.info(line) : pulumi.log.warn(line));
     }
-    const { notRun, predictedDowntimeSeconds } = assessment;
-    if (notRun.length > 0) await pulumi.log.info(`not run in this quick look: ${notRun.join(", ")}`);
-    await pulumi.log.info(`predicted downtime: ${predictedDowntimeSeconds} s`);
+    const { versions, sizes, notRun, predictedDowntimeSeconds } = assessment;
+    const lines = [
+        `run ${assessment.runId} of ${assessment.serverName}`,
+        ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
+        `database: ${megabytes(sizes.databaseBytes)} in ${sizes.tables} tables`,
+        `media: ${megabytes(sizes.mediaBytes)} in ${sizes.mediaFiles} files`,
+        `predicted downtime: ${predictedDowntimeSeconds} s`,
+        `not run in this quick look, and run by \`pulumi up\`: ${notRun.length === 0 ? "none" : notRun.join(", ")}`,
+        `findings: ${assessment.errors} blocking, ${assessment.warnings} warnings; all of them: ${assessment.evidenceFile}`,
+    ];
+    await pulumi.log.info(lines.join("\n"));
 }
 
 /**
@@ -100,6 +113,8 @@ export function refuseIfBlocked(config: MigrationConfig, assessment: Assessment)
         expected: "none",
     });
 }
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** The value of an output that holds nothing but configuration, which is known in a preview, too. */
 function settled(output: pulumi.Output<string>): Promise<string> {

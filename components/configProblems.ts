@@ -38,12 +38,16 @@ export function schemaProblems(error: z.ZodError, values: unknown, locate: Locat
     return error.issues.flatMap((issue) => {
         if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(issue.path, key, locate));
         const value = valueAt(values, issue.path);
-        const expected = issue.code === "invalid_union" ? unionChoices(issue) : issue.message;
+        const expected = issue.code === "invalid_union" ? unionChoices(issue) : bare(issue.message);
         return value === undefined
             ? missingValue(issue.path, expected, locate)
             : invalidValue(issue.path, value, expected, locate);
     });
 }
+
+/** zod's message without what the error block says elsewhere. */
+const bare = (message: string): string =>
+    message.replace(/^Invalid \w+: (expected |must )?/, "").replace(/, received \w+$/, "");
 
 /** zod says of a wrong `kind` only that it is wrong; what may stand there is in the options it tried. */
 function unionChoices(issue: z.core.$ZodIssueInvalidUnion): string {

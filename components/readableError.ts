@@ -10,8 +10,13 @@ import { MigrationError, MigrationErrors } from "../steps/run/errors.ts";
  */
 export function readableError(error: unknown): Error {
     const ours = error instanceof MigrationError || error instanceof MigrationErrors;
-    const message = ours ? `\n${error.block}` : error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const readable = new pulumi.RunError(message);
+    const readable = new pulumi.RunError(ours ? `\n${error.block}` : described(error));
     Object.defineProperty(readable, "stack", { value: undefined });
     return readable;
+}
+
+function described(error: unknown): string {
+    if (!(error instanceof Error)) return String(error);
+    const { message, stack = message } = error;
+    return pulumi.RunError.isInstance(error) ? message : stack;
 }

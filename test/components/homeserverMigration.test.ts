@@ -1,0 +1,191 @@
+import { expect } from "chai";
+import { phases, type Phase } from "../../steps/contract.ts";
+import { valueOf } from "./recorder.ts";
+import { assessment, contractsByStep } from "./stepResults.ts";
+import { declare } from "./stacks.ts";
+
+const stepsOf: Readonly<Record<Phase, readonly string[]>> = {
+    assess: ["assess"],
+    stage: ["guard-stage", "secrets", "database", "media-storage", "media-early", "configure", "gateway"],
+    migrate: [
+        "guard-migrate",
+        "canary",
+        "fence",
+        "dump",
+        "media-final",
+        "safeguard",
+        "restore",
+        "verify",
+        "swap",
+        "start",
+        "probe",
+    ],
+    cutover: ["guard-cutover", "commit", "open"],
+    finish: ["cleanup"],
+};
+
+const upTo = (phase: Phase): string[] => phases.slice(0, phases.indexOf(phase) + 1).flatMap((each) => stepsOf[each]);
+
+describe("HomeserverMigration", () => {
+    for (const phase of phases) {
+        it(`declares exactly the steps up to phase ${phase}, and a report`, async () => {
+            const { recording } = await declare({ phase });
+            expect(recording.names).to.have.members([...upTo(phase), "report"]);
+        });
+    }
+
+    it("gives every step a specification that its contract accepts", async () => {
+        const { recording } = await declare({ phase: "finish" });
+        for (const name of recording.names) {
+            const parsed = contractsByStep.get(name)?.spec.safeParse(recording.spec(name));
+            expect(parsed?.error, name).to.equal(undefined);
+        }
+    });
+
+    it("comes after nothing of a later phase, and after all of the phases before", async () => {
+        const { recording } = await declare({ phase: "finish" });
+        for (const phase of phases.slice(1)) {
+            const earlier = phases.slice(0, phases.indexOf(phase)).flatMap((each) => stepsOf[each]);
+            const later = phases.slice(phases.indexOf(phase) + 1).flatMap((each) => stepsOf[each]);
+            for (const step of stepsOf[phase]) {
+                expect([...recording.before(step)], step).to.include.members(earlier);
+                expect(
+                    later.filter((other) => recording.before(step).has(other)),
+                    step,
+                ).to.deep.equal([]);
+            }
+        }
+    });
+
+    for (const phase of ["stage", "migrate", "cutover"] as const) {
+        it(`has every step of phase ${phase} come after its guard, so that the guard is deleted last`, async () => {
+            const { recording } = await declare({ phase: "finish" });
+            const [guard = "", ...guarded] = stepsOf[phase];
+            for (const step of guarded) expect([...recording.before(step)], step).to.include(guard);
+            for (const step of guarded) expect([...recording.before(guard)], step).not.to.include(step);
+        });
+    }
+
+    it("lets nothing that reads or writes the homeserver's data come before the fence", async () => {
+        const { recording } = await declare({ phase: "finish" });
+        const bearing = [
+            "dump",
+            "media-final",
+            "safeguard",
+            "restore",
+            "verify",
+            "swap",
+            "start",
+            "probe",
+            "commit",
+            "open",
+        ];
+        for (const step of bearing) expect([...recording.before(step)], step).to.include("fence");
+        expect([...recording.before("fence")]).to.include.members(["media-early", "canary", "gateway", "configure"]);
+    });
+
+    it("restores after its dump and safeguard, and starts only what was verified and swapped in", async () => {
+        const { recording } = await declare({ phase: "finish" });
+        const chain = [
+            "fence",
+            "dump",
+            "safeguard",
+            "restore",
+            "verify",
+            "swap",
+            "start",
+            "probe",
+            "commit",
+            "open",
+            "cleanup",
+        ];
+        for (const [index, step] of chain.entries())
+            expect([...recording.before(step)], step).to.include.members(chain.slice(0, index));
+        expect([...recording.before("verify")]).to.include("media-final");
+    });
+
+    it("hands the fence's token to what must not go on without it", async () => {
+        const { recording } = await declare({ phase: "cutover" });
+        for (const step of ["dump", "media-final", "restore", "start", "commit"])
+            expect(recording.spec(step), step).to.have.property("fenceToken", "c".repeat(64));
+    });
+
+    it("reports last", async () => {
+        const { recording } = await declare({ phase: "finish" });
+        expect([...recording.before("report")]).to.have.members(upTo("finish"));
+    });
+
+    it("reports again in another phase, and when any result is another one", async () => {
+        const triggers = async (changes: object, outputs = {}): Promise<unknown> =>
+            (await declare({ ...changes }, { outputs })).recording.command("report").inputs["triggers"];
+        const first = await triggers({ phase: "stage" });
+        expect(await triggers({ phase: "stage" })).to.deep.equal(first);
+        expect(await triggers({ phase: "migrate" })).not.to.deep.equal(first);
+        const another = { assess: JSON.stringify({ ...assessment, warnings: 1 }) };
+        expect(await triggers({ phase: "stage" }, another)).not.to.deep.equal(first);
+    });
+
+    it("assesses again, and enforces what it finds, when more than looking is declared", async () => {
+        const looking = (await declare({ phase: "assess" })).recording;
+        const acting = (await declare({ phase: "stage" })).recording;
+        expect(looking.spec("assess")).to.include({ enforce: false, quick: false });
+        expect(acting.spec("assess")).to.include({ enforce: true, quick: false });
+        expect(acting.command("assess").inputs["triggers"]).not.to.deep.equal(
+            looking.command("assess").inputs["triggers"],
+        );
+    });
+
+    it("leaves the canary out where no test account is given", async () => {
+        const { recording } = await declare({ canaryUser: undefined, canaryPassword: undefined });
+        expect(recording.names).not.to.include("canary");
+        expect(recording.spec("probe")).not.to.have.property("canaryFile");
+    });
+
+    describe("in a rehearsal", () => {
+        it("goes to cutover without a fence, into an isolated target that may be destroyed", async () => {
+            const { recording } = await declare({ phase: undefined, rehearsal: "true" });
+            expect(recording.names).to.have.members([...upTo("cutover").filter((step) => step !== "fence"), "report"]);
+            expect(recording.spec("configure")).to.include({ isolated: true });
+            for (const step of ["dump", "media-final", "restore", "start", "commit"])
+                expect(recording.spec(step), step).not.to.have.property("fenceToken");
+            expect(recording.spec("commit")).to.have.nested.property("run.disposable", true);
+        });
+
+        it("copies media after the dump, so that all that the snapshot names is there", async () => {
+            const { recording } = await declare({ phase: undefined, rehearsal: "true" });
+            expect([...recording.before("media-final")]).to.include("dump");
+        });
+    });
+
+    it("isolates nothing, and keeps the target after its commit, outside of a rehearsal", async () => {
+        const { recording } = await declare();
+        expect(recording.spec("configure")).to.include({ isolated: false });
+        expect(recording.spec("commit")).to.have.nested.property("run.disposable", false);
+    });
+
+    it("protects secrets, database and media storage where asked, and never what a rollback deletes", async () => {
+        const { recording } = await declare({ phase: "finish", protect: "true" });
+        const protectedNames = recording.all.filter(({ protect }) => protect === true).map(({ name }) => name);
+        expect(protectedNames).to.have.members(["secrets", "database", "media-storage"]);
+        expect((await declare({ phase: "finish" })).recording.all.some(({ protect }) => protect === true)).to.equal(
+            false,
+        );
+    });
+
+    it("gives out proofs, the gateway's address and the report's paths", async () => {
+        const { result } = await declare();
+        expect(await valueOf(result.report)).to.have.keys("json", "markdown", "html");
+        expect(result.proofs).to.have.keys("verify", "probe");
+        expect(result.gatewayUrl === undefined ? undefined : await valueOf(result.gatewayUrl)).to.equal(
+            "http://127.0.0.1:18009",
+        );
+        expect((await declare({ phase: "assess" })).result.gatewayUrl).to.equal(undefined);
+    });
+
+    it("declares everything in a preview, where no result is known", async () => {
+        for (const phase of phases) {
+            const { recording } = await declare({ phase }, { preview: true });
+            expect(recording.names, phase).to.have.members([...upTo(phase), "report"]);
+        }
+    });
+});

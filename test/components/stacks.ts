@@ -1,0 +1,107 @@
+/** Configurations for tests: what a stack's file holds, as Pulumi hands it to the program. */
+import * as pulumi from "@pulumi/pulumi";
+import { parseConfig, type ConfigFacts, type MigrationConfig } from "../../components/config.ts";
+import { HomeserverMigration } from "../../components/homeserverMigration.ts";
+import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
+import type { MigrationSecrets } from "../../components/stackConfig.ts";
+import { localTarget } from "../../components/targets/local.ts";
+import { record, type RecorderOptions } from "./recorder.ts";
+
+const project = "synapse-migration";
+
+/** Recognisable wherever they turn up. */
+export const secretTexts = {
+    signingKey: "ed25519 a_AbCd c2VjcmV0LXNpZ25pbmcta2V5LXNlZWQtb2YtMzI",
+    pepper: "secret-pepper-5f1c",
+    macaroonSecretKey: "secret-macaroon-9ae0",
+    canaryPassword: "secret-canary-77d2",
+};
+
+/** A value that stands in a stack's file: text, or an object that becomes JSON. */
+export type Setting = string | object | undefined;
+
+export const source = {
+    kind: "selfHosted",
+    homeserverConfig: "/srv/source/homeserver.yaml",
+    service: { kind: "process", pidFile: "/srv/source/homeserver.pid" },
+};
+export const target = {
+    kind: "local",
+    directory: "/srv/target",
+    synapsePython: "/srv/venv/bin/python",
+    postgresPrograms: "/usr/lib/postgresql/15/bin",
+};
+
+const plainSettings: Readonly<Record<string, Setting>> = {
+    serverName: "example.org",
+    phase: "cutover",
+    source,
+    target,
+    workDirectory: "/srv/work",
+    canaryUser: "canary",
+    publicBaseUrl: "https://matrix.example.org",
+};
+
+/** Settings on top of a valid stack; undefined takes one away. */
+export function rawConfig(changes: Readonly<Record<string, Setting>> = {}): Record<string, string> {
+    const settings: Readonly<Record<string, Setting>> = { ...plainSettings, ...secretTexts, ...changes };
+    return Object.fromEntries(
+        Object.entries(settings).flatMap(([key, value]) =>
+            value === undefined
+                ? []
+                : [[`${project}:${key}`, typeof value === "string" ? value : JSON.stringify(value)] as const],
+        ),
+    );
+}
+
+export const facts: ConfigFacts = {
+    project,
+    stack: "test",
+    encrypted: Object.keys(secretTexts).map((key) => `${project}:${key}`),
+    stateDirectory: "/home/admin/.local/state",
+};
+
+/** The configuration of a valid stack with changes; a secret that is taken away is not set. */
+export function configWith(changes: Readonly<Record<string, Setting>> = {}): MigrationConfig {
+    return parseConfig(rawConfig(changes), facts);
+}
+
+/** What is wrong with a configuration, all of it. */
+export function problemsOf(read: () => MigrationConfig): readonly MigrationError[] {
+    try {
+        read();
+        return [];
+    } catch (error) {
+        if (error instanceof MigrationErrors) return error.errors;
+        if (error instanceof MigrationError) return [error];
+        throw error;
+    }
+}
+
+export const problemsWith = (changes: Readonly<Record<string, Setting>>) => problemsOf(() => configWith(changes));
+
+/** One line a problem: `SM-E0211 target.directory`. */
+export const summary = (problems: readonly MigrationError[]): string[] =>
+    problems.map(({ code, detail }) => `${code} ${detail.where}`);
+
+export function secretsOf(config: MigrationConfig): MigrationSecrets {
+    const set = Object.entries(secretTexts).filter(([key]) => [...config.secrets].some((secret) => secret === key));
+    return Object.fromEntries(set.map(([key, text]) => [key, pulumi.secret(text)]));
+}
+
+/** Declares a migration and records what that registers. */
+export async function declare(changes: Readonly<Record<string, Setting>> = {}, options: RecorderOptions = {}) {
+    const config = configWith(changes);
+    const target = localTarget(config.target);
+    return record(
+        () =>
+            new HomeserverMigration("migration", {
+                config,
+                secrets: secretsOf(config),
+                target,
+                runId: config.run ?? "r1",
+                environment: { node: "20.19.0" },
+            }),
+        options,
+    );
+}
