@@ -48,8 +48,8 @@ describe("toolchain/run.mjs", function () {
         await writeFile(
             join(directory, "script.ts"),
             `const [what, ...rest]: string[] = process.argv.slice(2);
-            console.log(JSON.stringify(rest));
             if (what === "wait") { setInterval(() => undefined, 1000); process.on("SIGTERM", () => process.exit(9)); }
+            console.log(JSON.stringify(rest));
             if (what === "die") process.kill(process.pid, "SIGKILL");
             if (what === "seven") process.exitCode = 7;`,
         );
