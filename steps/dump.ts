@@ -70,10 +70,10 @@ export const dump = defineStep(
                     finishedAt: finished.toISOString(),
                     seconds,
                     database: {
-                    ...{ name, owner, encoding, collate, ctype, systemIdentifier, oid },
-                    serverVersion: facts.version,
-                    serverVersionNumber: facts.versionNumber,
-                },
+                        ...{ name, owner, encoding, collate, ctype, systemIdentifier, oid },
+                        serverVersion: facts.version,
+                        serverVersionNumber: facts.versionNumber,
+                    },
                     synapse,
                     programVersion: program.text,
                     directory: directoryName,
@@ -176,7 +176,7 @@ async function dumpSnapshot(
                                 if (line.includes("dumping contents of table")) dumped += 1;
                             },
                         },
-                        { ...run, signal },
+                        { directory: run.directory, signal },
                     ),
                 ),
             ]),

@@ -19,7 +19,7 @@ export const definitionQueries: readonly string[] = [
         concat_ws(', ', CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'logged' END,
             CASE WHEN c.relkind = 'p' THEN 'partitioned by ' || pg_get_partkeydef(c.oid) END,
             CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-            'replica identity ' || c.relreplident, 'row security ' || c.relrowsecurity,
+            'replica identity ' || c.relreplident::text, 'row security ' || c.relrowsecurity,
             (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(c.reloptions) o),
             (SELECT 'inherits ' || string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno)
                 FROM pg_inherits WHERE inhrelid = c.oid)) AS definition
@@ -56,7 +56,7 @@ export const definitionQueries: readonly string[] = [
     WHERE o.contype NOT IN ('n', 't') AND ${notOfExtension("pg_class", "o.conrelid")}`,
 
     `SELECT 'trigger' AS kind, g.tgrelid::regclass::text || ': ' || quote_ident(g.tgname) AS name,
-        pg_get_triggerdef(g.oid) || ', enabled ' || g.tgenabled AS definition
+        pg_get_triggerdef(g.oid) || ', enabled ' || g.tgenabled::text AS definition
     FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN (${schemas}) s ON s.oid = c.relnamespace
     WHERE NOT g.tgisinternal AND ${notOfExtension("pg_class", "c.oid")}`,
 
@@ -94,7 +94,7 @@ export const definitionQueries: readonly string[] = [
     WHERE r.rulename <> '_RETURN' AND ${notOfExtension("pg_class", "c.oid")}`,
 
     `SELECT 'policy' AS kind, y.polrelid::regclass::text || ': ' || quote_ident(y.polname) AS name,
-        concat_ws(', ', y.polcmd, y.polpermissive::text, pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)) AS definition
+        concat_ws(', ', y.polcmd::text, y.polpermissive::text, pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)) AS definition
     FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid JOIN (${schemas}) s ON s.oid = c.relnamespace`,
 
     `SELECT 'statistics' AS kind, quote_ident(s.nspname) || '.' || quote_ident(x.stxname) AS name, pg_get_statisticsobjdef(x.oid) AS definition

@@ -59,7 +59,10 @@ export interface DatabaseProgram {
  *
  * @throws MigrationError SM-E1101 with what PostgreSQL said, less the rows it shows; SM-E0513 when a unique index finds duplicates (B27)
  */
-export async function runDatabaseProgram(call: DatabaseProgram, run: StepRun): Promise<ProgramResult> {
+export async function runDatabaseProgram(
+    call: DatabaseProgram,
+    run: Pick<StepRun, "directory" | "signal">,
+): Promise<ProgramResult> {
     const { address, settings = {} } = call;
     const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
     return withPasswordFile(run.directory, call.step, address, (passwordFile) =>
