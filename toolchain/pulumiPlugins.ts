@@ -28,7 +28,7 @@ const failureKeptMilliseconds = 24 * 60 * 60 * 1000;
 const isOfficial = (machine: Machine, path: string): boolean => machine.isExecutable(path) && !isScript(path);
 
 /** The official language host: beside the CLI, as Pulumi's own archive has it, or on PATH. */
-export function findLanguageHost(machine: Machine, cli: PulumiCli | undefined): string | undefined {
+function findLanguageHost(machine: Machine, cli: PulumiCli | undefined): string | undefined {
     const name = "pulumi-language-nodejs";
     const onPath = machine.find(name);
     return [
@@ -38,7 +38,7 @@ export function findLanguageHost(machine: Machine, cli: PulumiCli | undefined): 
 }
 
 /** The official command plugin: in Pulumi's plugin directory, in the version that our npm package asks for, or on PATH. */
-export function findCommandPlugin(machine: Machine): string | undefined {
+function findCommandPlugin(machine: Machine): string | undefined {
     const name = "pulumi-resource-command";
     const folder = `resource-command-v${commandPluginVersion}`;
     const installed = join(resolve(pulumiHome(machine.environment)), "plugins", folder);

@@ -19,7 +19,7 @@ function isList(value: PropertyValue): value is PropertyValue[] {
 }
 
 /** The value without its secret wrappers, at every depth. Only for use, never to be sent back: it would lose its protection. */
-export function revealed(value: PropertyValue): PropertyValue {
+function revealed(value: PropertyValue): PropertyValue {
     if (Array.isArray(value)) return value.map(revealed);
     if (!isMap(value)) return value;
     if (value[signatureKey] === secretSignature) return revealed(value["value"] ?? null);
