@@ -6,7 +6,7 @@ import { matrixPath, type MatrixClient } from "../source/matrixClient.ts";
 import { asUser, differs, forEach, type HomeserverCheck } from "./outcome.ts";
 
 /** So many events of a room are asked for one by one as well, spread over its history. */
-const singleEvents = 20;
+const singleEvents = 10;
 
 const perRoom = (
     name: string,
