@@ -13,18 +13,19 @@ async function program() {
     await announce(quick);
     refuseIfBlocked(config, quick);
 
+    const runId = config.run ?? quick.runId;
     const migration = new HomeserverMigration("migration", {
         config,
         secrets,
         target,
-        runId: quick.runId,
+        runId,
         environment: runtimeEnvironment(process.env),
     });
     const { assessment, gatewayUrl, proofs, report } = migration;
     return {
         serverName: config.serverName,
         phase: config.phase,
-        runId: quick.runId,
+        runId,
         sizes: assessment.sizes,
         versions: assessment.versions,
         predictedDowntimeSeconds: assessment.predictedDowntimeSeconds,

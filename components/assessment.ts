@@ -14,7 +14,7 @@ export type Assessment = z.infer<typeof assessContract.result>;
 export type AssessmentSpec = SpecInputs<z.infer<typeof assessContract.spec>>;
 
 /** Each run has a directory of its own here. */
-export const runsDirectory = (config: MigrationConfig): string => join(config.workDirectory, "runs");
+const runsDirectory = (config: MigrationConfig): string => join(config.workDirectory, "runs");
 export const runDirectory = (config: MigrationConfig, id: string): string => join(runsDirectory(config), id);
 
 /**

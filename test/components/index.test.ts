@@ -81,7 +81,7 @@ describe("the program", () => {
             directory: "/srv/work/runs/found7",
             disposable: false,
         });
-        await run({ phase: "assess", run: "mine" });
+        expect((await run({ phase: "assess", run: "mine" })).result.runId).to.equal("mine");
         expect(JSON.parse(z.string().parse(asked[1]?.["stdin"]))).to.have.nested.property(
             "run.directory",
             "/srv/work/runs/mine",

@@ -84,7 +84,7 @@ export const problemsWith = (changes: Readonly<Record<string, Setting>>) => prob
 export const summary = (problems: readonly MigrationError[]): string[] =>
     problems.map(({ code, detail }) => `${code} ${detail.where}`);
 
-export function secretsOf(config: MigrationConfig): MigrationSecrets {
+function secretsOf(config: MigrationConfig): MigrationSecrets {
     const set = Object.entries(secretTexts).filter(([key]) => [...config.secrets].some((secret) => secret === key));
     return Object.fromEntries(set.map(([key, text]) => [key, pulumi.secret(text)]));
 }
