@@ -12,8 +12,10 @@ import { serviceUser } from "./hosts/serviceUser.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 
-const switchSeconds = 20;
+const openSeconds = 20;
+const closeSeconds = 5;
 const askMilliseconds = 100;
+const versions = "/_matrix/client/versions";
 
 const keys = z.looseObject({
     server_name: z.string(),
@@ -35,7 +37,7 @@ export const open = defineStep(
             await requireProvenServer(spec, run);
         } catch (error) {
             // Nobody is to talk to a server that is not the one that was proven, even for a moment longer.
-            await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
+            await closeGateway(spec, run);
             throw error;
         }
         const openedAt = new Date().toISOString();
@@ -56,21 +58,24 @@ export const open = defineStep(
             run.progress.say("the gateway is not this run's any more and stays as it is");
             return;
         }
-        await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
-        if ((await runningDaemon(gatewayFiles(spec.gatewayDirectory).pid)) === undefined) return;
-        const closed = async (): Promise<true | undefined> =>
-            (await askGateway(spec.gatewayUrl, "/_matrix/client/versions", run.signal))?.closed === true
-                ? true
-                : undefined;
-        if ((await until(closed, run)) === undefined) {
+        if (!(await closeGateway(spec, run))) {
             throw new MigrationError("SM-E0712", {
                 where: spec.gatewayUrl,
-                found: `it still lets traffic through ${switchSeconds} s after it was told to close`,
+                found: `it still lets traffic through ${closeSeconds} s after it was told to close`,
                 changed: "its state file says closed",
             });
         }
     },
 );
+
+/** @returns whether it is seen to be closed, or does not run. Not cut short when the step is stopped: it is what stopping means here. */
+async function closeGateway(spec: OpenSpec, run: StepRun): Promise<boolean> {
+    await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
+    if ((await runningDaemon(gatewayFiles(spec.gatewayDirectory).pid)) === undefined) return true;
+    const closed = async (): Promise<true | undefined> =>
+        (await askGateway(spec.gatewayUrl, versions))?.closed === true ? true : undefined;
+    return (await until(closed, closeSeconds)) === true;
+}
 
 /** The state file is what counts; the signal only makes the gateway look at it where the file system reports no changes. */
 async function switchGateway(directory: string, state: GatewayState): Promise<void> {
@@ -89,25 +94,25 @@ async function switchGateway(directory: string, state: GatewayState): Promise<vo
 async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> {
     let found = "";
     const answered = async (): Promise<"proven" | "another" | undefined> => {
-        const versions = await askGateway(spec.gatewayUrl, "/_matrix/client/versions", run.signal);
+        const reached = await askGateway(spec.gatewayUrl, versions, run.signal);
         const answer = await askGateway(spec.gatewayUrl, "/_matrix/key/v2/server", run.signal);
         const shown = keys.safeParse(answer?.body);
         const ids = shown.success ? Object.entries(shown.data.verify_keys).map(([id, { key }]) => `${id} ${key}`) : [];
         found = [
-            versions === undefined ? "nothing answers" : `/_matrix/client/versions answers ${versions.status}`,
-            versions?.closed === true ? "the gateway is closed" : "",
+            reached === undefined ? "nothing answers" : `${versions} answers ${reached.status}`,
+            reached?.closed === true ? "the gateway is closed" : "",
             shown.success
                 ? `server ${shown.data.server_name} with ${ids.join(", ")}`
                 : `/_matrix/key/v2/server shows no keys`,
         ]
             .filter((part) => part !== "")
             .join("; ");
-        if (versions?.status !== 200 || !shown.success) return undefined;
+        if (reached?.status !== 200 || !shown.success) return undefined;
         const right = Object.entries(spec.verifyKeys).every(([id, key]) => ids.includes(`${id} ${key}`));
         // Whoever this is, waiting will not make it another.
         return right && shown.data.server_name === spec.serverName ? "proven" : "another";
     };
-    if ((await until(answered, run)) === "proven") return;
+    if ((await until(answered, openSeconds, run.signal)) === "proven") return;
     const expected = Object.entries(spec.verifyKeys).map(([id, key]) => `${id} ${key}`);
     throw new MigrationError("SM-E1110", {
         where: spec.gatewayUrl,
@@ -118,12 +123,16 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
 }
 
 /** The first answer that is one; undefined when there is none in time. */
-async function until<T>(ask: () => Promise<T | undefined>, run: StepRun): Promise<T | undefined> {
-    const deadline = performance.now() + switchSeconds * 1000;
+async function until<T>(
+    ask: () => Promise<T | undefined>,
+    seconds: number,
+    signal?: AbortSignal,
+): Promise<T | undefined> {
+    const deadline = performance.now() + seconds * 1000;
     for (;;) {
         const answer = await ask();
         if (answer !== undefined || performance.now() >= deadline) return answer;
-        await delay(askMilliseconds, undefined, { signal: run.signal });
+        await delay(askMilliseconds, undefined, signal === undefined ? {} : { signal });
     }
 }
 

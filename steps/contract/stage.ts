@@ -203,7 +203,7 @@ const mediaResult = z.strictObject({
     files: count,
     bytes: count,
     copied: count,
-    /** SHA-256 over the sorted lines `<sha-256> <size> <relative path>` of all carried files. */
+    /** SHA-256 over the lines `<sha-256> <size> <relative path>` of all carried files, in the order of a sorted walk. */
     treeDigest: sha256,
     missing: count,
     orphans: count,

@@ -10,14 +10,14 @@ import { gatewayFiles, readGatewayState } from "../../steps/gateway/state.ts";
 import { open } from "../../steps/open.ts";
 import { expectError } from "../support/expectError.ts";
 import { fakeHomeserver, serverName, verifyKeys, type FakeHomeserver } from "./gateway/fakeHomeserver.ts";
-import { fakeRun } from "./gateway/fakeRun.ts";
+import { testRun } from "../support/stepRun.ts";
 
 describe("the step open", () => {
     let directory: string;
     let homeserver: FakeHomeserver;
     let gatewaySpec: z.infer<typeof gatewayContract.spec>;
     let spec: z.infer<typeof openContract.spec>;
-    const run = (id = "r1", signal?: AbortSignal) => fakeRun(id, directory, signal);
+    const run = (id = "r1", signal?: AbortSignal) => testRun(id, directory, signal);
     const status = async () => (await fetch(new URL("/_matrix/client/versions", spec.gatewayUrl))).status;
 
     before(async () => {

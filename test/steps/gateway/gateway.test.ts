@@ -12,13 +12,13 @@ import { serviceUser } from "../../../steps/hosts/serviceUser.ts";
 import { expectError } from "../../support/expectError.ts";
 import { until } from "../hosts/fakeSynapse.ts";
 import { fakeHomeserver, type FakeHomeserver } from "./fakeHomeserver.ts";
-import { fakeRun } from "./fakeRun.ts";
+import { testRun } from "../../support/stepRun.ts";
 
 describe("the step gateway", () => {
     let directory: string;
     let homeserver: FakeHomeserver;
     let spec: z.infer<typeof gatewayContract.spec>;
-    const run = (id = "r1") => fakeRun(id, directory);
+    const run = (id = "r1") => testRun(id, directory);
     const pid = async () => (await runningDaemon(gatewayFiles(spec.directory).pid))?.pid;
     const status = async (url: string) => (await fetch(new URL("/_matrix/client/versions", url))).status;
 

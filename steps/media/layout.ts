@@ -1,0 +1,58 @@
+/** Where Synapse keeps media: folders and paths of a media store (synapse/media/filepath.py). All paths here are relative to the store. */
+
+/** The homeserver's own media. Nobody else has a copy. */
+export const localFolders = ["local_content", "local_thumbnails"] as const;
+/** Copies of other servers' media and previews of web pages: fetched again by Synapse when they are gone. */
+const cacheFolders = ["remote_content", "remote_thumbnail", "url_cache", "url_cache_thumbnails"] as const;
+
+/** Folders that move, in the order in which they are walked. */
+export function carriedFolders(remoteCache: "carry" | "drop"): readonly string[] {
+    return remoteCache === "carry" ? [...localFolders, ...cacheFolders] : localFolders;
+}
+
+/**
+ * Whether Synapse would use a name for a file or folder (`_validate_path_component`). Others cannot be served, and may be meant to leave
+ * the store: `..`, names with slashes or line ends.
+ */
+export function isStoreName(name: string): boolean {
+    return /^[A-Za-z0-9_\-.[\]:]+$/.test(name) && name !== "." && name !== "..";
+}
+
+/** `local_content/aa/bb/rest`; undefined for a media id that no path can be made of. Media ids are case-sensitive. */
+export function localContentPath(mediaId: string): string | undefined {
+    return pathOf("local_content", ...idParts(mediaId));
+}
+
+export interface Thumbnail {
+    readonly mediaId: string;
+    readonly width: number;
+    readonly height: number;
+    /** `image/png` */
+    readonly type: string;
+    /** `crop` or `scale`. */
+    readonly method: string;
+}
+
+/** `local_thumbnails/aa/bb/rest/W-H-type-subtype-method`; undefined when no path can be made of it. */
+export function localThumbnailPath({ mediaId, width, height, type, method }: Thumbnail): string | undefined {
+    const [top = "", sub = "", ...more] = type.split("/");
+    if (more.length > 0) return undefined;
+    return pathOf("local_thumbnails", ...idParts(mediaId), `${width}-${height}-${top}-${sub}-${method}`);
+}
+
+/** The media id that a path below `local_content` belongs to; undefined for any other path. */
+export function mediaIdOf(path: string): string | undefined {
+    const [folder, first, second, rest, ...more] = path.split("/");
+    if (folder !== "local_content" || first === undefined || second === undefined || rest === undefined)
+        return undefined;
+    const mediaId = first + second + rest;
+    return more.length === 0 && localContentPath(mediaId) === path ? mediaId : undefined;
+}
+
+function idParts(mediaId: string): string[] {
+    return [mediaId.slice(0, 2), mediaId.slice(2, 4), mediaId.slice(4)];
+}
+
+function pathOf(...names: string[]): string | undefined {
+    return names.every(isStoreName) ? names.join("/") : undefined;
+}

@@ -1,0 +1,48 @@
+/** Proves the target's media against what was copied and against the restored database. */
+import type { Check } from "../contract.ts";
+import type { DatabaseAddress } from "../postgres/connection.ts";
+import { brokenMedia, checkCompleteness } from "./completeness.ts";
+import { completenessChecks } from "./mediaChecks.ts";
+import type { FileContent } from "./copy.ts";
+import { carriedFolders, localFolders } from "./layout.ts";
+import { withMediaRows } from "./mediaRows.ts";
+import { newScanNotes, storeRoot } from "./scan.ts";
+import { hashedFiles, TreeDigest } from "./treeDigest.ts";
+
+/**
+ * Reads every file of the target's store once more.
+ *
+ * @param expectedTreeDigest  of the final pass
+ * @param database  the restored one, under its incoming name
+ * @returns `media.tree` and those of completeness; `failed` ones are for the caller to act on
+ * @throws MigrationError SM-E0963 when the store cannot be read, and those of `withClient`
+ */
+export async function verifyMedia(
+    store: string,
+    expectedTreeDigest: string,
+    database: DatabaseAddress,
+    remoteCache: "carry" | "drop",
+): Promise<Check[]> {
+    const root = await storeRoot(store);
+    const digest = new TreeDigest();
+    const local = new Map<string, FileContent>();
+    let files = 0;
+    for await (const file of hashedFiles(root, carriedFolders(remoteCache), newScanNotes())) {
+        digest.add(file);
+        files++;
+        if (localFolders.some((folder) => file.path.startsWith(`${folder}/`))) local.set(file.path, file);
+    }
+    const found = digest.value();
+    const completeness = await withMediaRows(database, { step: "verify" }, (rows) =>
+        checkCompleteness({ ...rows, file: (path) => local.get(path), paths: () => local.keys() }),
+    );
+    const tree: Check =
+        found === expectedTreeDigest
+            ? { id: "media.tree", state: "passed", evidence: `${files} files, tree digest ${found}` }
+            : {
+                  id: "media.tree",
+                  state: "failed",
+                  evidence: `${files} files with tree digest ${found}, copied were those of ${expectedTreeDigest}`,
+              };
+    return [tree, ...completenessChecks(completeness, brokenMedia(completeness))];
+}
