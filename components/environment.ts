@@ -17,6 +17,6 @@ export function runtimeEnvironment(variables: Readonly<Record<string, string | u
         node: process.versions.node,
         "@pulumi/pulumi": version("@pulumi/pulumi/package.json"),
         "@pulumi/command": version("@pulumi/command/package.json"),
-        plugins: variables["SYNAPSE_MIGRATION_PLUGINS"] ?? "official",
+        plugins: variables["SYNAPSE_MIGRATION_PLUGINS"] ?? "not recorded: the set-up was not asked",
     };
 }

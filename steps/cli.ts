@@ -1,11 +1,8 @@
 /** `synapse-migrate`: one subcommand a step. Pulumi calls it, and so can an administrator in an incident. */
 import { Command, CommanderError } from "commander";
 import { z } from "zod";
-import { quickAssessment } from "./assess.ts";
 import { assessContract } from "./contract.ts";
-import { registerInit } from "./init.ts";
-import { registerStatus } from "./status.ts";
-import { steps } from "./registry.ts";
+import { phaseOf, stepNamed, stepNames } from "./registry.ts";
 import { MigrationError, MigrationErrors } from "./run/errors.ts";
 import { interruption } from "./run/interruption.ts";
 import { redact, registerSecret } from "./run/redaction.ts";
@@ -25,10 +22,9 @@ interface StepOptions {
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-function stepCommand(step: AnyStep): Command {
-    const { name, phase } = step.contract;
+function stepCommand(name: string): Command {
     return new Command(name)
-        .description(`step of the phase ${phase}; its specification is read from standard input as JSON`)
+        .description(`step of the phase ${phaseOf(name) ?? ""}; its specification is read from standard input as JSON`)
         .option("--do", "do the step, or answer from the journal when it is done")
         .option("--undo", "take the step back")
         .option("--reprint", "print the result that Pulumi has, and do nothing")
@@ -41,6 +37,8 @@ function stepCommand(step: AnyStep): Command {
                 return;
             }
             const spec = await readSpec(name);
+            const step = await stepNamed(name);
+            if (step === undefined) throw new Error(`there is no step ${name}`);
             const { signal, stop } = interruption();
             try {
                 const call = { step, spec, write: say, signal };
@@ -62,6 +60,7 @@ async function answerOf(call: {
 }): Promise<string> {
     if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
     for (const secret of secretsIn(call.spec)) registerSecret(secret);
+    const { quickAssessment } = await import("./assess.ts");
     return redact(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
 }
 
@@ -108,9 +107,13 @@ function explain(error: unknown): number {
 const program = new Command("synapse-migrate")
     .description("Moves a Matrix Synapse homeserver, step by step.")
     .exitOverride();
-for (const step of steps) program.addCommand(stepCommand(step).exitOverride());
-registerInit(program);
-registerStatus(program);
+for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
+// What Pulumi never calls is loaded only where it may be asked for.
+if (!stepNames.includes(process.argv[2] ?? "")) {
+    const [{ registerInit }, { registerStatus }] = await Promise.all([import("./init.ts"), import("./status.ts")]);
+    registerInit(program);
+    registerStatus(program);
+}
 
 try {
     await program.parseAsync();

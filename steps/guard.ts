@@ -1,7 +1,7 @@
 /** Guards: made before the other steps of their phase, so that Pulumi deletes them last and their undo sweeps up what failed steps left. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { guardCutoverContract, guardMigrateContract, guardStageContract } from "./contract.ts";
+import type { guardStageContract } from "./contract.ts";
 import { runDirectoryPaths } from "./run/runDirectory.ts";
 import { undoStep, type AnyStep } from "./run/runStep.ts";
 import { defineStep, type StepDefinition } from "./run/step.ts";
@@ -16,29 +16,27 @@ type GuardSpec = Parameters<StepDefinition<ReturnType<GuardContract["spec"]["par
  *
  * @param stepNamed  finds the steps to take back
  */
-export function guardSteps(stepNamed: (name: string) => AnyStep | undefined): AnyStep[] {
-    const guard = (contract: GuardContract): AnyStep =>
-        defineStep<GuardSpec, { guards: string }>(
-            contract,
-            () => Promise.resolve({ guards: contract.phase }),
-            async (_spec, run) => {
-                const names = stepsToUndo(await run.journal.read(), contract.phase).filter(
-                    (name) => name !== contract.name,
-                );
-                for (const name of names) {
-                    const step = stepNamed(name);
-                    if (step === undefined) continue;
-                    const specFile = join(runDirectoryPaths(run.directory).specs, `${name}.json`);
-                    const text = await readFile(specFile, "utf8").catch(() => undefined);
-                    if (text === undefined) {
-                        run.progress.say(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
-                        continue;
-                    }
-                    run.progress.say(`taking back what ${name} left`);
-                    const spec: unknown = JSON.parse(text);
-                    await undoStep({ step, spec, write: (line) => run.progress.say(line), signal: run.signal });
+export function guardStep(contract: GuardContract, stepNamed: (name: string) => Promise<AnyStep | undefined>): AnyStep {
+    return defineStep<GuardSpec, { guards: string }>(
+        contract,
+        () => Promise.resolve({ guards: contract.phase }),
+        async (_spec, run) => {
+            const names = stepsToUndo(await run.journal.read(), contract.phase).filter(
+                (name) => name !== contract.name,
+            );
+            for (const name of names) {
+                const step = await stepNamed(name);
+                if (step === undefined) continue;
+                const specFile = join(runDirectoryPaths(run.directory).specs, `${name}.json`);
+                const text = await readFile(specFile, "utf8").catch(() => undefined);
+                if (text === undefined) {
+                    run.progress.say(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
+                    continue;
                 }
-            },
-        );
-    return [guardStageContract, guardMigrateContract, guardCutoverContract].map(guard);
+                run.progress.say(`taking back what ${name} left`);
+                const spec: unknown = JSON.parse(text);
+                await undoStep({ step, spec, write: (line) => run.progress.say(line), signal: run.signal });
+            }
+        },
+    );
 }

@@ -1,58 +1,57 @@
-/** All steps, by name. */
-import { assess } from "./assess.ts";
-import { canary } from "./canary.ts";
-import { cleanup } from "./cleanup.ts";
-import { commit } from "./commit.ts";
-import { configure } from "./configure.ts";
-import { database } from "./database.ts";
-import { dump } from "./dump.ts";
-import { fence } from "./fence.ts";
-import { gateway } from "./gateway.ts";
-import { guardSteps } from "./guard.ts";
-import { mediaEarly } from "./mediaEarly.ts";
-import { mediaFinal } from "./mediaFinal.ts";
-import { mediaStorage } from "./mediaStorage.ts";
-import { open } from "./open.ts";
-import { probe } from "./probe.ts";
-import { report } from "./report.ts";
-import { restore } from "./restore.ts";
+/**
+ * All steps, by name. Each is loaded when it is called: a migration calls two dozen of them, each in a process of its own, and most of the
+ * time of a short one would be spent loading the others.
+ */
+import { guardCutoverContract, guardMigrateContract, guardStageContract, type Phase } from "./contract.ts";
+import { guardStep } from "./guard.ts";
 import type { AnyStep } from "./run/runStep.ts";
-import { safeguard } from "./safeguard.ts";
-import { secrets } from "./secrets.ts";
-import { start } from "./start.ts";
-import { swap } from "./swap.ts";
-import { verify } from "./verify.ts";
 
-const acting: readonly AnyStep[] = [
-    assess,
-    secrets,
-    database,
-    mediaStorage,
-    configure,
-    gateway,
-    mediaEarly,
-    canary,
-    fence,
-    dump,
-    safeguard,
-    restore,
-    mediaFinal,
-    verify,
-    swap,
-    start,
-    probe,
-    commit,
-    open,
-    cleanup,
-    report,
-];
+interface Entry {
+    /** Of the contract; a test compares. */
+    readonly phase: Phase;
+    readonly load: () => Promise<AnyStep>;
+}
 
-/** Every step there is, in the order of a migration; the guards first. */
-export const steps: readonly AnyStep[] = [
-    ...guardSteps((name) => acting.find(({ contract }) => contract.name === name)),
-    ...acting,
-];
+const guard = (contract: typeof guardStageContract): Entry => ({
+    phase: contract.phase,
+    load: () => Promise.resolve(guardStep(contract, stepNamed)),
+});
 
-export function stepNamed(name: string): AnyStep | undefined {
-    return steps.find(({ contract }) => contract.name === name);
+/** In the order of a migration. */
+const entries: Readonly<Record<string, Entry>> = {
+    assess: { phase: "assess", load: async () => (await import("./assess.ts")).assess },
+    "guard-stage": guard(guardStageContract),
+    secrets: { phase: "stage", load: async () => (await import("./secrets.ts")).secrets },
+    database: { phase: "stage", load: async () => (await import("./database.ts")).database },
+    "media-storage": { phase: "stage", load: async () => (await import("./mediaStorage.ts")).mediaStorage },
+    configure: { phase: "stage", load: async () => (await import("./configure.ts")).configure },
+    gateway: { phase: "stage", load: async () => (await import("./gateway.ts")).gateway },
+    "media-early": { phase: "stage", load: async () => (await import("./mediaEarly.ts")).mediaEarly },
+    "guard-migrate": guard(guardMigrateContract),
+    canary: { phase: "migrate", load: async () => (await import("./canary.ts")).canary },
+    fence: { phase: "migrate", load: async () => (await import("./fence.ts")).fence },
+    dump: { phase: "migrate", load: async () => (await import("./dump.ts")).dump },
+    safeguard: { phase: "migrate", load: async () => (await import("./safeguard.ts")).safeguard },
+    restore: { phase: "migrate", load: async () => (await import("./restore.ts")).restore },
+    "media-final": { phase: "migrate", load: async () => (await import("./mediaFinal.ts")).mediaFinal },
+    verify: { phase: "migrate", load: async () => (await import("./verify.ts")).verify },
+    swap: { phase: "migrate", load: async () => (await import("./swap.ts")).swap },
+    start: { phase: "migrate", load: async () => (await import("./start.ts")).start },
+    probe: { phase: "migrate", load: async () => (await import("./probe.ts")).probe },
+    "guard-cutover": guard(guardCutoverContract),
+    commit: { phase: "cutover", load: async () => (await import("./commit.ts")).commit },
+    open: { phase: "cutover", load: async () => (await import("./open.ts")).open },
+    cleanup: { phase: "finish", load: async () => (await import("./cleanup.ts")).cleanup },
+    report: { phase: "assess", load: async () => (await import("./report.ts")).report },
+};
+
+export const stepNames: readonly string[] = Object.keys(entries);
+
+/** The phase of a step, without loading it. */
+export function phaseOf(name: string): Phase | undefined {
+    return entries[name]?.phase;
+}
+
+export async function stepNamed(name: string): Promise<AnyStep | undefined> {
+    return entries[name]?.load();
 }

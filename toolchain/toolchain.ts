@@ -126,6 +126,10 @@ export function pulumiEnvironment(
         PATH: [...standIns, dirname(cli.program), machine.environment["PATH"] ?? ""].join(delimiter),
         PULUMI_HOME: resolve(pulumiHome(machine.environment)),
         PULUMI_SKIP_UPDATE_CHECK: "true",
+        // The program puts it into its report.
+        SYNAPSE_MIGRATION_PLUGINS: plugins
+            .map(({ name, kind }) => `${name}: ${kind === "stand-in" ? "offline stand-in" : "official"}`)
+            .join(", "),
         ...(withoutHost ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
     };
 }

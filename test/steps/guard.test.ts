@@ -2,8 +2,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
-import { runReference } from "../../steps/contract.ts";
-import { guardSteps } from "../../steps/guard.ts";
+import { guardMigrateContract, runReference } from "../../steps/contract.ts";
+import { guardStep } from "../../steps/guard.ts";
 import { doStep, undoStep, type AnyStep } from "../../steps/run/runStep.ts";
 import { defineStep } from "../../steps/run/step.ts";
 import { withWorkDirectory } from "../support/workDirectory.ts";
@@ -21,7 +21,9 @@ const step = (name: string, phase: "stage" | "migrate", fails = false): AnyStep 
     );
 
 const steps = [step("secrets", "stage"), step("fence", "migrate"), step("dump", "migrate", true)];
-const [, guard] = guardSteps((name) => steps.find(({ contract }) => contract.name === name));
+const guard: AnyStep = guardStep(guardMigrateContract, (name) =>
+    Promise.resolve(steps.find(({ contract }) => contract.name === name)),
+);
 
 async function guarded(work: (call: (step: AnyStep) => Parameters<typeof doStep>[0]) => Promise<void>): Promise<void> {
     await withWorkDirectory(async (directory) => {
@@ -41,7 +43,6 @@ async function guarded(work: (call: (step: AnyStep) => Parameters<typeof doStep>
 describe("the guard of a phase", () => {
     it("takes back what failed and what was left, the last begun first, and nothing of another phase", () =>
         guarded(async (call) => {
-            if (guard === undefined) throw new Error("there is no guard");
             await doStep(call(guard));
             for (const each of steps) await doStep(call(each)).catch(() => undefined);
             await undoStep(call(guard));
@@ -50,7 +51,6 @@ describe("the guard of a phase", () => {
 
     it("has nothing to do when every step was taken back before it", () =>
         guarded(async (call) => {
-            if (guard === undefined) throw new Error("there is no guard");
             await doStep(call(guard));
             for (const each of steps) await doStep(call(each)).catch(() => undefined);
             for (const each of steps.slice(1).reverse()) await undoStep(call(each));
@@ -61,10 +61,9 @@ describe("the guard of a phase", () => {
 
     it("says so and goes on where a kept specification is gone, as after the phase finish", () =>
         guarded(async (call) => {
-            if (guard === undefined) throw new Error("there is no guard");
             await doStep(call(guard));
             for (const each of steps) await doStep(call(each)).catch(() => undefined);
-            const { spec } = call(steps[0] ?? guard);
+            const { spec } = call(guard);
             const { directory } = z.object({ run: z.object({ directory: z.string() }) }).parse(spec).run;
             await rm(join(directory, "specs", "dump.json"));
             await undoStep(call(guard));
