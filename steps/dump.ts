@@ -32,7 +32,7 @@ const directoryName = "dump";
 const manifestName = "dump-manifest.json";
 
 /** What the dump step makes in a run directory. */
-export function dumpPaths(runDirectory: string): { directory: string; partial: string; manifestFile: string } {
+function dumpPaths(runDirectory: string): { directory: string; partial: string; manifestFile: string } {
     const directory = join(runDirectory, directoryName);
     return { directory, partial: `${directory}.partial`, manifestFile: join(runDirectory, manifestName) };
 }

@@ -20,7 +20,7 @@ export interface CompareOptions {
     readonly onTable?: (done: number, total: number) => void;
 }
 
-export interface ComparedTable {
+interface ComparedTable {
     /** With its schema. */
     readonly table: string;
     readonly sourceRows: number;
@@ -117,7 +117,7 @@ export async function verifyDatabase(
 }
 
 /** Pairs the tables of both sides; a table that one side lacks counts as unequal. */
-export function compareTables(
+function compareTables(
     source: readonly TableFingerprint[],
     target: readonly TableFingerprint[],
     oneTimeKeys: "kept" | "emptied",

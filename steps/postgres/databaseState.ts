@@ -36,7 +36,7 @@ export async function inspectDatabase(
     });
 }
 
-export async function databaseOid(client: Client, name: string): Promise<string | undefined> {
+async function databaseOid(client: Client, name: string): Promise<string | undefined> {
     const [row] = await query(
         client,
         z.object({ oid: z.string() }),

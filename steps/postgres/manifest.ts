@@ -9,7 +9,7 @@ import { definitionShape } from "./catalogue.ts";
 import { tableFingerprintShape } from "./fingerprint.ts";
 import { sequenceShape } from "./sequences.ts";
 
-export const manifestShape = z.strictObject({
+const manifestShape = z.strictObject({
     format: z.literal(1),
     run: z.string(),
     serverName: z.string(),

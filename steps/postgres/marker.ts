@@ -7,7 +7,7 @@ import { query, type Client } from "./connection.ts";
 export const markerSchema = "synapse_migration";
 
 /** How far a database got, in order. */
-export const markerStates = ["staged", "restoring", "restored", "verified", "swapped", "committed"] as const;
+const markerStates = ["staged", "restoring", "restored", "verified", "swapped", "committed"] as const;
 export type MarkerState = (typeof markerStates)[number];
 
 const markerShape = z.object({

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { spawn } from "node:child_process";
 import { readFile, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { restore } from "../../steps/restore.ts";
 import { withClient } from "../../steps/postgres/connection.ts";
 import { createMarker, readMarker, type MarkerState } from "../../steps/postgres/marker.ts";
@@ -63,7 +64,8 @@ describe("the step restore", function () {
 
     it("empties the one-time keys unless the source was fenced before the dump", async () => {
         const copy = await copyDump(cluster, made);
-        const { fenceToken: _, ...spec } = restoreSpec(cluster, copy, cluster.newName("target"));
+        const { fenceToken, ...spec } = restoreSpec(cluster, copy, cluster.newName("target"));
+        expect(fenceToken).to.be.a("string");
         const result = await restore.act(spec, copy.run);
         expect(result.oneTimeKeys).to.equal("emptied");
         expect(await keysIn(result.incoming)).to.equal(0);
@@ -163,7 +165,7 @@ describe("the step restore", function () {
         const incoming = `${name}_incoming_${copy.run.id}`;
         const child = spawn(
             process.execPath,
-            ["--import", "tsx", join(import.meta.dirname, "../support/restoreProcess.ts")],
+            ["--import", "tsx", fileURLToPath(import.meta.resolve("../support/restoreProcess.ts"))],
             { stdio: ["pipe", "ignore", "inherit"], env: { ...process.env, NODE_V8_COVERAGE: "" } },
         );
         const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));

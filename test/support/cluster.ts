@@ -14,6 +14,8 @@ import { freePort } from "../../rehearsal/freePort.ts";
 import { synapseDump } from "./synapseDump.ts";
 
 const host = "127.0.0.1";
+/** Has the kernel end the server when this process is gone. */
+const setpriv = "setpriv";
 /** Synapse's role: owns databases, and nothing more. */
 const owner = "synapse";
 /** May make databases and roles, and is not a superuser: as on a managed server. */
@@ -37,7 +39,11 @@ after(async function () {
     shared = undefined;
 });
 
-/** Starts a cluster of its own. It dies with this process, whatever ends that. */
+/**
+ * Starts a cluster of its own. It dies with this process, whatever ends that.
+ *
+ * @public
+ */
 export async function startCluster(): Promise<TestCluster> {
     const { postgres } = await ensureToolchain({ postgres: true }, () => undefined);
     if (postgres === undefined) throw new Error("the toolchain has no PostgreSQL");
@@ -175,7 +181,7 @@ export class TestCluster {
         };
         const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
         this.process = spawn(
-            "setpriv",
+            setpriv,
             ["--pdeathsig", "QUIT", "--", join(this.programs, "postgres"), "-D", data, ...options],
             { cwd: "/", stdio: "ignore", ...(user ?? {}) },
         );

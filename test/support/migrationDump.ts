@@ -8,7 +8,7 @@ import { readManifest, type Manifest } from "../../steps/postgres/manifest.ts";
 import { testServerName, type TestCluster } from "./cluster.ts";
 import { testRun, type TestRun } from "./stepRun.ts";
 
-export const fenceToken = "f".repeat(64);
+const fenceToken = "f".repeat(64);
 type RestoreSpec = z.infer<typeof restoreContract.spec>;
 
 export interface MigrationDump {
