@@ -98,10 +98,19 @@ export class PulumiStack {
         return shape.parse(JSON.parse(text));
     }
 
+    /** The state as Pulumi keeps it, its secrets encrypted. */
+    public async exportState(): Promise<string> {
+        return this.#run(["stack", "export", ...this.#selected()], commandSeconds);
+    }
+
+    /** Releases the lock that a killed Pulumi leaves; there is nobody else who could hold it. */
+    public async cancel(): Promise<void> {
+        await this.#run(["cancel", "--yes", ...this.#selected()], commandSeconds, undefined, false).catch(() => "");
+    }
+
     /** Deletes all that the stack made, then the stack. Does so after an interruption, too. */
     public async destroy(): Promise<void> {
-        // A killed Pulumi leaves its lock; there is nobody else who could hold it.
-        await this.#run(["cancel", "--yes", ...this.#selected()], commandSeconds, undefined, false).catch(() => "");
+        await this.cancel();
         await this.#run(
             ["destroy", "--yes", "--skip-preview", ...this.#operation()],
             operationSeconds,

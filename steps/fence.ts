@@ -34,6 +34,8 @@ export const fence = defineStep(
             service: (await service.status()).record,
             readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
         }));
+        // The downtime begins here, whatever this step still has to do.
+        const fencedAt = await run.once("fenced-at", () => Promise.resolve(new Date().toISOString()));
         await run.progress.during("stopping the source homeserver", () => service.stop());
         return withClient(address, { step: "fence" }, async (client) => {
             const sessions = await run.progress.during("waiting for its database sessions to end", () =>
@@ -45,7 +47,6 @@ export const fence = defineStep(
             await delay(stillSeconds * 1000, undefined, { signal: run.signal });
             const moved = movements(before, await readWatermarks(client));
             if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
-            const fencedAt = await run.once("fenced-at", () => Promise.resolve(new Date().toISOString()));
             const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
             await writeToken(run.directory, token);
             await run.evidence({

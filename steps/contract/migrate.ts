@@ -21,8 +21,13 @@ export const canaryContract = contract({
     phase: "migrate",
     version: 1,
     afterCommit: "keep-data",
-    spec: z.strictObject({ run: runReference, source, /** Of the source; taken from its first listener that serves clients when absent. */
-        baseUrl: z.url().optional(), user: z.string(), password: z.string() }),
+    spec: z.strictObject({
+        run: runReference,
+        source /** Of the source; taken from its first listener that serves clients when absent. */,
+        baseUrl: z.url().optional(),
+        user: z.string(),
+        password: z.string(),
+    }),
     result: z.strictObject({
         /** Tokens, event and media ids, mode 0600. */
         canaryFile: absolutePath,
@@ -42,6 +47,7 @@ export const fenceContract = contract({
     result: z.strictObject({
         /** SHA-256 of the fence token, which is kept in the run directory. */
         token: sha256,
+        /** When the source was told to stop: the downtime begins. */
         fencedAt: instant,
         /** How often a stream was looked at to see that it stands still, and for how long. */
         stillSeconds: seconds,

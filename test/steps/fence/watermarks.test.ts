@@ -1,7 +1,11 @@
 import { expect } from "chai";
 import { movements, type Watermarks } from "../../../steps/fence/watermarks.ts";
 
-const still: Watermarks = { database: "7/16384", sequences: { "public.events_stream_seq": "10", "public.unused": "unused" }, rowChanges: "500" };
+const still: Watermarks = {
+    database: "7/16384",
+    sequences: { "public.events_stream_seq": "10", "public.unused": "unused" },
+    rowChanges: "500",
+};
 
 describe("watermarks", () => {
     it("are at rest when nothing moved", () => expect(movements(still, { ...still })).to.deep.equal([]));
