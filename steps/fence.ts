@@ -152,8 +152,6 @@ async function refuseOpenTransactions(client: ClientBase): Promise<void> {
     if (prepared > 0) throw stillLive(`${prepared} prepared transactions wait to be committed`);
 }
 
-const settingRows = z.array(z.object({ setting: z.string() }));
-
 /** What the database itself sets, not what is in force in this session. */
 async function readOnlySetting(client: ClientBase): Promise<string | null> {
     const { rows } = await client.query(

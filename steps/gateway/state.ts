@@ -13,7 +13,7 @@ const gatewayState = z.strictObject({
 export type GatewayState = z.infer<typeof gatewayState>;
 
 /** What the gateway's process is started with. */
-export const gatewayConfig = z.strictObject({
+const gatewayConfig = z.strictObject({
     /** The run that owns the gateway. */
     run: z.string(),
     listener: z.strictObject({ bindAddress: z.string(), port }),

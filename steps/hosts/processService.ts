@@ -45,7 +45,7 @@ export const recordedProcess = z.strictObject({
     otherVariables: z.array(z.string()),
     ports: z.array(z.number().int()),
 });
-export type RecordedProcess = z.infer<typeof recordedProcess>;
+type RecordedProcess = z.infer<typeof recordedProcess>;
 
 export interface ProcessServiceOptions {
     readonly signal?: AbortSignal;

@@ -77,7 +77,7 @@ function downtimeFigure({ downtime, predictedDowntimeSeconds }: RunRecord): Figu
     };
 }
 
-export function countStates(checks: readonly ReportedCheck[]): Record<CheckState, number> {
+function countStates(checks: readonly ReportedCheck[]): Record<CheckState, number> {
     const count = (state: CheckState): number => checks.filter((check) => check.state === state).length;
     return { passed: count("passed"), failed: count("failed"), warning: count("warning"), "not-run": count("not-run") };
 }

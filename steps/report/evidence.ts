@@ -84,7 +84,7 @@ async function readBounded(path: string): Promise<string> {
 }
 
 /** Takes the conventional fields of one step's evidence; entries that do not fit are counted, never guessed. */
-export function parseEvidence(step: string, value: unknown): StepEvidence {
+function parseEvidence(step: string, value: unknown): StepEvidence {
     const fields = z.record(z.string(), z.unknown()).safeParse(value).data ?? {};
     const unread: string[] = [];
     const list = <T>(name: string, shape: z.ZodType<T>): T[] => {

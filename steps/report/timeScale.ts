@@ -6,7 +6,7 @@ export interface Interval {
     readonly until: number;
 }
 
-export interface Pause extends Interval {
+interface Pause extends Interval {
     /** Percent of the width. */
     readonly at: number;
     readonly width: number;

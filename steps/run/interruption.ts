@@ -6,7 +6,7 @@ const lookForCallerMilliseconds = 500;
 export interface Interruption {
     readonly signal: AbortSignal;
     /** Gives the signals back. */
-    stop(): void;
+    readonly stop: () => void;
 }
 
 /**

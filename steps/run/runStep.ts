@@ -109,7 +109,8 @@ async function withStep<T>(call: StepCall, work: (open: OpenStep) => Promise<T>)
     for (const secret of secretsIn(call.spec)) registerSecret(secret);
     const parsed = contract.spec.safeParse(call.spec);
     if (!parsed.success) throw invalidSpec(contract.name, parsed.error);
-    const { run: reference } = anyRun.parse(parsed.data);
+    const spec: unknown = parsed.data;
+    const { run: reference } = anyRun.parse(spec);
     const paths = await prepareRunDirectory(reference.directory);
     const progress = lineProgress(contract.name, call.write, redact);
     const lock = await lockFile(
@@ -122,10 +123,10 @@ async function withStep<T>(call: StepCall, work: (open: OpenStep) => Promise<T>)
         const records = await journal.read();
         const state = stepState(records, contract.name);
         return await work({
-            spec: parsed.data,
+            spec,
             run: stepRun(call, reference, paths, progress, state),
             state,
-            digest: await specDigest({ version: contract.version, spec: parsed.data }, paths.digestKey),
+            digest: await specDigest({ version: contract.version, spec }, paths.digestKey),
             committed: stepState(records, "commit").state === "done",
             disposable: reference.disposable ?? false,
             paths,

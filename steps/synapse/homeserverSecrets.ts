@@ -6,7 +6,7 @@ import { readSourceSecret } from "./secretFiles.ts";
 import { isBanned, parseSigningKeys, type SigningKey } from "./signingKey.ts";
 
 /** Where Synapse's macaroon secret comes from: the first of these that there is (synapse/config/key.py). */
-export type MacaroonOrigin = "macaroon_secret_key" | "registration_shared_secret" | "signing key";
+type MacaroonOrigin = "macaroon_secret_key" | "registration_shared_secret" | "signing key";
 
 export interface EffectiveMacaroonSecret {
     readonly origin: MacaroonOrigin;

@@ -55,7 +55,7 @@ export interface FakeSynapse {
     remove(): Promise<void>;
 }
 
-export interface StartOptions {
+interface StartOptions {
     readonly user?: { uid: number; gid: number; groups?: number[] };
     readonly environment?: Record<string, string>;
     readonly argv?: readonly string[];

@@ -6,7 +6,7 @@ import { runReference } from "../../../steps/contract.ts";
 import { MigrationError } from "../../../steps/run/errors.ts";
 import { lockFile } from "../../../steps/run/fileLock.ts";
 import { readJournal } from "../../../steps/run/journal.ts";
-import { doStep, undoStep, type AnyStep } from "../../../steps/run/runStep.ts";
+import { doStep, undoStep, type AnyStep, type StepCall } from "../../../steps/run/runStep.ts";
 import { defineStep, type StepContract, type StepRun } from "../../../steps/run/step.ts";
 import { expectError } from "../../support/expectError.ts";
 import { withWorkDirectory } from "../../support/workDirectory.ts";
@@ -21,12 +21,9 @@ const contract: StepContract<Spec, Result> = { name: "double", phase: "migrate",
 interface Fixture {
     readonly directory: string;
     readonly lines: string[];
-    call(
-        step: AnyStep,
-        given: unknown,
-    ): { step: AnyStep; spec: unknown; write: (line: string) => void; signal: AbortSignal };
-    specOf(value: number, extra?: object): object;
-    kinds(): Promise<string[]>;
+    readonly call: (step: AnyStep, given: unknown) => StepCall;
+    readonly specOf: (value: number, extra?: object) => object;
+    readonly kinds: () => Promise<string[]>;
 }
 
 async function withRun(work: (fixture: Fixture) => Promise<void>): Promise<void> {
