@@ -1,28 +1,22 @@
 /** Reads the source and the place the target will have, and says what a migration would meet. Changes nothing. */
-import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
 import { predictedDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
-import { readFenceHolder } from "./fence/holder.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
 import { queryOne, withClient, type Client } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
-import { MigrationError, throwAll } from "./run/errors.ts";
-import type { ErrorCode } from "./run/errorCatalogue.ts";
-import { errorCatalogue } from "./run/errorCatalogue.ts";
-import { readJournal } from "./run/journal.ts";
+import { MigrationError, MigrationErrors, throwAll } from "./run/errors.ts";
+import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "./run/errorCatalogue.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "./run/runDirectory.ts";
 import { defineStep } from "./run/step.ts";
-import { stepState } from "./run/stepState.ts";
-import { readHomeserverConfig, type HomeserverConfig } from "./synapse/homeserverConfig.ts";
-import { readHomeserverSecrets, type HomeserverSecrets } from "./synapse/homeserverSecrets.ts";
-import { verifyKeysOf } from "./synapse/signingKey.ts";
+import { readHomeserverConfig } from "./synapse/homeserverConfig.ts";
+import { readHomeserverSecrets } from "./synapse/homeserverSecrets.ts";
 import { installedSynapse } from "./synapse/targetVersion.ts";
 
 type AssessSpec = z.infer<typeof assessContract.spec>;
@@ -55,14 +49,35 @@ export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
     await prepareRunDirectory(runsDirectory);
     const evidenceFile = join(runsDirectory, "assessment.json");
     const pinned = await pinnedRun(runsDirectory, spec.run.id);
-    if (pinned?.committed === true) return afterCommit(spec, pinned.id, evidenceFile);
+    // The source must never serve again and may be gone, so it is not asked any more.
+    if (pinned?.committed === true) return { ...nothingRead(spec, pinned.id, evidenceFile), committed: true };
     const quick = { ...spec, quick: true, enforce: false };
-    return assessSource(
-        quick,
-        (evidence) => writePrivateFile(evidenceFile, JSON.stringify(evidence)),
-        evidenceFile,
-        pinned?.id,
-    );
+    const keep = (evidence: object): Promise<void> => writePrivateFile(evidenceFile, JSON.stringify(evidence));
+    try {
+        return await assessSource(quick, keep, evidenceFile, pinned?.id);
+    } catch (error) {
+        // A preview shows what is wrong beside everything else it has to say, instead of ending with a stack trace.
+        const findings = findingsOf(error);
+        await keep({ findings, notRun: allChecks.map(({ id }) => id) });
+        const runId = pinned?.id ?? spec.run.id ?? "unread";
+        const counts = { errors: findings.length, findings: findings.slice(0, findingsInResult).map(shortened) };
+        return { ...nothingRead(spec, runId, evidenceFile), ...counts };
+    }
+}
+
+/** What a source that cannot be read has to say for itself. Rethrows what is not a documented error. */
+function findingsOf(error: unknown): Finding[] {
+    const errors = error instanceof MigrationErrors ? error.errors : error instanceof MigrationError ? [error] : [];
+    if (errors.length === 0) throw error;
+    return errors.map(({ code, detail }) => {
+        const entry: CatalogueEntry = errorCatalogue[code];
+        return {
+            id: code,
+            severity: "error",
+            evidence: `${entry.title}: ${detail.where}: ${detail.found}`,
+            fix: detail.fix ?? entry.fix,
+        };
+    });
 }
 
 async function assessSource(
@@ -94,7 +109,7 @@ async function assessSource(
         const [sizes, server, fingerprint] = [
             await sizesOf(client),
             await serverVersion(client),
-            await fingerprintOf(client, config, secrets),
+            await sourceFingerprint(client, config, secrets),
         ];
         return { ...outcome, sizes, server, fingerprint };
     });
@@ -121,8 +136,8 @@ async function assessSource(
     };
 }
 
-/** The source must never serve again and may be gone, so it is not asked any more. */
-function afterCommit(spec: AssessSpec, runId: string, evidenceFile: string): Assessment {
+/** An assessment in which no check ran. */
+function nothingRead(spec: AssessSpec, runId: string, evidenceFile: string): Assessment {
     return {
         runId,
         serverName: spec.source.serverName,
@@ -132,7 +147,7 @@ function afterCommit(spec: AssessSpec, runId: string, evidenceFile: string): Ass
         errors: 0,
         warnings: 0,
         findings: [],
-        committed: true,
+        committed: false,
         notRun: allChecks.map(({ id }) => id),
         evidenceFile,
     };
@@ -209,38 +224,4 @@ async function serverVersion(client: Client): Promise<string> {
     return (
         await queryOne(client, z.object({ version: z.string() }), "SELECT current_setting('server_version') AS version")
     ).version;
-}
-
-/** Changes when the source becomes another server or another database; ids of runs are made of it. */
-async function fingerprintOf(client: Client, config: HomeserverConfig, secrets: HomeserverSecrets): Promise<string> {
-    const { oid } = await queryOne(
-        client,
-        z.object({ oid: z.string() }),
-        "SELECT oid::text FROM pg_database WHERE datname = current_database()",
-    );
-    return createHash("sha256")
-        .update(JSON.stringify([config.serverName, oid, verifyKeysOf(secrets.signingKeys)]))
-        .digest("hex");
-}
-
-/** The run that has fenced the source, or committed, and must be gone on with whatever the fingerprint says. */
-async function pinnedRun(
-    runsDirectory: string,
-    id: string | undefined,
-): Promise<{ id: string; committed: boolean } | undefined> {
-    const entries = await readdir(runsDirectory, { withFileTypes: true }).catch(() => []);
-    const holder = await readFenceHolder(runsDirectory);
-    const runs = await Promise.all(
-        entries
-            .filter((entry) => entry.isDirectory() && (id === undefined || entry.name === id))
-            .map(async ({ name }) => {
-                const records = await readJournal(runDirectoryPaths(join(runsDirectory, name)).journal);
-                return {
-                    id: name,
-                    committed: stepState(records, "commit").state === "done",
-                    fenced: stepState(records, "fence").state !== "clean",
-                };
-            }),
-    );
-    return runs.find(({ committed }) => committed) ?? runs.find((run) => run.fenced && run.id === holder?.run);
 }

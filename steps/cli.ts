@@ -104,6 +104,19 @@ function explain(error: unknown): number {
     return internalError;
 }
 
+/** What is on a command line can be read by everybody on the machine. */
+function refuseSecretArguments(args: readonly string[]): void {
+    const secret = args.find((argument) =>
+        /^--?[\w-]*(pepper|secret|password|passphrase|signing-?key|token)/i.test(argument),
+    );
+    if (secret === undefined) return;
+    throw new MigrationError("SM-E0210", {
+        where: "the command line of synapse-migrate",
+        found: `the option ${secret.split("=")[0] ?? ""}`,
+        expected: "secrets on standard input or in files of mode 0600",
+    });
+}
+
 const program = new Command("synapse-migrate")
     .description("Moves a Matrix Synapse homeserver, step by step.")
     .exitOverride();
@@ -116,6 +129,7 @@ if (!stepNames.includes(process.argv[2] ?? "")) {
 }
 
 try {
+    refuseSecretArguments(process.argv.slice(2));
     await program.parseAsync();
 } catch (error) {
     process.exitCode = explain(error);

@@ -1,5 +1,5 @@
 /** Starts the target behind the closed gateway: only with a matching fence, a verified database and the source's own signing key. */
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { performance } from "node:perf_hooks";
 import { z } from "zod";
@@ -36,7 +36,7 @@ export const start = defineStep(
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {
             const user = serviceUser();
-            const logFile = `${spec.logFile}.start`;
+            const logFile = startLog(spec.logFile);
             const daemon = await startDaemon({
                 program: spec.python,
                 args: ["-m", "synapse.app.homeserver", ...spec.configFiles.flatMap((file) => ["--config-path", file])],
@@ -62,10 +62,14 @@ export const start = defineStep(
             healthySeconds: Math.round(performance.now() - began) / 1000,
         };
     },
-    async ({ pidFile }) => {
+    async ({ pidFile, logFile }) => {
         await stopDaemon(pidFile, { graceSeconds: stopGraceSeconds });
+        await rm(startLog(logFile), { force: true });
     },
 );
+
+/** What Synapse says before its own log is open. */
+const startLog = (logFile: string): string => `${logFile}.start`;
 
 /** Synapse invents a key where its file is missing, and every other homeserver would then reject what it signs. */
 async function refuseOtherKey({ signingKeyFile, verifyKeys }: StartSpec): Promise<void> {

@@ -1,46 +1,107 @@
 /** `npm test`: sets up what is missing, checks the code, and runs every test with its coverage. */
-import { spawn } from "node:child_process";
+import { spawn, type StdioOptions } from "node:child_process";
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const mochaProgram = "node_modules/mocha/bin/mocha.js";
+const coverageProgram = "node_modules/c8/bin/c8.js";
+const endToEnd = "test/e2e/**/*.test.ts";
 
-/** Runs a program of the project in the foreground; its exit code, 128 after a signal. */
-function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+/** In this order: what is found first is found fastest. */
+const checks = [
+    ["node_modules/typescript/bin/tsc", "--noEmit"],
+    ["node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."],
+    ["node_modules/knip/bin/knip.js", "--no-config-hints"],
+    ["node_modules/eslint/bin/eslint.js", "."],
+];
+
+interface Outcome {
+    readonly title: string;
+    readonly code: number;
+    readonly seconds: number;
+}
+
+/** Runs a program of the project; its exit code, 128 after a signal. */
+function run(
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv,
+    stdio: StdioOptions = ["ignore", "inherit", "inherit"],
+): Promise<number> {
     return new Promise((resolve, reject) => {
-        const child = spawn(program, [...args], {
-            cwd: root,
-            env: environment,
-            stdio: ["ignore", "inherit", "inherit"],
-        });
+        const child = spawn(process.execPath, [...args], { cwd: root, env: environment, stdio });
         child.once("error", reject);
         child.once("exit", (code) => resolve(code ?? 128));
     });
 }
 
-async function timed(title: string, work: () => Promise<number>): Promise<void> {
+async function timed(title: string, work: () => Promise<number>): Promise<Outcome> {
     const started = performance.now();
     say(`\n== ${title}`);
     const code = await work();
-    say(
-        `== ${title}: ${code === 0 ? "passed" : `failed with exit code ${code}`} in ${((performance.now() - started) / 1000).toFixed(0)} s`,
-    );
-    if (code !== 0) process.exit(1);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    say(`== ${title}: ${code === 0 ? "passed" : `failed with exit code ${code}`} in ${seconds} s`);
+    return { title, code, seconds };
+}
+
+/** Runs a part whose output is shown when it has ended, so that it does not mix with that of the part beside it. */
+async function kept(title: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Outcome> {
+    const directory = await mkdtemp(join(tmpdir(), "synapse-migration-test-"));
+    const log = join(directory, "output");
+    const file = await open(log, "w", 0o600);
+    try {
+        const outcome = await timed(title, () => run(args, environment, ["ignore", file.fd, file.fd]));
+        say(await readFile(log, "utf8"));
+        return outcome;
+    } finally {
+        await file.close();
+        await rm(directory, { recursive: true });
+    }
+}
+
+async function checkCode(): Promise<number> {
+    for (const check of checks) {
+        const code = await run(check, process.env);
+        if (code !== 0) return code;
+    }
+    return 0;
 }
 
 const chosen = process.argv.slice(2);
 const toolchain = await ensureToolchain({ pulumi: true, postgres: true, synapse: true, chromium: true }, say);
-if (toolchain.pulumi?.plugins === "offline") {
+const standIns = toolchain.pulumi?.plugins === "offline";
+if (standIns)
     say("offline plugins in use: the end-to-end tests run on this project's stand-ins for Pulumi's own plugins");
-}
-const environment = { ...process.env, ...toolchain.pulumi?.environment, FORCE_COLOR: "0" };
+const environment = { ...process.env, ...toolchain.pulumi?.environment, FORCE_COLOR: "0", NO_COLOR: "1" };
 
-if (chosen.length === 0)
-    await timed("types, lint, format, unused code", () => run("npm", ["run", "--silent", "check"], environment));
-const mocha = ["node_modules/mocha/bin/mocha.js", ...(chosen.length === 0 ? ["test/**/*.test.ts"] : chosen)];
-await timed("tests", () =>
-    chosen.length === 0
-        ? run(process.execPath, ["node_modules/c8/bin/c8.js", process.execPath, ...mocha], environment)
-        : run(process.execPath, mocha, environment),
-);
+if (chosen.length > 0) process.exit(await run([mochaProgram, ...chosen], environment));
+
+const coverage = await mkdtemp(join(tmpdir(), "synapse-migration-coverage-"));
+const covered = { ...environment, NODE_V8_COVERAGE: coverage };
+try {
+    // The end-to-end test mostly waits for servers and for Pulumi, so that the others fit beside it on two cores.
+    const outcomes = await Promise.all([
+        kept("end to end", [mochaProgram, endToEnd], covered),
+        (async () => [
+            await timed("types, lint, format, unused code", checkCode),
+            await timed("tests of the parts", () =>
+                run([mochaProgram, "test/**/*.test.ts", "--ignore", endToEnd], covered),
+            ),
+        ])(),
+    ]);
+    const report = await timed("line coverage of steps and components", () =>
+        run([coverageProgram, "report", "--temp-directory", coverage, "--check-coverage"], environment),
+    );
+    const all = [...outcomes.flat(), report];
+    say("");
+    for (const { title, code, seconds } of all)
+        say(`${code === 0 ? "passed" : "FAILED"}  ${String(seconds).padStart(4)} s  ${title}`);
+    if (standIns) say("the end-to-end tests ran on stand-ins for Pulumi's own plugins");
+    process.exitCode = all.every(({ code }) => code === 0) ? 0 : 1;
+} finally {
+    await rm(coverage, { recursive: true, force: true });
+}

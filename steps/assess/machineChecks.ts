@@ -2,6 +2,7 @@
 import { lstat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
+import type { Finding } from "../contract.ts";
 import { serviceControl } from "../hosts/service.ts";
 import { queryOne } from "../postgres/connection.ts";
 import { finding, type AssessmentCheck } from "./check.ts";
@@ -29,29 +30,45 @@ export const machineChecks: readonly AssessmentCheck[] = [
             const { bytes, media } = await queryOne(
                 client,
                 z.object({ bytes: z.coerce.number(), media: z.coerce.number() }),
-                "SELECT pg_database_size(current_database())::text AS bytes, coalesce((SELECT sum(media_length)::text FROM local_media_repository), '0') AS media",
+                `SELECT pg_database_size(current_database())::text AS bytes,
+                        coalesce((SELECT sum(media_length)::text FROM local_media_repository), '0') AS media`,
             );
-            const needs = new Map<string, { free: number; need: number; path: string }>();
-            const need = async (path: string, amount: number): Promise<void> => {
-                const existing = await nearestExisting(path);
-                const { bavail, bsize } = await statfs(existing);
-                const device = String((await lstat(existing)).dev);
-                const known = needs.get(device) ?? { free: bavail * bsize, need: 0, path: existing };
-                needs.set(device, { ...known, need: known.need + amount });
-            };
-            await need(spec.run.directory, bytes * dumpFactor);
-            await need(spec.targetDirectory, bytes * restoreFactor + media);
-            return [...needs.values()]
-                .filter(({ free, need: needed }) => free < needed)
-                .map(({ free, need: needed, path }) =>
-                    finding(
-                        "SM-E1201",
-                        `${gib(needed)} are needed on the file system of ${path}, ${gib(free)} are free`,
-                    ),
-                );
+            return lackingSpace([
+                await fileSystemOf(spec.run.directory, bytes * dumpFactor),
+                await fileSystemOf(spec.targetDirectory, bytes * restoreFactor + media),
+            ]);
         },
     },
 ];
+
+/** A part of what will be written, and the file system it will be written to. */
+export interface SpaceNeed {
+    /** The same for paths on the same file system. */
+    readonly device: string;
+    readonly path: string;
+    readonly freeBytes: number;
+    readonly neededBytes: number;
+}
+
+/** Findings for file systems that all their needs together do not fit on. */
+export function lackingSpace(needs: readonly SpaceNeed[]): Finding[] {
+    const devices = new Set(needs.map(({ device }) => device));
+    return [...devices].flatMap((device) => {
+        const own = needs.filter((need) => need.device === device);
+        const needed = own.reduce((sum, { neededBytes }) => sum + neededBytes, 0);
+        const free = Math.min(...own.map(({ freeBytes }) => freeBytes));
+        const paths = own.map(({ path }) => path).join(" and ");
+        return free >= needed
+            ? []
+            : [finding("SM-E1201", `${gib(needed)} are needed on the file system of ${paths}, ${gib(free)} are free`)];
+    });
+}
+
+async function fileSystemOf(path: string, neededBytes: number): Promise<SpaceNeed> {
+    const existing = await nearestExisting(path);
+    const { bavail, bsize } = await statfs(existing);
+    return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };
+}
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 

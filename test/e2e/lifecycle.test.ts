@@ -115,7 +115,7 @@ describe("a homeserver that is moved with Pulumi", function () {
             () => expect.fail("pulumi was not killed"),
             (error: unknown) => expect(error).to.be.instanceOf(MigrationError),
         );
-        await stepsEnded();
+        await stepsEnded(synapse);
         await stack.cancel();
         await stack.up("migrate");
         const restores = (await journal()).filter(({ step }) => step === "restore").map(({ kind }) => kind);
@@ -154,6 +154,16 @@ describe("a homeserver that is moved with Pulumi", function () {
         }
         expect(leaks(listener.lines.join("\n")), "secrets in Pulumi's output").to.deep.equal([]);
 
+        await stack.up("finish");
+        await stack.preview("--expect-no-changes");
+        expect(
+            existsSync(below("work", "runs", (await stack.outputs(outputs)).runId, "dump")),
+            "the dump is removed",
+        ).to.equal(false);
+        expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the target serves on").to.equal(
+            200,
+        );
+
         await stack.destroy();
         for (const directory of ["target", "work", "pulumi"]) {
             expect(processesBelow(below(directory)), `processes left in ${directory}`).to.deep.equal([]);
@@ -166,20 +176,21 @@ describe("a homeserver that is moved with Pulumi", function () {
         secrets.filter((secret) => text.includes(secret.trim())).map((secret) => `${secret.slice(0, 4)}…`);
 });
 
-function pulumiAndStep({ directory }: TestSynapse, step: string): number[] {
-    const ours = processesBelow(directory).filter(
+function pulumiAndStep(synapse: TestSynapse, step: string): number[] {
+    const ours = processesBelow(synapse.directory).filter(
         ({ command }) => command.includes("pulumi") && command.includes("stack.yaml"),
     );
-    return [...ours.map(({ pid }) => pid), ...stepProcesses(step)];
+    return [...ours.map(({ pid }) => pid), ...stepProcesses(synapse, step)];
 }
 
-/** Processes of `steps/cli.ts`; tests run one after the other, so that they are this test's. */
-function stepProcesses(step = ""): number[] {
+/** Processes of `steps/cli.ts` that this test's Pulumi has started: they have its variables. */
+function stepProcesses({ directory }: TestSynapse, step = ""): number[] {
     return readdirSync("/proc")
         .filter((name) => /^\d+$/.test(name))
         .filter((name) => {
             try {
-                return readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`steps/cli.ts\0${step}`);
+                const isStep = readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`steps/cli.ts\0${step}`);
+                return isStep && readFileSync(`/proc/${name}/environ`, "utf8").includes(directory);
             } catch {
                 return false;
             }
@@ -188,9 +199,9 @@ function stepProcesses(step = ""): number[] {
 }
 
 /** Steps notice within a second that who called them is gone. */
-async function stepsEnded(): Promise<void> {
+async function stepsEnded(synapse: TestSynapse): Promise<void> {
     const deadline = Date.now() + 30_000;
-    while (stepProcesses().length > 0) {
+    while (stepProcesses(synapse).length > 0) {
         if (Date.now() > deadline) expect.fail("a step goes on though Pulumi is gone");
         await delay(100);
     }

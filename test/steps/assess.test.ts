@@ -105,13 +105,22 @@ describe("the assessment", () => {
     it("finds secrets that are not the source's, a pepper that is missing (B11), and a service that does not run", async () => {
         const otherKey = "ed25519 a_Test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         const stopped = { ...sourceOf(synapse), service: { kind: "process" as const, pidFile: "/no/such.pid" } };
-        const wrong = { pepper: "another", macaroonSecretKey: "another", signingKey: otherKey, source: stopped };
+        const wrong = {
+            pepper: "another-pepper-of-this-test",
+            macaroonSecretKey: "another-macaroon-of-this-test",
+            signingKey: otherKey,
+            source: stopped,
+        };
         expect(await idsOf(wrong)).to.include.members(["SM-E0818", "SM-E0820", "SM-E0830", "SM-W0710"]);
         expect(await idsOf({ pepper: undefined })).to.include("SM-E0820");
     });
 
     it("refuses with every blocking finding at once where it is to be enforced", async () => {
-        const wrong = spec({ enforce: true, pepper: "another", macaroonSecretKey: "another" });
+        const wrong = spec({
+            enforce: true,
+            pepper: "another-pepper-of-this-test",
+            macaroonSecretKey: "another-macaroon-of-this-test",
+        });
         for (const code of ["SM-E0820", "SM-E0830"] as const) {
             await expectError(code, () =>
                 done(assess, { ...wrong, run: runOf(synapse, `e${++runs}`) }, assessContract.result),
@@ -161,9 +170,9 @@ describe("the assessment", () => {
     });
 
     it("keeps all that it found in its evidence", async () => {
-        const healthy = spec({ pepper: "another" });
+        const healthy = spec({ pepper: "another-pepper-of-this-test" });
         const { evidenceFile } = await done(assess, healthy, assessContract.result);
         const evidence = await readFile(evidenceFile, "utf8");
-        expect(evidence).to.contain("SM-E0820").and.not.to.contain("another");
+        expect(evidence).to.contain("SM-E0820").and.not.to.contain("another-pepper-of-this-test");
     });
 });

@@ -1,0 +1,65 @@
+/** Errors about programs, servers and networks. */
+import { entry, type CatalogueEntry } from "./entry.ts";
+
+export const serviceErrors = {
+    "SM-E0711": entry(
+        "service",
+        "a server did not end in time",
+        "a homeserver that is killed may lose what it has not yet written, so nobody but you may kill it",
+        "look at its log; is it still working something off? Wait for it to end, then run the same command again",
+    ),
+    "SM-E0712": entry(
+        "service",
+        "a server did not come up",
+        "nothing after this step makes sense without it",
+        "read its log file; what do its last lines complain about?",
+    ),
+    "SM-E1101": entry(
+        "service",
+        "a program that a step needs failed",
+        "a step never goes on after one of its programs failed, whatever it left behind",
+        "read the program's last lines above; when its cause is gone, run the same command again: the step resumes",
+    ),
+    "SM-E1102": entry(
+        "service",
+        "the PostgreSQL server does not answer",
+        "a step cannot go on without its database",
+        "is the server running, and are host and port right? Then run the same command again: the step resumes",
+    ),
+    "SM-E1103": entry(
+        "service",
+        "a statement took too long and was cancelled",
+        "a step never waits without end",
+        "is the server overloaded or a table locked? Then run the same command again: the step resumes",
+    ),
+    "SM-E1104": entry(
+        "service",
+        "the PostgreSQL server refused a statement",
+        "a step never goes on after a failed statement",
+        "read the server's message; when its cause is gone, run the same command again: the step resumes",
+    ),
+    "SM-E1105": entry(
+        "service",
+        "the directory for a database server of ours cannot be used",
+        "a server whose files are in the way of others, or cannot be reached by its user, does not start",
+        "choose an empty directory on a local file system whose parents everyone may enter (mode 0711 or 0755)",
+    ),
+    "SM-E1107": entry(
+        "service",
+        "the target homeserver did not come up",
+        "nobody can use it like this; the gateway stays closed",
+        "read the named log file; then run `pulumi up` again, or declare phase `stage` to go back to the source",
+    ),
+    "SM-E1180": entry(
+        "service",
+        "something this project needs is missing and cannot be set up here",
+        "nothing is started half equipped: a step that lacks its tool would stop in the middle of a migration",
+        "install what is named, then run: npm run toolchain -- doctor",
+    ),
+    "SM-E1190": entry(
+        "service",
+        "the rehearsal could not make or keep its source homeserver",
+        "a rehearsal moves a homeserver of its own, and proves nothing without one",
+        "read the log that is named; does the same command work when the machine is less busy?",
+    ),
+} as const satisfies Record<string, CatalogueEntry>;

@@ -1,0 +1,23 @@
+import { expect } from "chai";
+import { lackingSpace } from "../../../steps/assess/machineChecks.ts";
+
+const gibibyte = 2 ** 30;
+const need = (device: string, freeGib: number, neededGib: number) => ({
+    device,
+    path: `/${device}${neededGib}`,
+    freeBytes: freeGib * gibibyte,
+    neededBytes: neededGib * gibibyte,
+});
+
+describe("the space that a migration needs", () => {
+    it("is there when each file system has room for all that goes on it", () => {
+        expect(lackingSpace([need("a", 10, 4), need("a", 10, 6), need("b", 1, 1)])).to.deep.equal([]);
+    });
+
+    it("lacks with numbers where two needs share a file system that has room for each alone (B48)", () => {
+        const [found, ...more] = lackingSpace([need("a", 10, 4), need("a", 10, 7), need("b", 20, 1)]);
+        expect(more).to.deep.equal([]);
+        expect(found?.id).to.equal("SM-E1201");
+        expect(found?.evidence).to.contain("11.0 GiB are needed").and.to.contain("10.0 GiB are free");
+    });
+});
