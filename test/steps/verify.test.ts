@@ -28,10 +28,8 @@ describe("the step verify", function () {
         const { incoming, oneTimeKeys } = await restore.act(given, made.run);
         const mediaStore = join(made.run.directory, `media-${name}`);
         await mkdir(mediaStore);
-        const [signingKeyFile, secretsFile] = [
-            join(copy.run.directory, "key"),
-            join(copy.run.directory, "secrets.yaml"),
-        ];
+        const signingKeyFile = `${mediaStore}.key`;
+        const secretsFile = `${mediaStore}-secrets.yaml`;
         for (const file of [signingKeyFile, secretsFile]) await writeFile(file, "", { mode: 0o600 });
         const spec = {
             run: given.run,
