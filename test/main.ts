@@ -1,5 +1,5 @@
 /** `npm test`: sets up what is missing, checks the code, and runs every test with its coverage. */
-import { spawn, type StdioOptions } from "node:child_process";
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +26,15 @@ interface Outcome {
     readonly seconds: number;
 }
 
+const running = new Set<ChildProcess>();
+
+// Mocha stops after the test that runs, and cleans up after it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+        for (const child of running) child.kill("SIGINT");
+    });
+}
+
 /** Runs a program of the project; its exit code, 128 after a signal. */
 function run(
     args: readonly string[],
@@ -34,8 +43,12 @@ function run(
 ): Promise<number> {
     return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [...args], { cwd: root, env: environment, stdio });
+        running.add(child);
         child.once("error", reject);
-        child.once("exit", (code) => resolve(code ?? 128));
+        child.once("exit", (code) => {
+            running.delete(child);
+            resolve(code ?? 128);
+        });
     });
 }
 
