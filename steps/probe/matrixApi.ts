@@ -30,7 +30,7 @@ export class MatrixApi {
         this.baseUrl = baseUrl.replace(/\/+$/, "");
     }
 
-    /** @throws MigrationError SM-E1102 when no answer comes within 30 s */
+    /** @throws MigrationError SM-E1106 when no answer comes within 30 s */
     public async ask(path: string, request: MatrixRequest = {}): Promise<MatrixAnswer> {
         const { method = "GET", accessToken, body, bytes } = request;
         if (accessToken !== undefined) registerSecret(accessToken);
@@ -53,7 +53,7 @@ export class MatrixApi {
             const json = parseJson(content);
             return { status: response.status, json, bytes: content, errcode: errorShape.safeParse(json).data?.errcode };
         } catch (error) {
-            throw new MigrationError("SM-E1102", {
+            throw new MigrationError("SM-E1106", {
                 where: `${method} ${this.baseUrl}${path.split("?")[0] ?? path}`,
                 found:
                     error instanceof Error

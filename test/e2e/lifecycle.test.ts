@@ -1,101 +1,35 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { z } from "zod";
-import { makeServiceDirectory, processesBelow } from "../../rehearsal/directory.ts";
 import { checkHomeserver } from "../../rehearsal/check.ts";
-import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
-import { registerCanary } from "../../rehearsal/source/canary.ts";
+import { processesBelow } from "../../rehearsal/directory.ts";
 import { MigrationError } from "../../steps/run/errors.ts";
 import { readJournal } from "../../steps/run/journal.ts";
-import type { Progress } from "../../steps/run/progress.ts";
-import { ensureToolchain } from "../../toolchain/toolchain.ts";
-import { secretsOf, sourceOf } from "../support/migrationSpecs.ts";
+import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const outputs = z.object({
-    runId: z.string(),
-    gatewayUrl: z.url(),
-    report: z.object({ json: z.string(), markdown: z.string(), html: z.string() }),
-});
-
-/** Listens to what Pulumi says, so that a test can act while a step works. */
-class Listener implements Progress {
-    public readonly lines: string[] = [];
-    public onLine: (line: string) => void = () => undefined;
-
-    public say(line: string): void {
-        this.lines.push(line);
-        this.onLine(line);
-    }
-
-    public during<T>(_title: string, work: () => Promise<T>): Promise<T> {
-        return work();
-    }
-}
 
 describe("a homeserver that is moved with Pulumi", function () {
     this.timeout(900_000);
     let synapse: TestSynapse;
-    let stack: PulumiStack;
-    const listener = new Listener();
-    const secrets: string[] = [];
+    let made: TestStack;
     const below = (...path: string[]): string => join(synapse.directory, ...path);
-    const gatewayUrl = async (): Promise<string> => (await stack.outputs(outputs)).gatewayUrl.replace(/\/$/, "");
-    const journal = async () =>
-        readJournal(below("work", "runs", (await stack.outputs(outputs)).runId, "journal.jsonl"));
 
     before(async () => {
-        const {
-            pulumi,
-            postgres,
-            synapse: environment,
-        } = await ensureToolchain({ pulumi: true, postgres: true, synapse: true }, () => undefined);
-        if (pulumi === undefined || postgres === undefined || environment === undefined)
-            throw new Error("the toolchain is incomplete");
         synapse = await startTestSynapse({ population: smallPopulation });
-        const canary = await registerCanary(synapse.homeserver, "e2e");
-        const given = { ...secretsOf(synapse), canaryPassword: canary.password };
-        const { serverName, ...source } = sourceOf(synapse);
-        secrets.push(
-            ...Object.values(given),
-            synapse.cluster.synapse.password,
-            synapse.homeserver.files.registrationSharedSecret,
-        );
-        stack = await PulumiStack.create({
-            name: `e2e-${process.pid}`,
-            pulumi,
-            projectDirectory: root,
-            directory: below("pulumi"),
-            config: {
-                serverName,
-                disposable: true,
-                source,
-                target: {
-                    kind: "local",
-                    directory: makeServiceDirectory(below("target")),
-                    synapsePython: environment.python,
-                    postgresPrograms: postgres.directory,
-                },
-                workDirectory: below("work"),
-                reportDirectory: below("reports"),
-                canaryUser: canary.user,
-                canaryBaseUrl: synapse.homeserver.baseUrl,
-            },
-            secrets: given,
-            progress: listener,
-            signal: new AbortController().signal,
-        });
+        made = await makeTestStack(synapse, { disposable: true });
     });
     after(async () => {
-        await stack.destroy().catch(() => undefined);
+        await made.stack.destroy().catch(() => undefined);
         await synapse.stop();
     });
 
     it("is previewed, staged, moved through a kill, rolled back, moved again, opened, and destroyed", async () => {
+        const { stack, listener, gatewayUrl, secrets } = made;
+        const runId = async (): Promise<string> => (await stack.outputs(stackOutputs)).runId;
+        const journal = async () => readJournal(below("work", "runs", await runId(), "journal.jsonl"));
+        const leaks = (text: string): string[] =>
+            secrets.filter((secret) => text.includes(secret.trim())).map((secret) => `${secret.slice(0, 4)}…`);
         await stack.preview();
         expect(readdirSync(below("target")), "a preview makes nothing").to.deep.equal([]);
 
@@ -145,7 +79,7 @@ describe("a homeserver that is moved with Pulumi", function () {
         const results = await checkHomeserver({ baseUrl: await gatewayUrl(), expectations, progress: listener });
         expect(results.filter(({ passed }) => !passed)).to.deep.equal([]);
 
-        const { report } = await stack.outputs(outputs);
+        const { report } = await stack.outputs(stackOutputs);
         expect(readFileSync(report.markdown, "utf8")).to.contain("roven the same server");
         expect(leaks(await stack.exportState()), "secrets in the state").to.deep.equal([]);
         for (const directory of ["work/runs", "reports", "pulumi"]) {
@@ -156,10 +90,7 @@ describe("a homeserver that is moved with Pulumi", function () {
 
         await stack.up("finish");
         await stack.preview("--expect-no-changes");
-        expect(
-            existsSync(below("work", "runs", (await stack.outputs(outputs)).runId, "dump")),
-            "the dump is removed",
-        ).to.equal(false);
+        expect(existsSync(below("work", "runs", await runId(), "dump")), "the dump is removed").to.equal(false);
         expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the target serves on").to.equal(
             200,
         );
@@ -171,9 +102,6 @@ describe("a homeserver that is moved with Pulumi", function () {
         expect(filesBelow(below("target")), "files left by the stack").to.deep.equal([]);
         expect(await synapse.homeserver.answers(), "a committed source never serves again").to.equal(false);
     });
-
-    const leaks = (text: string): string[] =>
-        secrets.filter((secret) => text.includes(secret.trim())).map((secret) => `${secret.slice(0, 4)}…`);
 });
 
 function pulumiAndStep(synapse: TestSynapse, step: string): number[] {

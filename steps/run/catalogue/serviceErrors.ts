@@ -44,6 +44,12 @@ export const serviceErrors = {
         "a server whose files are in the way of others, or cannot be reached by its user, does not start",
         "choose an empty directory on a local file system whose parents everyone may enter (mode 0711 or 0755)",
     ),
+    "SM-E1106": entry(
+        "service",
+        "a homeserver does not answer",
+        "what a homeserver does not say cannot be compared",
+        "is it running, and does it listen on the named address? Read its log; then run the same command again",
+    ),
     "SM-E1107": entry(
         "service",
         "the target homeserver did not come up",

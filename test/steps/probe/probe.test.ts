@@ -179,7 +179,7 @@ describe("the probe of a started target", () => {
 
     it("says so when the server does not answer at all", async () => {
         const gone = await withScriptedServer({}, (baseUrl) => Promise.resolve(baseUrl));
-        const error = await expectError("SM-E1102", () => keyCheck(new MatrixApi(gone), serverName, verifyKeys));
+        const error = await expectError("SM-E1106", () => keyCheck(new MatrixApi(gone), serverName, verifyKeys));
         expect(error.detail.where).to.contain("/_matrix/key/v2/server");
     });
 });

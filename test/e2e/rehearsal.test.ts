@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { expect } from "chai";
+import { processesBelow } from "../../rehearsal/directory.ts";
+import { readFileSync } from "node:fs";
+import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
+import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
+
+describe("a rehearsal with Pulumi", function () {
+    this.timeout(600_000);
+    let synapse: TestSynapse;
+    let made: TestStack;
+
+    before(async () => {
+        synapse = await startTestSynapse({ population: smallPopulation });
+        made = await makeTestStack(synapse, { rehearsal: true });
+    });
+    after(async () => {
+        await made.stack.destroy().catch(() => undefined);
+        await synapse.stop();
+    });
+
+    it("goes to the cut-over in one up beside the running source, isolated, and is destroyed whole", async () => {
+        const { stack, listener, gatewayUrl } = made;
+        await stack.up("cutover");
+        expect(await synapse.homeserver.answers(), "the source was never stopped").to.equal(true);
+        const settings = await synapse.cluster.query(
+            "SELECT 1 FROM pg_db_role_setting WHERE setconfig::text LIKE '%read_only%'",
+        );
+        expect(settings.rows, "the source's database was never made read-only").to.deep.equal([]);
+        expect(
+            listener.lines.some((line) => line.includes(" fence ")),
+            "a fence was declared",
+        ).to.equal(false);
+
+        expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status).to.equal(200);
+        const { report, runId } = await stack.outputs(stackOutputs);
+        const evidence = readFileSync(
+            join(synapse.directory, "work", "runs", runId, "evidence", "restore.json"),
+            "utf8",
+        );
+        expect(evidence, "one-time keys would be handed out twice").to.contain('"oneTimeKeys": "emptied"');
+        expect(readFileSync(report.markdown, "utf8")).to.contain("roven the same server");
+        await stack.up("cutover", "--expect-no-changes");
+
+        await stack.destroy();
+        expect(await synapse.homeserver.answers(), "the source still serves").to.equal(true);
+        for (const directory of ["target", "work"])
+            expect(processesBelow(join(synapse.directory, directory))).to.deep.equal([]);
+    });
+});

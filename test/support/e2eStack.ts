@@ -1,0 +1,88 @@
+/** A stack of this project for a test homeserver, driven by the real CLI. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { makeServiceDirectory } from "../../rehearsal/directory.ts";
+import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
+import { registerCanary } from "../../rehearsal/source/canary.ts";
+import type { Progress } from "../../steps/run/progress.ts";
+import { ensureToolchain } from "../../toolchain/toolchain.ts";
+import { secretsOf, sourceOf } from "./migrationSpecs.ts";
+import type { TestSynapse } from "./synapse.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+export const stackOutputs = z.object({
+    runId: z.string(),
+    gatewayUrl: z.url(),
+    report: z.object({ json: z.string(), markdown: z.string(), html: z.string() }),
+});
+
+/** Listens to what Pulumi says, so that a test can act while a step works. */
+export class Listener implements Progress {
+    public readonly lines: string[] = [];
+    public onLine: (line: string) => void = () => undefined;
+
+    public say(line: string): void {
+        this.lines.push(line);
+        this.onLine(line);
+    }
+
+    public during<T>(_title: string, work: () => Promise<T>): Promise<T> {
+        return work();
+    }
+}
+
+export interface TestStack {
+    readonly stack: PulumiStack;
+    readonly listener: Listener;
+    /** Everything that must not be found outside of the files made for it. */
+    readonly secrets: readonly string[];
+    readonly gatewayUrl: () => Promise<string>;
+}
+
+/** Makes the stack; target, work directory, reports and Pulumi's own files are below the test homeserver's directory. */
+export async function makeTestStack(
+    synapse: TestSynapse,
+    config: Readonly<Record<string, unknown>>,
+): Promise<TestStack> {
+    const wanted = { pulumi: true, postgres: true, synapse: true };
+    const { pulumi, postgres, synapse: environment } = await ensureToolchain(wanted, () => undefined);
+    if (pulumi === undefined || postgres === undefined || environment === undefined)
+        throw new Error("the toolchain is incomplete");
+    const { homeserver, cluster, directory } = synapse;
+    const canary = await registerCanary(homeserver, "e2e");
+    const secrets = { ...secretsOf(synapse), canaryPassword: canary.password };
+    const { serverName, ...source } = sourceOf(synapse);
+    const listener = new Listener();
+    const stack = await PulumiStack.create({
+        name: `e2e-${process.pid}-${config["rehearsal"] === true ? "rehearsal" : "move"}`,
+        pulumi,
+        projectDirectory: root,
+        directory: join(directory, "pulumi"),
+        config: {
+            serverName,
+            source,
+            target: {
+                kind: "local",
+                directory: makeServiceDirectory(join(directory, "target")),
+                synapsePython: environment.python,
+                postgresPrograms: postgres.directory,
+            },
+            workDirectory: join(directory, "work"),
+            reportDirectory: join(directory, "reports"),
+            canaryUser: canary.user,
+            canaryBaseUrl: homeserver.baseUrl,
+            ...config,
+        },
+        secrets,
+        progress: listener,
+        signal: new AbortController().signal,
+    });
+    return {
+        stack,
+        listener,
+        secrets: [...Object.values(secrets), cluster.synapse.password, homeserver.files.registrationSharedSecret],
+        gatewayUrl: async () => (await stack.outputs(stackOutputs)).gatewayUrl.replace(/\/$/, ""),
+    };
+}
