@@ -83,12 +83,15 @@ export class PulumiStack {
         await this.#run(["preview", ...this.#operation(), ...flags], operationSeconds);
     }
 
+    /** Sets a plain value of the stack's configuration. */
+    public async set(key: string, value: string): Promise<void> {
+        const args = ["config", "set", key, value, ...this.#selected(), "--config-file", this.#configFile];
+        await this.#run(args, commandSeconds);
+    }
+
     /** Declares a phase and makes it true. */
     public async up(phase: string, ...flags: string[]): Promise<void> {
-        await this.#run(
-            ["config", "set", "phase", phase, ...this.#selected(), "--config-file", this.#configFile],
-            commandSeconds,
-        );
+        await this.set("phase", phase);
         await this.#run(["up", "--yes", "--skip-preview", ...this.#operation(), ...flags], operationSeconds);
     }
 

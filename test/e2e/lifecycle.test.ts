@@ -39,6 +39,15 @@ describe("a homeserver that is moved with Pulumi", function () {
         expect(closed.headers.get("retry-after")).to.match(/^\d+$/);
         expect(await synapse.homeserver.answers(), "the source serves on").to.equal(true);
 
+        // Another run takes over what the first one has staged: made anew first, the old taken back after it.
+        await stack.set("run", "second");
+        await stack.up("stage");
+        expect(await runId()).to.equal("second");
+        expect(
+            (await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status,
+            "the gateway outlives its first run",
+        ).to.equal(503);
+
         // SIGKILL of Pulumi and of the step in the middle of the restore.
         listener.onLine = (line) => {
             if (!line.includes("[restore] restoring")) return;
