@@ -5,6 +5,8 @@ import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { isCancelled } from "./assess/cancelled.ts";
+import { readSizes } from "./assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
 import { predictedDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
@@ -23,7 +25,9 @@ type AssessSpec = z.infer<typeof assessContract.spec>;
 type Assessment = z.infer<typeof assessContract.result>;
 
 /** A preview must not take longer than ten seconds; a statement that does is cancelled and its check is listed as not run. */
-const quickStatementSeconds = 3;
+const quickStatementSeconds = 1.5;
+/** No check of a preview is begun after this. */
+const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 /** The rest is in the evidence file: a result takes at most 4 KiB. */
 const findingsInResult = 8;
@@ -98,20 +102,13 @@ async function assessSource(
         statementSeconds: spec.quick ? quickStatementSeconds : thoroughStatementSeconds,
     };
     const assessed = await withClient(address, options, async (client) => {
+        const measured = await readSizes(client);
         const outcome = await runChecks({
-            spec,
-            config,
-            secrets,
-            client,
-            targetSynapse,
+            ...{ spec, config, secrets, client, targetSynapse, measured },
             begun: pinnedId !== undefined,
         });
-        const [sizes, server, fingerprint] = [
-            await sizesOf(client),
-            await serverVersion(client),
-            await sourceFingerprint(client, config, secrets),
-        ];
-        return { ...outcome, sizes, server, fingerprint };
+        const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
+        return { ...outcome, sizes: measured.sizes, server, fingerprint };
     });
     const findings = [...config.findings, ...secrets.findings, ...assessed.findings].sort(
         (a, b) => severity(a) - severity(b),
@@ -157,38 +154,34 @@ function shortened(finding: Finding): Finding {
     return { ...finding, evidence: finding.evidence.slice(0, longestText), fix: finding.fix.slice(0, longestText) };
 }
 
-const cancelledStatement = "SM-E1103" satisfies ErrorCode;
-
 async function runChecks(
     context: AssessmentContext,
 ): Promise<{ findings: Finding[]; notRun: string[]; passed: string[] }> {
     const findings: Finding[] = [];
-    const notRun: string[] = [];
+    const notRun: string[] = [...context.measured.notRun];
     const passed: string[] = [];
+    const began = performance.now();
     for (const { id, cost, run } of allChecks) {
-        if (
-            (context.spec.quick && cost === "thorough") ||
-            (context.begun && machineChecks.some((check) => check.id === id))
-        ) {
+        const outOfTime = context.spec.quick && performance.now() - began > quickBudgetSeconds * 1000;
+        const meantToDiffer = context.begun && machineChecks.some((check) => check.id === id);
+        if ((context.spec.quick && cost === "thorough") || outOfTime || meantToDiffer) {
             notRun.push(id);
             continue;
         }
         try {
             const found = await run(context);
+            if (found === "not-run") {
+                notRun.push(id);
+                continue;
+            }
             findings.push(...found);
             if (found.length === 0) passed.push(id);
         } catch (error) {
-            // A query that was cancelled for its length has only not run; anything else is a fault of its own.
             if (!isCancelled(error)) throw error;
             notRun.push(id);
         }
     }
     return { findings, notRun, passed };
-}
-
-function isCancelled(error: unknown): boolean {
-    if (error instanceof MigrationError) return error.code === cancelledStatement;
-    return error instanceof Error && "code" in error && error.code === "57014";
 }
 
 const severity = ({ severity: level }: Finding): number => ["error", "warning", "info"].indexOf(level);
@@ -201,22 +194,6 @@ function refuseErrors(findings: readonly Finding[]): void {
                 ? [new MigrationError(id, { where: "the source homeserver", found: evidence, fix })]
                 : [],
         ),
-    );
-}
-
-async function sizesOf(client: Client): Promise<Assessment["sizes"]> {
-    return queryOne(
-        client,
-        z.object({
-            databaseBytes: z.coerce.number(),
-            mediaBytes: z.coerce.number(),
-            mediaFiles: z.coerce.number(),
-            tables: z.coerce.number(),
-        }),
-        `SELECT pg_database_size(current_database())::text AS "databaseBytes",
-                coalesce(sum(media_length), 0)::text AS "mediaBytes", count(*)::text AS "mediaFiles",
-                (SELECT count(*)::text FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'synapse_migration')) AS tables
-         FROM local_media_repository WHERE media_length IS NOT NULL`,
     );
 }
 

@@ -5,6 +5,7 @@ import type { Client } from "../postgres/connection.ts";
 import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "../run/errorCatalogue.ts";
 import type { HomeserverConfig } from "../synapse/homeserverConfig.ts";
 import type { HomeserverSecrets } from "../synapse/homeserverSecrets.ts";
+import type { ReadSizes } from "./sizes.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 
 /** What every check may look at. All of it is only read. */
@@ -14,6 +15,7 @@ export interface AssessmentContext {
     /** A read-only session on the source's database. */
     readonly client: Client;
     readonly targetSynapse: InstalledSynapse;
+    readonly measured: ReadSizes;
     readonly secrets: HomeserverSecrets;
     /** The source is fenced already: its service is meant to be down, and the disk is being filled by this run. */
     readonly begun: boolean;
@@ -24,7 +26,8 @@ export interface AssessmentCheck {
     readonly id: string;
     /** `cheap`: at most a second at any database size, so it may run in a preview. `thorough`: reads whole tables. */
     readonly cost: "cheap" | "thorough";
-    readonly run: (context: AssessmentContext) => Promise<Finding[]>;
+    /** `not-run` where something it depends on could not be found out in time. */
+    readonly run: (context: AssessmentContext) => Promise<Finding[] | "not-run">;
 }
 
 /** A finding of a code of the error catalogue: `SM-E…` blocks, `SM-W…` warns. */

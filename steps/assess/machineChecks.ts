@@ -1,10 +1,8 @@
 /** Checks of the machine: is the service what the stack says, and is there room for what will be written? */
 import { lstat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
 import type { Finding } from "../contract.ts";
 import { serviceControl } from "../hosts/service.ts";
-import { queryOne } from "../postgres/connection.ts";
 import { finding, type AssessmentCheck } from "./check.ts";
 
 /** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
@@ -26,16 +24,13 @@ export const machineChecks: readonly AssessmentCheck[] = [
     {
         id: "free-space",
         cost: "cheap",
-        async run({ spec, client }) {
-            const { bytes, media } = await queryOne(
-                client,
-                z.object({ bytes: z.coerce.number(), media: z.coerce.number() }),
-                `SELECT pg_database_size(current_database())::text AS bytes,
-                        coalesce((SELECT sum(media_length)::text FROM local_media_repository), '0') AS media`,
-            );
+        async run({ spec, measured }) {
+            // Sizes that are not known are 0, which any file system has room for.
+            if (measured.notRun.length > 0) return "not-run";
+            const { databaseBytes, mediaBytes } = measured.sizes;
             return lackingSpace([
-                await fileSystemOf(spec.run.directory, bytes * dumpFactor),
-                await fileSystemOf(spec.targetDirectory, bytes * restoreFactor + media),
+                await fileSystemOf(spec.run.directory, databaseBytes * dumpFactor),
+                await fileSystemOf(spec.targetDirectory, databaseBytes * restoreFactor + mediaBytes),
             ]);
         },
     },
