@@ -206,7 +206,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             run: this.#steps.run,
             directory: join(config.reportDirectory, runId),
             phase: config.phase,
-            environment: { ...environment },
+            environment: {
+                ...environment,
+                source: described(config.source.kind),
+                target: described(config.target.kind),
+            },
             after: pulumi.all(after),
         };
         const place = { parent: this, after: earlier, lookAgainWhen: [config.phase, ...after] };
@@ -233,4 +237,9 @@ type Opened = ReturnType<Gateway["open"]>;
 
 function digest(result: unknown): string {
     return createHash("sha256").update(JSON.stringify(result)).digest("hex");
+}
+
+/** For people: "self-hosted" for `selfHosted`. */
+function described(kind: string): string {
+    return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

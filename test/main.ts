@@ -13,12 +13,7 @@ const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
 
 /** In this order: what is found first is found fastest. */
-const checks = [
-    ["node_modules/typescript/bin/tsc", "--noEmit"],
-    ["node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."],
-    ["node_modules/knip/bin/knip.js", "--no-config-hints"],
-    ["node_modules/eslint/bin/eslint.js", "."],
-];
+const checks = ["check:types", "check:format", "check:unused", "check:lint"];
 
 interface Outcome {
     readonly title: string;
@@ -35,14 +30,15 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     });
 }
 
-/** Runs a program of the project; its exit code, 128 after a signal. */
+/** Runs Node, or another program, in the project; its exit code, 128 after a signal. */
 function run(
     args: readonly string[],
     environment: NodeJS.ProcessEnv,
     stdio: StdioOptions = ["ignore", "inherit", "inherit"],
+    program = process.execPath,
 ): Promise<number> {
     return new Promise((resolve, reject) => {
-        const child = spawn(process.execPath, [...args], { cwd: root, env: environment, stdio });
+        const child = spawn(program, [...args], { cwd: root, env: environment, stdio });
         running.add(child);
         child.once("error", reject);
         child.once("exit", (code) => {
@@ -78,7 +74,7 @@ async function kept(title: string, args: readonly string[], environment: NodeJS.
 
 async function checkCode(): Promise<number> {
     for (const check of checks) {
-        const code = await run(check, process.env);
+        const code = await run(["run", "--silent", check], process.env, undefined, "npm");
         if (code !== 0) return code;
     }
     return 0;
