@@ -4,7 +4,7 @@ import type { assessContract } from "../contract.ts";
 import { query, queryOne, type Client } from "../postgres/connection.ts";
 import { isCancelled } from "./cancelled.ts";
 
-export type Sizes = z.infer<typeof assessContract.result>["sizes"];
+type Sizes = z.infer<typeof assessContract.result>["sizes"];
 
 export interface ReadSizes {
     readonly sizes: Sizes;

@@ -19,7 +19,7 @@ export const stackOutputs = z.object({
 });
 
 /** Listens to what Pulumi says, so that a test can act while a step works. */
-export class Listener implements Progress {
+class Listener implements Progress {
     public readonly lines: string[] = [];
     public onLine: (line: string) => void = () => undefined;
 
