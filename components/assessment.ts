@@ -39,6 +39,7 @@ export function assessmentSpec(
         targetPython: target.python,
         targetDatabase: target.assessedDatabase,
         ...mode,
+        acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
         macaroonSecretKey: secrets.macaroonSecretKey,
         signingKey: secrets.signingKey,

@@ -26,6 +26,8 @@ export interface MigrationConfig {
     /** Processes that dump and restore at the same time. */
     readonly copyJobs: number;
     readonly remoteMedia: "carry" | "drop";
+    /** Codes of warnings that block until somebody has read and accepted them. */
+    readonly acknowledge: readonly string[];
     /** Runs are kept below it, a directory each, named by their id. */
     readonly workDirectory: string;
     /** Where reports go, a directory a run. They stay when the stack is destroyed. */
@@ -161,7 +163,8 @@ function conflicts(
 }
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
-    const { serverName, rehearsal, protect, run, target, copy, copyJobs, remoteMedia, publicBaseUrl } = config;
+    const { serverName, rehearsal, protect, run, target, copy, copyJobs, remoteMedia, publicBaseUrl, acknowledge } =
+        config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
@@ -176,6 +179,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         copy,
         copyJobs,
         remoteMedia,
+        acknowledge,
         workDirectory: work,
         reportDirectory: config.reportDirectory ?? join(work, "reports"),
         publicBaseUrl,

@@ -31,6 +31,11 @@ export const plainSchema = z.strictObject({
     copy: z.enum(["archive"]).default("archive"),
     copyJobs: z.number().int().min(1).max(64).default(2),
     remoteMedia: z.enum(["carry", "drop"]).default("carry"),
+    acknowledge: z
+        .string()
+        .transform((text) => text.split(/[\s,]+/).filter((code) => code !== ""))
+        .pipe(z.array(z.string().regex(/^SM-W\d{4}$/, "must be codes of warnings, for example SM-W0818")))
+        .default([]),
     workDirectory: absolutePath.optional(),
     reportDirectory: absolutePath.optional(),
     publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),

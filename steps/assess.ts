@@ -5,6 +5,7 @@ import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { unlessAcknowledged } from "./assess/acknowledgement.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
@@ -110,9 +111,9 @@ async function assessSource(
         const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
         return { ...outcome, sizes: measured.sizes, server, fingerprint };
     });
-    const findings = [...config.findings, ...secrets.findings, ...assessed.findings].sort(
-        (a, b) => severity(a) - severity(b),
-    );
+    const findings = [...config.findings, ...secrets.findings, ...assessed.findings]
+        .map((found) => unlessAcknowledged(found, spec.acknowledged ?? []))
+        .sort((a, b) => severity(a) - severity(b));
     const versions = { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` };
     await keep({ findings, notRun: assessed.notRun, versions, sizes: assessed.sizes, passed: assessed.passed });
     if (spec.enforce) refuseErrors(findings);

@@ -48,6 +48,8 @@ export const assessContract = contract({
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */
         enforce: z.boolean(),
+        /** Codes of warnings that would block otherwise. */
+        acknowledged: z.array(z.string()).optional(),
         pepper: z.string().optional(),
         macaroonSecretKey: z.string().optional(),
         signingKey: z.string().optional(),

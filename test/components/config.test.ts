@@ -32,6 +32,7 @@ describe("parseConfig", () => {
             copy: "archive",
             copyJobs: 2,
             remoteMedia: "carry",
+            acknowledge: [],
             workDirectory: "/home/admin/.local/state/synapse-migration/test",
             reportDirectory: "/home/admin/.local/state/synapse-migration/test/reports",
         });
@@ -46,6 +47,12 @@ describe("parseConfig", () => {
             gateway: { bindAddress: "127.0.0.1", port: 0 },
         });
         expect(config).not.to.have.property("canary");
+    });
+
+    it("takes codes of warnings that are accepted, and nothing else", () => {
+        expect(configWith({ acknowledge: "SM-W0818, SM-W0704" }).acknowledge).to.deep.equal(["SM-W0818", "SM-W0704"]);
+        const problems = problemsOf(() => configWith({ acknowledge: "everything" }));
+        expect(summary(problems)).to.deep.equal(["SM-E0212 acknowledge.0"]);
     });
 
     it("takes several configuration files in their order", () => {

@@ -55,7 +55,9 @@ describe("the step gateway", () => {
 
     it("takes the same free port again after its process was killed", async () => {
         const { url } = await gateway.act(spec, run());
-        process.kill((await pid()) ?? 0, "SIGKILL");
+        const killed = (await pid()) ?? 0;
+        process.kill(killed, "SIGKILL");
+        await until(async () => expect(await readProcess(killed)).to.equal(undefined));
         expect((await gateway.act(spec, run())).url).to.equal(url);
     });
 
