@@ -3,22 +3,25 @@ import { Command, CommanderError } from "commander";
 import { z } from "zod";
 import { assessContract } from "./contract.ts";
 import { phaseOf, stepNamed, stepNames } from "./registry.ts";
-import { MigrationError, MigrationErrors } from "./run/errors.ts";
+import { endingOf } from "./run/ending.ts";
+import { MigrationError } from "./run/errors.ts";
 import { interruption } from "./run/interruption.ts";
-import { redact, registerSecret } from "./run/redaction.ts";
+import { registerSecret, withoutSecret } from "./run/redaction.ts";
 import { doStep, undoStep, type AnyStep } from "./run/runStep.ts";
 import { secretsIn } from "./run/specDigest.ts";
 
 /** A specification longer than this is not one. */
 const longestSpec = 1024 * 1024;
 const usageError = 2;
-const internalError = 1;
 
 interface StepOptions {
     readonly do?: boolean;
     readonly undo?: boolean;
     readonly reprint?: boolean;
 }
+
+/** Of the step that runs. */
+let stopped: AbortSignal | undefined;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -40,6 +43,7 @@ function stepCommand(name: string): Command {
             const step = await stepNamed(name);
             if (step === undefined) throw new Error(`there is no step ${name}`);
             const { signal, stop } = interruption();
+            stopped = signal;
             try {
                 const call = { step, spec, write: say, signal };
                 if (options.undo === true) await undoStep(call);
@@ -61,7 +65,7 @@ async function answerOf(call: {
     if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
     for (const secret of secretsIn(call.spec)) registerSecret(secret);
     const { quickAssessment } = await import("./assess.ts");
-    return redact(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
+    return withoutSecret(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
 }
 
 async function readSpec(step: string): Promise<unknown> {
@@ -87,21 +91,6 @@ function notASpec(step: string, found: string): MigrationError {
         found,
         expected: "the specification as JSON",
     });
-}
-
-/** Prints what went wrong, last of all, and says with which code to exit. */
-function explain(error: unknown): number {
-    if (error instanceof MigrationError || error instanceof MigrationErrors) {
-        say(redact(error.block));
-        return error.exitCode;
-    }
-    if (error instanceof CommanderError) {
-        if (error.code === "usage") say(error.message);
-        return error.exitCode;
-    }
-    say(redact(error instanceof Error ? (error.stack ?? error.message) : String(error)));
-    say("this is a defect of synapse-migration: it met something that it does not expect. The step can be run again.");
-    return internalError;
 }
 
 /** What is on a command line can be read by everybody on the machine. */
@@ -132,5 +121,7 @@ try {
     refuseSecretArguments(process.argv.slice(2));
     await program.parseAsync();
 } catch (error) {
-    process.exitCode = explain(error);
+    const { lines, exitCode } = endingOf(error, stopped);
+    lines.forEach(say);
+    process.exitCode = exitCode;
 }

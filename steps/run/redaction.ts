@@ -29,3 +29,18 @@ export function redact(text: string): string {
         redacted = redacted.replaceAll(secret, replacement);
     return redacted;
 }
+
+/** Secrets of this length are not words, and a result that has one of them has it from where it must not. */
+const unmistakable = 16;
+
+/**
+ * The text as it is: what other steps work with must not be altered, and a short secret may well be a word that belongs there, such as a
+ * part of the server's name.
+ *
+ * @throws Error when a secret is in it that cannot be there by chance
+ */
+export function withoutSecret(text: string): string {
+    const holds = [...known].some((secret) => secret.length >= unmistakable && text.includes(secret));
+    if (holds) throw new Error("a secret would have become part of a result, which Pulumi keeps in plain text");
+    return text;
+}

@@ -8,7 +8,7 @@ import { MigrationError, MigrationErrors } from "./errors.ts";
 import { lockFile } from "./fileLock.ts";
 import { openJournal } from "./journal.ts";
 import { lineProgress, type Progress } from "./progress.ts";
-import { redact, registerSecret } from "./redaction.ts";
+import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { prepareRunDirectory, type RunDirectory } from "./runDirectory.ts";
 import { secretsIn, specDigest, withoutSecrets } from "./specDigest.ts";
 import type { StepDefinition, StepRun } from "./step.ts";
@@ -171,7 +171,7 @@ function stepRun(
 }
 
 function answer(result: unknown, step: string): string {
-    const line = redact(JSON.stringify(result));
+    const line = withoutSecret(JSON.stringify(result));
     if (Buffer.byteLength(line) <= largestResult) return line;
     throw new Error(
         `the result of ${step} takes ${Buffer.byteLength(line)} bytes; ${largestResult} are allowed, the rest belongs into its evidence`,

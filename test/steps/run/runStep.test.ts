@@ -143,6 +143,25 @@ describe("a step that is run", () => {
             for (const part of ["canary pepper", "and a line", "quotes"]) expect(everything).not.to.contain(part);
         }));
 
+    it("passes a result on as it is, though a short secret is a word in it", () =>
+        withRun(async ({ call, specOf }) => {
+            const step = double(() => Promise.resolve({ doubled: 2, note: "/srv/pepperworth/media" }));
+            const line = await doStep(call(step, specOf(1, { pepper: "pepperworth" })));
+            expect(line).to.contain("/srv/pepperworth/media");
+        }));
+
+    it("refuses a result that a secret has got into", () =>
+        withRun(async ({ call, specOf, kinds }) => {
+            const pepper = "a-long-pepper-of-this-test";
+            const step = double(() => Promise.resolve({ doubled: 2, note: `made with ${pepper}` }));
+            const refused = await doStep(call(step, specOf(1, { pepper }))).then(
+                () => expect.fail("the result was passed on"),
+                (error: unknown) => String(error),
+            );
+            expect(refused).to.contain("a secret").and.not.to.contain(pepper);
+            expect(await kinds()).to.deep.equal(["intent", "failed"]);
+        }));
+
     it("keeps its files to itself", () =>
         withRun(async ({ call, specOf, directory }) => {
             await doStep(call(double(), specOf(1)));
