@@ -7,7 +7,8 @@ import { endingOf } from "./run/ending.ts";
 import { MigrationError } from "./run/errors.ts";
 import { interruption } from "./run/interruption.ts";
 import { registerSecret, withoutSecret } from "./run/redaction.ts";
-import { doStep, undoStep, type AnyStep } from "./run/runStep.ts";
+import { doStep, type AnyStep } from "./run/runStep.ts";
+import { undoWithAbandoned } from "./run/takeBack.ts";
 import { secretsIn } from "./run/specDigest.ts";
 
 /** A specification longer than this is not one. */
@@ -46,7 +47,7 @@ function stepCommand(name: string): Command {
             stopped = signal;
             try {
                 const call = { step, spec, write: say, signal };
-                if (options.undo === true) await undoStep(call);
+                if (options.undo === true) await undoWithAbandoned(call, stepNamed);
                 else process.stdout.write(`${await answerOf(call)}\n`);
             } finally {
                 stop();

@@ -1,11 +1,9 @@
 /** Guards: made before the other steps of their phase, so that Pulumi deletes them last and their undo sweeps up what failed steps left. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { guardStageContract } from "./contract.ts";
-import { runDirectoryPaths } from "./run/runDirectory.ts";
-import { undoStep, type AnyStep } from "./run/runStep.ts";
+import type { AnyStep } from "./run/runStep.ts";
 import { defineStep, type StepDefinition } from "./run/step.ts";
 import { stepsToUndo } from "./run/stepState.ts";
+import { takeBack, type StepFinder } from "./run/takeBack.ts";
 
 type GuardContract = typeof guardStageContract;
 type GuardSpec = Parameters<StepDefinition<ReturnType<GuardContract["spec"]["parse"]>, { guards: string }>["act"]>[0];
@@ -16,7 +14,7 @@ type GuardSpec = Parameters<StepDefinition<ReturnType<GuardContract["spec"]["par
  *
  * @param stepNamed  finds the steps to take back
  */
-export function guardStep(contract: GuardContract, stepNamed: (name: string) => Promise<AnyStep | undefined>): AnyStep {
+export function guardStep(contract: GuardContract, stepNamed: StepFinder): AnyStep {
     return defineStep<GuardSpec, { guards: string }>(
         contract,
         () => Promise.resolve({ guards: contract.phase }),
@@ -24,19 +22,8 @@ export function guardStep(contract: GuardContract, stepNamed: (name: string) => 
             const names = stepsToUndo(await run.journal.read(), contract.phase).filter(
                 (name) => name !== contract.name,
             );
-            for (const name of names) {
-                const step = await stepNamed(name);
-                if (step === undefined) continue;
-                const specFile = join(runDirectoryPaths(run.directory).specs, `${name}.json`);
-                const text = await readFile(specFile, "utf8").catch(() => undefined);
-                if (text === undefined) {
-                    run.progress.say(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
-                    continue;
-                }
-                run.progress.say(`taking back what ${name} left`);
-                const spec: unknown = JSON.parse(text);
-                await undoStep({ step, spec, write: (line) => run.progress.say(line), signal: run.signal });
-            }
+            const write = (line: string): void => run.progress.say(line);
+            await takeBack(names, run.directory, stepNamed, { write, signal: run.signal });
         },
     );
 }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { guardMigrateContract, runReference } from "../../steps/contract.ts";
 import { guardStep } from "../../steps/guard.ts";
 import { doStep, undoStep, type AnyStep } from "../../steps/run/runStep.ts";
+import { undoWithAbandoned } from "../../steps/run/takeBack.ts";
 import { defineStep } from "../../steps/run/step.ts";
 import { withWorkDirectory } from "../support/workDirectory.ts";
 
@@ -67,6 +68,27 @@ describe("the guard of a phase", () => {
             const { directory } = z.object({ run: z.object({ directory: z.string() }) }).parse(spec).run;
             await rm(join(directory, "specs", "dump.json"));
             await undoStep(call(guard));
+            expect(undone).to.deep.equal(["fence"]);
+        }));
+});
+
+describe("a step that is taken back while a later one has failed", () => {
+    it("has what the failed one left taken back first: no source starts while a target runs", () =>
+        guarded(async (call) => {
+            for (const each of steps) await doStep(call(each)).catch(() => undefined);
+            const fence = steps.find(({ contract }) => contract.name === "fence") ?? guard;
+            const named = (name: string) => Promise.resolve(steps.find(({ contract }) => contract.name === name));
+            await undoWithAbandoned(call(fence), named);
+            expect(undone).to.deep.equal(["dump", "fence"]);
+        }));
+
+    it("leaves to Pulumi what it knows: steps that are done", () =>
+        guarded(async (call) => {
+            const done = [step("fence", "migrate"), step("dump", "migrate")];
+            for (const each of done) await doStep(call(each));
+            await undoWithAbandoned(call(done[0] ?? guard), (name) =>
+                Promise.resolve(done.find(({ contract }) => contract.name === name)),
+            );
             expect(undone).to.deep.equal(["fence"]);
         }));
 });
