@@ -41,6 +41,8 @@ export function assessmentSpec(
         ...mode,
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
+        passphrase: secrets.passphrase,
+        rehearsal: config.rehearsal,
         macaroonSecretKey: secrets.macaroonSecretKey,
         signingKey: secrets.signingKey,
     };

@@ -33,8 +33,8 @@ export interface MigrationConfig {
     /** Where reports go, a directory a run. They stay when the stack is destroyed. */
     readonly reportDirectory: string;
     readonly publicBaseUrl?: string | undefined;
-    /** A test account of the source, and where the source answers it. */
-    readonly canary?: { readonly user: string; readonly baseUrl: string };
+    /** A test account of the source, and where a source that runs answers it. */
+    readonly canary?: { readonly user: string; readonly baseUrl?: string | undefined };
     /** The secrets that are set, an empty one included. */
     readonly secrets: ReadonlySet<SecretKey>;
 }
@@ -123,11 +123,13 @@ function conflicts(
                 expected: `stack "${config.stack}", which moves ${config.serverName}`,
             }),
         );
+    const runs = config.source.kind === "selfHosted";
     if (reaches(declaredPhase(config), "stage"))
-        for (const key of ["signingKey", "macaroonSecretKey"] as const)
+        // A bundle may come without its macaroon secret.
+        for (const key of ["signingKey", ...(runs ? (["macaroonSecretKey"] as const) : [])] as const)
             if (!secrets.has(key))
                 problems.push(missingValue([key], "a secret of the source, from phase stage on", locate));
-    if (secrets.has("passphrase"))
+    if (runs && secrets.has("passphrase"))
         problems.push(
             invalidValue(
                 ["passphrase"],
@@ -140,7 +142,7 @@ function conflicts(
         problems.push(missingValue(["canaryPassword"], `the password of ${config.canaryUser}`, locate));
     if (config.canaryUser === undefined && secrets.has("canaryPassword"))
         problems.push(missingValue(["canaryUser"], "the account that canaryPassword belongs to", locate));
-    if (config.canaryUser !== undefined && (config.canaryBaseUrl ?? config.publicBaseUrl) === undefined)
+    if (runs && config.canaryUser !== undefined && (config.canaryBaseUrl ?? config.publicBaseUrl) === undefined)
         problems.push(
             missingValue(["canaryBaseUrl"], "where the source answers clients, for the test account", locate),
         );
@@ -183,9 +185,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         workDirectory: work,
         reportDirectory: config.reportDirectory ?? join(work, "reports"),
         publicBaseUrl,
-        ...(config.canaryUser === undefined || canaryBaseUrl === undefined
-            ? {}
-            : { canary: { user: config.canaryUser, baseUrl: canaryBaseUrl } }),
+        ...(config.canaryUser === undefined ? {} : { canary: { user: config.canaryUser, baseUrl: canaryBaseUrl } }),
         secrets,
     };
 }

@@ -1,6 +1,6 @@
 /** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
-import { absolutePath, phases, source } from "../steps/contract.ts";
+import { absolutePath, bundleSource, phases, selfHostedSource } from "../steps/contract.ts";
 import { localTargetSchema } from "./targets/local.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */
@@ -10,9 +10,14 @@ export type ConfigKind = "string" | "integer" | "boolean" | "object";
 const paths = z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(absolutePath).min(1));
 
 /** The source as it is configured: its server name is that of the whole stack. */
-const sourceSchema = source
-    .omit({ serverName: true })
-    .extend({ homeserverConfig: paths, host: source.shape.host.default({ kind: "local" }) });
+const sourceSchema = z.discriminatedUnion("kind", [
+    selfHostedSource
+        .omit({ serverName: true })
+        .extend({ homeserverConfig: paths, host: selfHostedSource.shape.host.default({ kind: "local" }) }),
+    bundleSource
+        .omit({ serverName: true })
+        .extend({ database: paths, media: paths.optional(), homeserverConfig: paths.optional() }),
+]);
 
 /** Values that may be read by everybody who reads the stack's file. */
 export const plainSchema = z.strictObject({

@@ -1,14 +1,17 @@
 /** The PostgreSQL database that the target's homeserver connects to. */
 import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
 import {
     databaseContract,
+    importContract,
     restoreContract,
     safeguardContract,
     swapContract,
+    type BundleSource,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
-import type { EarlierStep } from "./migrationStep.ts";
+import type { EarlierStep, SpecInputs } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 import type { TargetLayout } from "./targets/local.ts";
 
@@ -25,6 +28,12 @@ export interface DatabaseArgs {
 export interface CheckedDump extends EarlierStep {
     readonly result: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
 }
+
+/** How a bundle's dump is read. */
+export type ImportOptions = Pick<
+    SpecInputs<z.infer<typeof importContract.spec>>,
+    "jobs" | "passphrase" | "targetPython" | "verifyKeys"
+>;
 
 /**
  * A server, Synapse's role, and an empty database. Data never goes into a database that is in use: it is restored into a new
@@ -74,6 +83,15 @@ export class Database extends pulumi.ComponentResource {
             },
             { parent: this },
         );
+    }
+
+    /** Reads the dump of a bundle into a new database beside the one in use, after a look at what the swap will put aside. */
+    public import(source: BundleSource, how: ImportOptions) {
+        const { steps } = this.#args;
+        const [run, database] = [steps.run, this.connection];
+        const safeguard = steps.add(safeguardContract, { run, database }, { parent: this });
+        const spec = { run, source, database, safeguard: safeguard.result.previous, ...how };
+        return steps.add(importContract, spec, { parent: this });
     }
 
     /** Gives the restored database the name that Synapse connects to, once the verification has proven it. */

@@ -38,6 +38,7 @@ export interface StartProofs {
 /** A test account that left things behind on the source. */
 export interface CanaryEvidence {
     readonly canaryFile: pulumi.Output<string> | undefined;
+    readonly canaryUser: string | undefined;
     readonly canaryPassword: pulumi.Output<string> | undefined;
 }
 

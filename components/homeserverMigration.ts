@@ -19,8 +19,8 @@ import { Database } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
+import { moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
-import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
 import type { TargetLayout } from "./targets/local.ts";
@@ -69,20 +69,16 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             const target = this.#stage();
             this.gatewayUrl = target.gateway.url;
             if (this.#enter("migrate", guardMigrateContract)) {
-                const source = new SourceHomeserver("source", this.#parts(), { parent: this });
-                const canary = this.#canary(source);
-                const fence = rehearsal ? undefined : source.fence(canary);
-                const dump = source.dump(fence?.result.token, canary, this.#copying());
-                const media = target.media.finalPass(fence?.result.token, dump);
-                const restored = target.database.restore(dump, fence?.result.token, args.config.copyJobs);
-                const proof = this.#verify(target, { dump, restored, media });
-                const swapped = target.database.swap(restored.result.incoming, proof);
+                const moved = this.#move(target);
+                const { fenceToken } = moved;
+                const proof = this.#verify(target, moved);
+                const swapped = target.database.swap(moved.restored.incoming, proof);
                 const { swappedAt } = swapped.result;
-                const started = target.homeserver.start({ fenceToken: fence?.result.token, proof, swappedAt });
-                const probe = this.#probe(target, started, canary);
+                const started = target.homeserver.start({ fenceToken, proof, swappedAt });
+                const probe = this.#probe(target, started, moved.canaryFile);
                 proofs = { verify: proof, probe };
                 if (this.#enter("cutover", guardCutoverContract)) {
-                    const committedAt = this.#commit(target, fence?.result.token, probe);
+                    const committedAt = this.#commit(target, fenceToken, probe);
                     const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
                     if (reaches(phase, "finish")) this.#cleanup(target, opened, swapped);
                 }
@@ -119,8 +115,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const { config, secrets, target } = this.#args;
         const [parts, child] = [this.#parts(), { parent: this }];
         const { signingKey, pepper, macaroonSecretKey } = secrets;
-        // The configuration's rules have seen to it that both are set from this phase on.
-        if (signingKey === undefined || macaroonSecretKey === undefined) throw new Error("secrets are missing");
+        // The configuration's rules have seen to it that it is set from this phase on.
+        if (signingKey === undefined) throw new Error("the signing key is missing");
         const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
         const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
         const database = new Database("database", { ...parts, layout: target.database }, child);
@@ -145,21 +141,19 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return { keys, database, media, homeserver, gateway };
     }
 
-    #canary(source: SourceHomeserver) {
-        const { config, secrets } = this.#args;
-        if (config.canary === undefined || secrets.canaryPassword === undefined) return undefined;
-        return source.leaveCanary(config.canary, secrets.canaryPassword);
-    }
-
-    #copying() {
-        return { jobs: this.#args.config.copyJobs, clientDirectory: this.#args.target.clientDirectory };
+    #move({ database, media, keys: { verifyKeys } }: Target): MovedHomeserver {
+        const { config, secrets, target } = this.#args;
+        const { clientDirectory, python } = target;
+        const [steps, parent] = [this.#steps, this];
+        const args = { parent, steps, config, secrets, database, media, clientDirectory, python, verifyKeys };
+        return config.source.kind === "selfHosted" ? moveRunning(config.source, args) : moveBundle(config.source, args);
     }
 
     /** @returns the digest of all that was compared */
-    #verify({ keys, database, media }: Target, moved: Moved): pulumi.Output<string> {
+    #verify({ keys, database, media }: Target, moved: MovedHomeserver): pulumi.Output<string> {
         const { source, remoteMedia } = this.#args.config;
-        const { manifestFile, manifestDigest } = moved.dump.result;
-        const { incoming, oneTimeKeys } = moved.restored.result;
+        const { manifestFile, manifestDigest } = moved.manifest;
+        const { incoming, oneTimeKeys } = moved.restored;
         const spec = {
             run: this.#steps.run,
             source,
@@ -169,7 +163,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             manifestDigest,
             oneTimeKeys,
             mediaStore: media.mediaStore,
-            mediaTreeDigest: moved.media.result.treeDigest,
+            mediaTreeDigest: moved.mediaTreeDigest,
+            mediaRowsAdded: moved.mediaRowsAdded,
             signingKeyFile: keys.signingKeyFile,
             secretsFile: keys.secretsFile,
             remoteCache: remoteMedia,
@@ -178,9 +173,9 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 
     /** @returns the digest of all that the started target answered */
-    #probe({ homeserver }: Target, started: Started, canary: Canary): pulumi.Output<string> {
+    #probe({ homeserver }: Target, started: Started, canaryFile: MovedHomeserver["canaryFile"]): pulumi.Output<string> {
         const { pepper, canaryPassword } = this.#args.secrets;
-        const evidence = { pepper, canaryFile: canary?.result.canaryFile, canaryPassword };
+        const evidence = { pepper, canaryFile, canaryUser: this.#args.config.canary?.user, canaryPassword };
         return homeserver.probe(started.result, evidence).result.proof;
     }
 
@@ -225,12 +220,6 @@ interface Target {
     readonly homeserver: Homeserver;
     readonly gateway: Gateway;
 }
-interface Moved {
-    readonly dump: ReturnType<SourceHomeserver["dump"]>;
-    readonly restored: ReturnType<Database["restore"]>;
-    readonly media: ReturnType<MediaRepository["finalPass"]>;
-}
-type Canary = ReturnType<SourceHomeserver["leaveCanary"]> | undefined;
 type Started = ReturnType<Homeserver["start"]>;
 type Swapped = ReturnType<Database["swap"]>;
 type Opened = ReturnType<Gateway["open"]>;

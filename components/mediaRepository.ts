@@ -1,6 +1,15 @@
 /** The media store of the target. */
 import * as pulumi from "@pulumi/pulumi";
-import { mediaEarlyContract, mediaFinalContract, mediaStorageContract, type Source } from "../steps/contract.ts";
+import {
+    importMediaContract,
+    mediaEarlyContract,
+    mediaFinalContract,
+    mediaStorageContract,
+    type BundleSource,
+    type SelfHostedSource,
+    type Source,
+    type TargetDatabase,
+} from "../steps/contract.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
@@ -16,8 +25,8 @@ export interface MediaRepositoryArgs {
 }
 
 /**
- * A directory, filled in two passes: an early one while the source still serves, and a final one that has little left to copy
- * and compares every file.
+ * A directory. From a source that runs it is filled in two passes: an early one while the source still serves, and a final one that has
+ * little left to copy and compares every file. From a bundle it is filled at once.
  */
 export class MediaRepository extends pulumi.ComponentResource {
     public readonly mediaStore: pulumi.Output<string>;
@@ -29,8 +38,10 @@ export class MediaRepository extends pulumi.ComponentResource {
         this.#args = args;
         const storage = steps.add(mediaStorageContract, { run: steps.run, mediaStore }, { parent: this, protect });
         this.mediaStore = storage.result.mediaStore;
-        const early = { run: steps.run, source, mediaStore: this.mediaStore, remoteCache };
-        steps.add(mediaEarlyContract, early, { parent: this });
+        if (source.kind === "selfHosted") {
+            const early = { run: steps.run, source, mediaStore: this.mediaStore, remoteCache };
+            steps.add(mediaEarlyContract, early, { parent: this });
+        }
         this.registerOutputs({ mediaStore: this.mediaStore });
     }
 
@@ -40,12 +51,32 @@ export class MediaRepository extends pulumi.ComponentResource {
      * @param fenceToken  absent in a rehearsal, whose source goes on. Media then come after the dump: what the snapshot names must
      *     be there, what was uploaded later may be
      */
-    public finalPass(fenceToken: pulumi.Output<string> | undefined, dump: EarlierStep) {
-        const { steps, source, remoteMedia: remoteCache } = this.#args;
+    public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, dump: EarlierStep) {
+        const { steps, remoteMedia: remoteCache } = this.#args;
         return steps.add(
             mediaFinalContract,
             { run: steps.run, source, mediaStore: this.mediaStore, remoteCache, fenceToken },
             { parent: this, after: fenceToken === undefined ? [dump] : [] },
+        );
+    }
+
+    /**
+     * Puts the media of a bundle there.
+     *
+     * @param incoming  the database that their rows are in, or are added to
+     */
+    public import(
+        source: BundleSource,
+        database: pulumi.Output<TargetDatabase>,
+        incoming: pulumi.Output<string>,
+        passphrase: pulumi.Output<string> | undefined,
+    ) {
+        const { steps, remoteMedia: remoteCache } = this.#args;
+        const bundle = { run: steps.run, source, passphrase };
+        return steps.add(
+            importMediaContract,
+            { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache },
+            { parent: this },
         );
     }
 }

@@ -13,8 +13,11 @@ export interface SigningKeySecretsArgs {
     readonly signingKey: pulumi.Input<string>;
     /** Mixed into every password before bcrypt. Absent when the source has none; empty is not the same as absent. */
     readonly pepper?: pulumi.Input<string> | undefined;
-    /** Signs guest and login tokens. The effective one: what Synapse itself falls back to when none is configured. */
-    readonly macaroonSecretKey: pulumi.Input<string>;
+    /**
+     * Signs guest and login tokens. The effective one: what Synapse itself falls back to when none is configured. Absent where a bundle came
+     * without it: those tokens are lost.
+     */
+    readonly macaroonSecretKey?: pulumi.Input<string> | undefined;
     readonly protect: boolean;
 }
 

@@ -1,13 +1,13 @@
 /** The homeserver that is left: what is asked of it, and how it is stopped. */
 import * as pulumi from "@pulumi/pulumi";
-import { canaryContract, dumpContract, fenceContract, type Source } from "../steps/contract.ts";
+import { canaryContract, dumpContract, fenceContract, type SelfHostedSource } from "../steps/contract.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What {@link SourceHomeserver} needs. */
 export interface SourceHomeserverArgs {
     readonly steps: StepSequence;
-    readonly source: Source;
+    readonly source: SelfHostedSource;
 }
 
 /** Nothing of it is made or deleted: deleting its steps serves clients again, until the commit. */

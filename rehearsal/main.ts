@@ -1,17 +1,19 @@
 /** `npm start`: a real homeserver is made, moved, checked and taken away again. */
 import { dirname } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { MigrationError, MigrationErrors } from "../steps/run/errors.ts";
 import { lineProgress } from "../steps/run/progress.ts";
 import { redact } from "../steps/run/redaction.ts";
 import { rehearse } from "./rehearsal.ts";
+import { isRouteName, routeNames, routes } from "./routes/routes.ts";
 
 const options = z.object({
     users: z.number(),
     rooms: z.number(),
     messages: z.number(),
     seed: z.string(),
+    route: z.string().refine(isRouteName),
     keep: z.boolean().default(false),
 });
 /** Each of them is a reason to clean up and go. */
@@ -27,6 +29,10 @@ const wholeNumber =
         return number;
     };
 
+const routeList = Object.entries(routes)
+    .map(([name, { description }]) => `${name}: ${description}`)
+    .join("\n");
+
 async function main(): Promise<number> {
     const command = new Command("npm start --")
         .description("Moves a homeserver made for the purpose with `pulumi up`, and proves that it is the same server.")
@@ -34,6 +40,7 @@ async function main(): Promise<number> {
         .option("--rooms <number>", "rooms, from 4 on: one of each kind", wholeNumber(4), 8)
         .option("--messages <number>", "messages over all rooms", wholeNumber(1), 300)
         .option("--seed <text>", "the same seed makes the same texts and passwords", "rehearsal")
+        .addOption(new Option("--route <name>", `how it is moved:\n${routeList}`).choices(routeNames).default("local"))
         .option("--keep", "leave source, target and stack running")
         .parse();
     const aborter = new AbortController();

@@ -1,5 +1,4 @@
 /** Moves the rehearsal's homeserver with `pulumi up`, phase by phase, and takes everything away again. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { MigrationError } from "../steps/run/errors.ts";
@@ -7,6 +6,7 @@ import type { Progress } from "../steps/run/progress.ts";
 import type { PulumiToolchain } from "../toolchain/toolchain.ts";
 import { makeServiceDirectory } from "./directory.ts";
 import { PulumiStack } from "./pulumiStack.ts";
+import type { RouteStack } from "./routes/route.ts";
 import type { Canary } from "./source/canary.ts";
 import type { SourceHomeserver } from "./source/homeserver.ts";
 import type { Timings } from "./timings.ts";
@@ -25,6 +25,8 @@ export interface MigrationArgs {
     readonly reportDirectory: string;
     readonly source: SourceHomeserver;
     readonly canary: Canary;
+    /** What the stack is given of the source. */
+    readonly route: RouteStack;
     /** Leaves the stack as it is, for a look at it. */
     readonly keep: boolean;
     readonly timings: Timings;
@@ -83,8 +85,7 @@ async function destroy(stack: PulumiStack, { timings, progress }: MigrationArgs,
 }
 
 async function createStack(args: MigrationArgs): Promise<PulumiStack> {
-    const { source, canary, directory, signal, progress } = args;
-    const { files } = source;
+    const { source, canary, route, directory, signal, progress } = args;
     return PulumiStack.create({
         name: args.stackName,
         pulumi: args.pulumi,
@@ -95,12 +96,6 @@ async function createStack(args: MigrationArgs): Promise<PulumiStack> {
             stack: args.stackName,
             phase: "assess",
             disposable: true,
-            source: {
-                kind: "selfHosted",
-                homeserverConfig: [files.configFile],
-                host: { kind: "local" },
-                service: { kind: "process", pidFile: files.pidFile },
-            },
             target: {
                 kind: "local",
                 directory: makeServiceDirectory(join(directory, "target")),
@@ -110,14 +105,9 @@ async function createStack(args: MigrationArgs): Promise<PulumiStack> {
             workDirectory: join(directory, "work"),
             reportDirectory: args.reportDirectory,
             canaryUser: canary.user,
-            canaryBaseUrl: source.baseUrl,
+            ...route.config,
         },
-        secrets: {
-            signingKey: readFileSync(files.signingKeyFile, "utf8"),
-            macaroonSecretKey: files.macaroonSecretKey,
-            pepper: files.pepper,
-            canaryPassword: canary.password,
-        },
+        secrets: route.secrets,
         progress,
         signal,
     });

@@ -12,6 +12,7 @@ import { SourceCluster } from "./source/cluster.ts";
 import type { Expectations } from "./source/expectations.ts";
 import { SourceHomeserver } from "./source/homeserver.ts";
 import { populate } from "./source/population.ts";
+import { routes, type RouteName } from "./routes/routes.ts";
 import { Timings } from "./timings.ts";
 
 export interface RehearsalArgs {
@@ -19,6 +20,7 @@ export interface RehearsalArgs {
     readonly rooms: number;
     readonly messages: number;
     readonly seed: string;
+    readonly route: RouteName;
     /** Leaves everything running and in place, and says where. */
     readonly keep: boolean;
     readonly projectDirectory: string;
@@ -92,6 +94,13 @@ async function run(
     });
     keepExpectations(directory, expectations);
     const canary = await registerCanary(source, seed);
+    const made = await timings.during(`route: ${args.route}`, () =>
+        routes[args.route].prepare({
+            ...{ source, cluster, canary, progress, signal },
+            directory: makePrivateDirectory(join(directory, "export")),
+            postgresPrograms: postgres.directory,
+        }),
+    );
     let checks = 0;
     const report = await migrate({
         stackName: basename(directory),
@@ -103,6 +112,7 @@ async function run(
         reportDirectory: join(dirname(directory), "reports", basename(directory)),
         source,
         canary,
+        route: made,
         keep: args.keep,
         timings,
         progress,
@@ -132,6 +142,11 @@ async function check(
         expected: `all ${results.length} checks to pass`,
         changed: "only what belongs to the rehearsal",
     });
+}
+
+function makePrivateDirectory(directory: string): string {
+    mkdirSync(directory, { mode: 0o700 });
+    return directory;
 }
 
 function keepExpectations(directory: string, expectations: Expectations): void {

@@ -5,7 +5,8 @@ import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
-import { unlessAcknowledged } from "./assess/acknowledgement.ts";
+import { assessBundle } from "./assess/bundleAssessment.ts";
+import { conclude, shown } from "./assess/conclusion.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
@@ -30,9 +31,6 @@ const quickStatementSeconds = 1.5;
 /** No check of a preview is begun after this. */
 const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
-/** The rest is in the evidence file: a result takes at most 4 KiB. */
-const findingsInResult = 8;
-const longestText = 240;
 
 const allChecks: readonly AssessmentCheck[] = [...machineChecks, ...databaseChecks, ...identityChecks];
 
@@ -65,7 +63,7 @@ export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
         const findings = findingsOf(error);
         await keep({ findings, notRun: allChecks.map(({ id }) => id) });
         const runId = pinned?.id ?? spec.run.id ?? "unread";
-        const counts = { errors: findings.length, findings: findings.slice(0, findingsInResult).map(shortened) };
+        const counts = { errors: findings.length, findings: shown(findings) };
         return { ...nothingRead(spec, runId, evidenceFile), ...counts };
     }
 }
@@ -91,10 +89,12 @@ async function assessSource(
     evidenceFile: string,
     pinnedId?: string,
 ): Promise<Assessment> {
-    const config = await readHomeserverConfig(spec.source.homeserverConfig);
+    const { source } = spec;
+    if (source.kind !== "selfHosted") return assessBundle({ ...spec, source }, keep, evidenceFile, pinnedId);
+    const config = await readHomeserverConfig(source.homeserverConfig);
     const [targetSynapse, address, secrets] = await Promise.all([
         installedSynapse(spec.targetPython),
-        sourceAddress(spec.source),
+        sourceAddress(source),
         readHomeserverSecrets(config),
     ]);
     const options = {
@@ -105,33 +105,22 @@ async function assessSource(
     const assessed = await withClient(address, options, async (client) => {
         const measured = await readSizes(client);
         const outcome = await runChecks({
-            ...{ spec, config, secrets, client, targetSynapse, measured },
+            ...{ spec: { ...spec, source }, config, secrets, client, targetSynapse, measured },
             begun: pinnedId !== undefined,
         });
         const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
         return { ...outcome, sizes: measured.sizes, server, fingerprint };
     });
-    const findings = [...config.findings, ...secrets.findings, ...assessed.findings]
-        .map((found) => unlessAcknowledged(found, spec.acknowledged ?? []))
-        .sort((a, b) => severity(a) - severity(b));
-    const versions = { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` };
-    await keep({ findings, notRun: assessed.notRun, versions, sizes: assessed.sizes, passed: assessed.passed });
-    if (spec.enforce) refuseErrors(findings);
-    const countOf = (level: Finding["severity"]): number =>
-        findings.filter((finding) => finding.severity === level).length;
-    return {
+    return conclude(spec, evidenceFile, keep, {
         runId: spec.run.id ?? pinnedId ?? assessed.fingerprint.slice(0, 8),
         serverName: config.serverName,
-        versions,
+        findings: [...config.findings, ...secrets.findings, ...assessed.findings],
+        notRun: assessed.notRun,
+        passed: assessed.passed,
+        versions: { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` },
         sizes: assessed.sizes,
         predictedDowntimeSeconds: predictedDowntime(assessed.sizes),
-        errors: countOf("error"),
-        warnings: countOf("warning"),
-        findings: findings.slice(0, findingsInResult).map(shortened),
-        committed: false,
-        notRun: assessed.notRun,
-        evidenceFile,
-    };
+    });
 }
 
 /** An assessment in which no check ran. */
@@ -149,10 +138,6 @@ function nothingRead(spec: AssessSpec, runId: string, evidenceFile: string): Ass
         notRun: allChecks.map(({ id }) => id),
         evidenceFile,
     };
-}
-
-function shortened(finding: Finding): Finding {
-    return { ...finding, evidence: finding.evidence.slice(0, longestText), fix: finding.fix.slice(0, longestText) };
 }
 
 async function runChecks(
@@ -183,19 +168,6 @@ async function runChecks(
         }
     }
     return { findings, notRun, passed };
-}
-
-const severity = ({ severity: level }: Finding): number => ["error", "warning", "info"].indexOf(level);
-
-function refuseErrors(findings: readonly Finding[]): void {
-    const isCode = (id: string): id is ErrorCode => id in errorCatalogue;
-    throwAll(
-        findings.flatMap(({ id, severity: level, evidence, fix }) =>
-            level === "error" && isCode(id)
-                ? [new MigrationError(id, { where: "the source homeserver", found: evidence, fix })]
-                : [],
-        ),
-    );
 }
 
 async function serverVersion(client: Client): Promise<string> {

@@ -3,12 +3,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { canaryContract, type Source } from "./contract.ts";
+import { canaryContract, type SelfHostedSource } from "./contract.ts";
 import { readCanaryTraces, writeCanaryTraces, type CanaryTraces } from "./probe/canaryFile.ts";
 import { describeAnswer, MatrixApi, type MatrixAnswer, type MatrixRequest } from "./probe/matrixApi.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
-import { readSourceConfig } from "./synapse/homeserverConfig.ts";
+import { readSourceConfig } from "./synapse/sourceConfig.ts";
 
 const canaryFile = (run: { readonly directory: string }): string => join(run.directory, "canary.json");
 
@@ -123,7 +123,7 @@ function parsed<T>(shape: z.ZodType<T>, path: string, answer: MatrixAnswer): T {
     });
 }
 
-async function clientBaseUrl(source: Source): Promise<string> {
+async function clientBaseUrl(source: SelfHostedSource): Promise<string> {
     const { clientBaseUrl: url } = await readSourceConfig(source);
     if (url !== undefined) return url;
     throw new MigrationError("SM-E0604", {

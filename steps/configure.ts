@@ -7,7 +7,7 @@ import { serviceUser } from "./hosts/serviceUser.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
 import { carriedSections } from "./synapse/carriedSections.ts";
-import { readSourceConfig } from "./synapse/homeserverConfig.ts";
+import { readSourceConfig } from "./synapse/sourceConfig.ts";
 import { stringifySynapseYaml } from "./synapse/pythonYaml.ts";
 import { readOwnSecret } from "./synapse/secretFiles.ts";
 import {

@@ -1,5 +1,7 @@
 /** The specification and the result of every step: the only module that control plane and data plane share. */
 export * from "./contract/shared.ts";
+export * from "./contract/source.ts";
 export * from "./contract/stage.ts";
 export * from "./contract/migrate.ts";
+export * from "./contract/bundle.ts";
 export { phases, type Phase, type StepContract } from "./run/step.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { databaseContract } from "./contract/stage.ts";
-import type { Source, TargetDatabase } from "./contract/shared.ts";
+import type { TargetDatabase } from "./contract/shared.ts";
+import type { Source } from "./contract/source.ts";
 import { makePrivateDirectory } from "./hosts/atomicFile.ts";
 import { query, withClient, type DatabaseAddress } from "./postgres/connection.ts";
 import { describeObjects, inspectDatabase, type DatabaseState } from "./postgres/databaseState.ts";
@@ -117,7 +118,7 @@ async function refuseOccupied(
     facts: DatabaseFacts,
     where: string,
 ): Promise<void> {
-    if (found.oid !== undefined) {
+    if (found.oid !== undefined && source.kind === "selfHosted") {
         const from = await withClient(
             await sourceAddress(source),
             { step: "database", readOnly: true },

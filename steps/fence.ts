@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { ClientBase } from "pg";
 import { z } from "zod";
-import { fenceContract, type Source } from "./contract.ts";
+import { fenceContract, type SelfHostedSource, type Source } from "./contract.ts";
 import { claimFence, readFenceHolder, releaseFence } from "./fence/holder.ts";
 import { describeSession, exclusiveLockRefusal, foreignSessions, type Session } from "./fence/sessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "./fence/token.ts";
@@ -15,7 +15,7 @@ import { sourceAddress } from "./postgres/sourceDatabase.ts";
 import { MatrixApi } from "./probe/matrixApi.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
-import { readSourceConfig } from "./synapse/homeserverConfig.ts";
+import { readSourceConfig } from "./synapse/sourceConfig.ts";
 
 /** Connections of a server that has just been stopped end within this time. */
 const sessionsGoneSeconds = 10;
@@ -104,6 +104,7 @@ export async function refuseUnlessStillFenced(
     source: Source,
     token: { readonly watermarks: Awaited<ReturnType<typeof readWatermarks>> },
 ): Promise<void> {
+    if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
     await withClient(await sourceAddress(source), { step: "fence" }, async (client) => {
         const sessions = await foreignSessions(client);
         if (sessions.length > 0) throw stillLive(listed(sessions));
@@ -114,7 +115,7 @@ export async function refuseUnlessStillFenced(
 }
 
 /** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
-async function serving(source: Source): Promise<void> {
+async function serving(source: SelfHostedSource): Promise<void> {
     const { clientBaseUrl } = await readSourceConfig(source);
     if (clientBaseUrl === undefined) return;
     const deadline = performance.now() + servingSeconds * 1000;

@@ -11,7 +11,7 @@ import { defineStep } from "./run/step.ts";
 export const probe = defineStep(probeContract, async (spec, run) => {
     const api = new MatrixApi(spec.baseUrl);
     const traces = spec.canaryFile === undefined ? undefined : await readCanaryTraces(spec.canaryFile);
-    const account = { password: spec.canaryPassword, pepper: spec.pepper };
+    const account = { user: spec.canaryUser, password: spec.canaryPassword, pepper: spec.pepper };
     const checks = await run.progress.during("probing the target", async () => [
         ...(await serverChecks(api, spec.serverName, spec.verifyKeys)),
         ...(await canaryChecks(api, traces, account, run.id)),

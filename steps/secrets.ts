@@ -7,8 +7,9 @@ import { registerSecret } from "./run/redaction.ts";
 import { defineStep } from "./run/step.ts";
 import { carriedSections } from "./synapse/carriedSections.ts";
 import { compareSecrets } from "./synapse/compareSecrets.ts";
-import { readSourceConfig } from "./synapse/homeserverConfig.ts";
-import { readHomeserverSecrets, type HomeserverSecrets } from "./synapse/homeserverSecrets.ts";
+import { readSourceConfig } from "./synapse/sourceConfig.ts";
+import { readHomeserverSecrets, secretsOfBundle, type HomeserverSecrets } from "./synapse/homeserverSecrets.ts";
+import { isMapping } from "./synapse/configTree.ts";
 import { stringifySynapseYaml } from "./synapse/pythonYaml.ts";
 import { formatSigningKeys, parseSigningKeys, verifyKeysOf } from "./synapse/signingKey.ts";
 import { removeTargetFiles, writeTargetFiles } from "./synapse/targetFiles.ts";
@@ -23,18 +24,22 @@ export const secrets = defineStep(
     async (spec, run) => {
         for (const secret of [spec.signingKey, spec.pepper, spec.macaroonSecretKey]) registerSecret(secret ?? "");
         const config = await readSourceConfig(spec.source);
-        const source = await readHomeserverSecrets(config);
         const signingKeys = parseSigningKeys(spec.signingKey, "config signingKey");
         const given = { signingKeys, pepper: spec.pepper, macaroonSecretKey: spec.macaroonSecretKey };
+        const source =
+            spec.source.kind === "selfHosted" ? await readHomeserverSecrets(config) : secretsOfBundle(given, config);
         throwAll(compareSecrets(given, source, config.files.join(", ")));
         for (const { id, evidence, fix } of source.findings) run.progress.say(`${id} ${evidence}. ${fix}`);
 
-        const { secret } = await carriedSections(config, spec.targetDirectory);
+        const { open, secret } = await carriedSections(config, spec.targetDirectory);
         const signingKeyFile = join(spec.targetDirectory, `${spec.source.serverName}.signing.key`);
         const secretsFile = join(spec.targetDirectory, "secrets.yaml");
         const contents = new Map([
             [signingKeyFile, formatSigningKeys(signingKeys)],
-            [secretsFile, secretsFileText({ ...secret, ...effectiveMacaroon(source) })],
+            [
+                secretsFile,
+                secretsFileText({ ...secret, ...effectiveMacaroon(source), ...peppered(source, open, secret) }),
+            ],
         ]);
         await writeTargetFiles(spec.targetDirectory, "secrets", run.id, { contents }, serviceUser());
         const verifyKeys = verifyKeysOf(signingKeys);
@@ -55,6 +60,13 @@ export const secrets = defineStep(
 /** Written out where Synapse takes it from elsewhere, so that a later change of that other setting changes nothing. */
 function effectiveMacaroon({ macaroon }: HomeserverSecrets): { macaroon_secret_key?: string } {
     return macaroon.value === undefined ? {} : { macaroon_secret_key: macaroon.value };
+}
+
+/** Where the configuration does not have it, because it comes without one, or with that of a server that was never used. */
+function peppered({ pepper }: HomeserverSecrets, ...carried: readonly Readonly<Record<string, unknown>>[]): object {
+    const sections = carried.map((all) => all["password_config"]).filter(isMapping);
+    if (pepper === undefined || sections.some((section) => section["pepper"] === pepper)) return {};
+    return { password_config: { ...sections.reduce((all, section) => ({ ...all, ...section }), {}), pepper } };
 }
 
 function secretsFileText(sections: Readonly<Record<string, unknown>>): string {

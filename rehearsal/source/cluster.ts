@@ -80,6 +80,11 @@ export class SourceCluster {
         return cluster;
     }
 
+    /** Runs one statement in Synapse's database as a superuser of the cluster. */
+    public async administer(statement: string): Promise<pg.QueryResult> {
+        return query(this.administration, statement);
+    }
+
     /** Runs one statement in Synapse's database as its owner. */
     public async query(statement: string): Promise<pg.QueryResult> {
         return query(this.synapse, statement);

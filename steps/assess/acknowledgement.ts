@@ -3,7 +3,11 @@ import type { Finding } from "../contract.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 
 /** Nothing in the source or the target is wrong, but nobody should go on without having read it. */
-const blocksUntilAcknowledged: ReadonlySet<string> = new Set(["SM-W0818" satisfies ErrorCode]);
+const blocksUntilAcknowledged: ReadonlySet<string> = new Set([
+    "SM-W0818",
+    "SM-W0713",
+    "SM-W0968",
+] satisfies ErrorCode[]);
 
 /** The finding as it is, or as one that blocks. */
 export function unlessAcknowledged(found: Finding, acknowledged: readonly string[]): Finding {

@@ -1,6 +1,6 @@
 /** What an assessment check is, and how it reports. */
 import type { z } from "zod";
-import type { assessContract, Finding } from "../contract.ts";
+import type { assessContract, Finding, SelfHostedSource } from "../contract.ts";
 import type { Client } from "../postgres/connection.ts";
 import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "../run/errorCatalogue.ts";
 import type { HomeserverConfig } from "../synapse/homeserverConfig.ts";
@@ -10,7 +10,7 @@ import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 
 /** What every check may look at. All of it is only read. */
 export interface AssessmentContext {
-    readonly spec: z.infer<typeof assessContract.spec>;
+    readonly spec: z.infer<typeof assessContract.spec> & { readonly source: SelfHostedSource };
     readonly config: HomeserverConfig;
     /** A read-only session on the source's database. */
     readonly client: Client;
@@ -19,6 +19,13 @@ export interface AssessmentContext {
     readonly secrets: HomeserverSecrets;
     /** The source is fenced already: its service is meant to be down, and the disk is being filled by this run. */
     readonly begun: boolean;
+}
+
+/** What a check of a database alone looks at: of the source's, or of one that was made from a dump. */
+export type DatabaseContext = Pick<AssessmentContext, "client" | "targetSynapse">;
+
+export interface DatabaseCheck extends Omit<AssessmentCheck, "run"> {
+    readonly run: (context: DatabaseContext) => Promise<Finding[] | "not-run">;
 }
 
 export interface AssessmentCheck {

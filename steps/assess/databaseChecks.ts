@@ -2,12 +2,12 @@
 import { z } from "zod";
 import { query, queryOne, quotedName } from "../postgres/connection.ts";
 import { sequenceFindings } from "../postgres/synapseSequences.ts";
-import { finding, type AssessmentCheck } from "./check.ts";
+import { finding, type DatabaseCheck } from "./check.ts";
 
 const oldestServer = 140_000;
 const rowsShown = 3;
 
-export const databaseChecks: readonly AssessmentCheck[] = [
+export const databaseChecks: readonly DatabaseCheck[] = [
     {
         id: "database-server",
         cost: "cheap",

@@ -1,6 +1,7 @@
 /** Checks that the source is the server it is said to be, and that the given secrets are its own. */
 import { z } from "zod";
-import { query, queryOne } from "../postgres/connection.ts";
+import type { Finding } from "../contract.ts";
+import { query, queryOne, type Client } from "../postgres/connection.ts";
 import { verifyEventSignatures } from "../synapse/eventSignatures.ts";
 import { parseSigningKeys, verifyKeysOf } from "../synapse/signingKey.ts";
 import { finding, type AssessmentCheck } from "./check.ts";
@@ -29,22 +30,7 @@ export const identityChecks: readonly AssessmentCheck[] = [
     {
         id: "users-of-this-server",
         cost: "thorough",
-        async run({ client, config }) {
-            const foreign = await query(
-                client,
-                z.object({ domain: z.string(), users: z.coerce.number(), samples: z.array(z.string()) }),
-                `SELECT substring(name FROM position(':' IN name) + 1) AS domain, count(*)::text AS users, (array_agg(name ORDER BY name))[1:${usersShown}] AS samples
-                 FROM users WHERE name NOT LIKE '%:' || replace(replace(replace($1::text, '\\', '\\\\'), '%', '\\%'), '_', '\\_')
-                 GROUP BY 1 ORDER BY count(*) DESC`,
-                [config.serverName],
-            );
-            return foreign.map(({ domain, users, samples }) =>
-                finding(
-                    "SM-E0802",
-                    `${users} users of ${domain}, for example ${samples.join(", ")}; the server is ${config.serverName}`,
-                ),
-            );
-        },
+        run: ({ client, config }) => foreignUsers(client, config.serverName),
     },
     {
         id: "given-signing-key",
@@ -105,30 +91,66 @@ export const identityChecks: readonly AssessmentCheck[] = [
     {
         id: "signing-key-signed-events",
         cost: "thorough",
-        async run({ spec, config, client, secrets }) {
-            const verifyKeys = verifyKeysOf(secrets.signingKeys);
-            const events = await query(
-                client,
-                z.object({ eventId: z.string(), json: z.string(), roomVersion: z.string() }),
-                `SELECT e.event_id AS "eventId", j.json, coalesce(r.room_version, '1') AS "roomVersion"
-                 FROM (SELECT event_id, room_id, stream_ordering FROM events
-                       WHERE sender LIKE '%:' || $1 AND stream_ordering > 0 AND NOT outlier ORDER BY stream_ordering DESC LIMIT ${eventsVerified}) e
-                 JOIN event_json j USING (event_id) LEFT JOIN rooms r ON r.room_id = e.room_id ORDER BY e.stream_ordering DESC`,
-                [config.serverName],
-            );
-            if (events.length === 0) return [finding("SM-W0817", "the server has not sent an event yet")];
-            const verdicts = await verifyEventSignatures(spec.targetPython, config.serverName, verifyKeys, events);
-            const [newest, judged] = [events[0], verdicts[0]];
-            if (newest === undefined || judged === undefined) return [];
-            if (judged.problem !== null) return [finding("SM-W0817", `${newest.eventId}: ${judged.problem}`)];
-            return judged.verified.length > 0
-                ? []
-                : [
-                      finding(
-                          "SM-E0817",
-                          `the newest event ${newest.eventId} is signed with ${judged.keyIds.join(", ") || "no key"}, which ${Object.keys(verifyKeys).join(", ")} does not verify`,
-                      ),
-                  ];
-        },
+        run: ({ spec, config, client, secrets }) =>
+            newestEvents(client, {
+                serverName: config.serverName,
+                targetPython: spec.targetPython,
+                verifyKeys: verifyKeysOf(secrets.signingKeys),
+            }),
     },
 ];
+
+/** SM-E0802 for each other domain that users of the database have. */
+export async function foreignUsers(client: Client, serverName: string): Promise<Finding[]> {
+    const foreign = await query(
+        client,
+        z.object({ domain: z.string(), users: z.coerce.number(), samples: z.array(z.string()) }),
+        `SELECT substring(name FROM position(':' IN name) + 1) AS domain, count(*)::text AS users, (array_agg(name ORDER BY name))[1:${usersShown}] AS samples
+         FROM users WHERE name NOT LIKE '%:' || replace(replace(replace($1::text, '\\', '\\\\'), '%', '\\%'), '_', '\\_')
+         GROUP BY 1 ORDER BY count(*) DESC`,
+        [serverName],
+    );
+    return foreign.map(({ domain, users, samples }) =>
+        finding(
+            "SM-E0802",
+            `${users} users of ${domain}, for example ${samples.join(", ")}; the server is ${serverName}`,
+        ),
+    );
+}
+
+/** SM-E0817 unless one of the keys verifies the newest events that the server itself has sent. */
+export async function newestEvents(
+    client: Client,
+    {
+        serverName,
+        targetPython,
+        verifyKeys,
+    }: {
+        readonly serverName: string;
+        readonly targetPython: string;
+        readonly verifyKeys: Readonly<Record<string, string>>;
+    },
+): Promise<Finding[]> {
+    const events = await query(
+        client,
+        z.object({ eventId: z.string(), json: z.string(), roomVersion: z.string() }),
+        `SELECT e.event_id AS "eventId", j.json, coalesce(r.room_version, '1') AS "roomVersion"
+         FROM (SELECT event_id, room_id, stream_ordering FROM events
+               WHERE sender LIKE '%:' || $1 AND stream_ordering > 0 AND NOT outlier ORDER BY stream_ordering DESC LIMIT ${eventsVerified}) e
+         JOIN event_json j USING (event_id) LEFT JOIN rooms r ON r.room_id = e.room_id ORDER BY e.stream_ordering DESC`,
+        [serverName],
+    );
+    if (events.length === 0) return [finding("SM-W0817", "the server has not sent an event yet")];
+    const verdicts = await verifyEventSignatures(targetPython, serverName, verifyKeys, events);
+    const [newest, judged] = [events[0], verdicts[0]];
+    if (newest === undefined || judged === undefined) return [];
+    if (judged.problem !== null) return [finding("SM-W0817", `${newest.eventId}: ${judged.problem}`)];
+    return judged.verified.length > 0
+        ? []
+        : [
+              finding(
+                  "SM-E0817",
+                  `the newest event ${newest.eventId} is signed with ${judged.keyIds.join(", ") || "no key"}, which ${Object.keys(verifyKeys).join(", ")} does not verify`,
+              ),
+          ];
+}

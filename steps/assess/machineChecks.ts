@@ -59,7 +59,8 @@ export function lackingSpace(needs: readonly SpaceNeed[]): Finding[] {
     });
 }
 
-async function fileSystemOf(path: string, neededBytes: number): Promise<SpaceNeed> {
+/** What a path, or the nearest directory above it that is there, has room for. */
+export async function fileSystemOf(path: string, neededBytes: number): Promise<SpaceNeed> {
     const existing = await nearestExisting(path);
     const { bavail, bsize } = await statfs(existing);
     return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };

@@ -1,17 +1,8 @@
 /** Contracts of the steps that move and open: phases `migrate`, `cutover` and `finish`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
-import {
-    absolutePath,
-    check,
-    count,
-    instant,
-    runReference,
-    seconds,
-    sha256,
-    source,
-    targetDatabase,
-} from "./shared.ts";
+import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { selfHostedSource, source } from "./source.ts";
 
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
@@ -23,7 +14,8 @@ export const canaryContract = contract({
     afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
-        source /** Of the source; taken from its first listener that serves clients when absent. */,
+        source: selfHostedSource,
+        /** Of the source; taken from its first listener that serves clients when absent. */
         baseUrl: z.url().optional(),
         user: z.string(),
         password: z.string(),
@@ -43,7 +35,7 @@ export const fenceContract = contract({
     phase: "migrate",
     version: 1,
     afterCommit: "keep",
-    spec: z.strictObject({ run: runReference, source }),
+    spec: z.strictObject({ run: runReference, source: selfHostedSource }),
     result: z.strictObject({
         /** SHA-256 of the fence token, which is kept in the run directory. */
         token: sha256,
@@ -63,7 +55,7 @@ export const dumpContract = contract({
     afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
-        source,
+        source: selfHostedSource,
         /** Absent in a rehearsal, which takes a snapshot of a running source. */
         fenceToken: sha256.optional(),
         jobs: z.number().int().min(1).max(64),
@@ -134,6 +126,8 @@ export const verifyContract = contract({
         oneTimeKeys: z.enum(["kept", "emptied"]),
         mediaStore: absolutePath,
         mediaTreeDigest: sha256,
+        /** Rows that came with the media of a bundle, and are not in its dump. */
+        mediaRowsAdded: count.optional(),
         signingKeyFile: absolutePath,
         secretsFile: absolutePath,
         remoteCache: z.enum(["carry", "drop"]),
@@ -167,7 +161,7 @@ export const startContract = contract({
     spec: z.strictObject({
         run: runReference,
         source,
-        /** Absent in a rehearsal, whose target is isolated. */
+        /** Absent in a rehearsal, whose target is isolated, and for a source that cannot be fenced from here. */
         fenceToken: sha256.optional(),
         proof: sha256,
         swappedAt: instant,
@@ -196,6 +190,8 @@ export const probeContract = contract({
         verifyKeys: z.record(z.string(), z.string()),
         pepper: z.string().optional(),
         canaryFile: absolutePath.optional(),
+        /** Name of the test account, to log in as where it has left no file. */
+        canaryUser: z.string().optional(),
         canaryPassword: z.string().optional(),
     }),
     result: z.strictObject({ proof: sha256, passed: count, warnings: z.array(check), notRun: z.array(check) }),

@@ -23,47 +23,6 @@ export const runReference = z.strictObject({
 });
 export type RunReference = z.infer<typeof runReference>;
 
-/** The machine that a homeserver lives on. */
-export const host = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local") })]);
-
-/** How the homeserver's processes are controlled. */
-export const service = z.discriminatedUnion("kind", [
-    z.strictObject({
-        kind: z.literal("process"),
-        /** Synapse's `pid_file`. */
-        pidFile: absolutePath,
-        /**
-         * Starts the server so that it outlives its caller, an argument a word. When absent, the command line, directory and user that the
-         * running process had when it was fenced are used.
-         */
-        command: z.array(z.string()).min(1).optional(),
-    }),
-]);
-export type Service = z.infer<typeof service>;
-
-/** The homeserver that is left. */
-export const source = z.strictObject({
-    kind: z.literal("selfHosted"),
-    serverName: z.string(),
-    /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
-    homeserverConfig: z.array(absolutePath).min(1),
-    host,
-    service,
-    /** Overrides single fields of the `database:` section. The password stays in the configuration or in `passwordFile`. */
-    database: z
-        .strictObject({
-            host: z.string().optional(),
-            port: port.optional(),
-            name: z.string().optional(),
-            user: z.string().optional(),
-            passwordFile: absolutePath.optional(),
-        })
-        .optional(),
-    /** Overrides `media_store_path`. */
-    mediaStore: absolutePath.optional(),
-});
-export type Source = z.infer<typeof source>;
-
 /** A database on a server, with all that is needed to work on it. Passwords are in files of mode 0600. */
 export const targetDatabase = z.strictObject({
     host: z.string(),

@@ -1,18 +1,8 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
-import {
-    absolutePath,
-    check,
-    count,
-    finding,
-    port,
-    runReference,
-    seconds,
-    sha256,
-    source,
-    targetDatabase,
-} from "./shared.ts";
+import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { selfHostedSource, source } from "./source.ts";
 
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
@@ -50,6 +40,10 @@ export const assessContract = contract({
         enforce: z.boolean(),
         /** Codes of warnings that would block otherwise. */
         acknowledged: z.array(z.string()).optional(),
+        /** Of an encrypted bundle. */
+        passphrase: z.string().optional(),
+        /** Nothing has to be said about a source that goes on running. */
+        rehearsal: z.boolean().optional(),
         pepper: z.string().optional(),
         macaroonSecretKey: z.string().optional(),
         signingKey: z.string().optional(),
@@ -194,14 +188,14 @@ export const gatewayContract = contract({
 
 const mediaSpec = z.strictObject({
     run: runReference,
-    source,
+    source: selfHostedSource,
     mediaStore: absolutePath,
     /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
     remoteCache: z.enum(["carry", "drop"]),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
 });
-const mediaResult = z.strictObject({
+export const mediaResult = z.strictObject({
     files: count,
     bytes: count,
     copied: count,

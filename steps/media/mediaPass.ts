@@ -8,7 +8,7 @@ import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/sourceDatabase.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
-import { readSourceConfig } from "../synapse/homeserverConfig.ts";
+import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { brokenMedia, checkCompleteness, type Completeness } from "./completeness.ts";
 import { hashFile, type FileContent } from "./copy.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./copyPass.ts";

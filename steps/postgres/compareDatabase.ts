@@ -20,7 +20,7 @@ export interface CompareOptions {
     readonly onTable?: (done: number, total: number) => void;
 }
 
-interface ComparedTable {
+export interface ComparedTable {
     /** With its schema. */
     readonly table: string;
     readonly sourceRows: number;
@@ -161,13 +161,13 @@ function definitionsEvidence(definitions: readonly { readonly kind: string }[]):
     return `${definitions.length} definitions equal: ${shown.map((kind) => `${kind} ${counts.get(kind) ?? 0}`).join(", ")}`;
 }
 
-function foreignOwners(owners: readonly OwnedObject[], owner: string): string[] {
+export function foreignOwners(owners: readonly OwnedObject[], owner: string): string[] {
     return owners
         .filter((object) => object.owner !== owner)
         .map((object) => `${object.kind} ${object.name} is owned by ${object.owner}`);
 }
 
-function outcome(id: string, problems: readonly string[], evidence: string): Check {
+export function outcome(id: string, problems: readonly string[], evidence: string): Check {
     if (problems.length === 0) return { id, state: "passed", evidence };
     const more = problems.length > named ? `; and ${problems.length - named} more` : "";
     return { id, state: "failed", evidence: problems.slice(0, named).join("; ") + more };

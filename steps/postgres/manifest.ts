@@ -46,8 +46,10 @@ export type Manifest = z.infer<typeof manifestShape>;
 
 const fileShape = z.strictObject({ digest: sha256, manifest: z.unknown() });
 
-/** SHA-256 of the manifest's canonical form: JSON without spaces, keys sorted by code unit. */
-export function manifestDigest(manifest: Manifest): string {
+export const manifestDigest = (manifest: Manifest): string => digestOf(manifest);
+
+/** SHA-256 of the canonical form of a manifest: JSON without spaces, keys sorted by code unit. */
+export function digestOf(manifest: object): string {
     return createHash("sha256").update(canonicalJson(manifest)).digest("hex");
 }
 

@@ -1,12 +1,13 @@
 /** Where the source homeserver's database is: from its own configuration, single fields overridden by the stack's. */
 import { userInfo } from "node:os";
-import type { Source } from "../contract/shared.ts";
-import { readSourceConfig, requirePostgres } from "../synapse/homeserverConfig.ts";
+import type { SelfHostedSource } from "../contract/source.ts";
+import { requirePostgres } from "../synapse/homeserverConfig.ts";
+import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import type { DatabaseAddress } from "./connection.ts";
 import { readPassword } from "./passwordFile.ts";
 
 /** @throws MigrationError those of the configuration's reader, SM-E0505 for SQLite, SM-E0704 for several databases, SM-E1003 */
-export async function sourceAddress(source: Source): Promise<DatabaseAddress> {
+export async function sourceAddress(source: SelfHostedSource): Promise<DatabaseAddress> {
     const { host, port, name, user, password } = requirePostgres(await readSourceConfig(source));
     const { passwordFile } = source.database ?? {};
     return {

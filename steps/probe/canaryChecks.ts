@@ -7,6 +7,8 @@ import type { CanaryTraces } from "./canaryFile.ts";
 import { describeAnswer, type MatrixApi } from "./matrixApi.ts";
 
 interface CanaryAccount {
+    /** Who to log in as where the account has left nothing behind. */
+    readonly user: string | undefined;
     readonly password: string | undefined;
     readonly pepper: string | undefined;
 }
@@ -16,11 +18,13 @@ interface Probe {
     readonly run: (traces: CanaryTraces) => Promise<Omit<Check, "id">>;
 }
 
+const passwordPepper = "password-pepper";
+
 const passed = (evidence: string): Omit<Check, "id"> => ({ state: "passed", evidence });
 const failed = (evidence: string): Omit<Check, "id"> => ({ state: "failed", evidence });
 const notRun = (evidence: string): Omit<Check, "id"> => ({ state: "not-run", evidence });
 
-/** Runs all probes of the test account; without an account they are listed as not run. */
+/** Runs all probes of the test account; what cannot be asked is listed as not run. */
 export async function canaryChecks(
     api: MatrixApi,
     traces: CanaryTraces | undefined,
@@ -29,10 +33,17 @@ export async function canaryChecks(
 ): Promise<Check[]> {
     const checks: Check[] = [];
     for (const { id, run } of canaryProbes(api, account, runId)) {
-        checks.push({
-            id,
-            ...(traces === undefined ? notRun("no test account is configured (config `canary`)") : await run(traces)),
-        });
+        const answer =
+            traces !== undefined
+                ? await run(traces)
+                : id === passwordPepper && account.user !== undefined
+                  ? await passwordProbe(api, account.user, account)
+                  : notRun(
+                        account.user === undefined
+                            ? "no test account is configured (config `canaryUser`)"
+                            : "a source that comes as files could not be given anything to look for",
+                    );
+        checks.push({ id, ...answer });
     }
     return checks;
 }
@@ -88,7 +99,7 @@ function canaryProbes(api: MatrixApi, account: CanaryAccount, runId: string): Pr
                       );
             },
         },
-        { id: "password-pepper", run: ({ userId }) => passwordProbe(api, userId, account) },
+        { id: passwordPepper, run: ({ userId }) => passwordProbe(api, userId, account) },
         {
             id: "guest-token-macaroon",
             run: async ({ guestToken }) => {

@@ -1,7 +1,7 @@
 /** What a homeserver.yaml says about the homeserver: the settings a migration depends on, in types, paths made absolute. */
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
-import type { Finding, Source } from "../contract.ts";
+import type { Finding } from "../contract.ts";
 import { MigrationError, throwAll } from "../run/errors.ts";
 import { registerSecret } from "../run/redaction.ts";
 import { mergeConfigFiles, type ConfigOrigin, type MergedConfig } from "./configFiles.ts";
@@ -89,7 +89,11 @@ export async function readHomeserverConfig(
     paths: readonly string[],
     options: ReadOptions = {},
 ): Promise<HomeserverConfig> {
-    const merged = await mergeConfigFiles(paths.map((path) => resolve(path)));
+    return homeserverConfigOf(await mergeConfigFiles(paths.map((path) => resolve(path))), options);
+}
+
+/** {@link readHomeserverConfig} of what is read already, or was never in a file. */
+export function homeserverConfigOf(merged: MergedConfig, options: ReadOptions = {}): HomeserverConfig {
     const values = parseSettings(merged);
     const directory = dirname(merged.files.at(-1) ?? "/");
     const findings: Finding[] = [...merged.findings];
@@ -139,31 +143,6 @@ export async function readHomeserverConfig(
         ),
     };
     return { ...config, findings: [...findings, ...findNotCarried(config)] };
-}
-
-/**
- * The configuration of a migration's source, with what its specification overrides.
- *
- * @throws MigrationError as {@link readHomeserverConfig}, and SM-E0801 when the server name is not the specification's
- */
-export async function readSourceConfig(source: Source): Promise<HomeserverConfig> {
-    const config = await readHomeserverConfig(source.homeserverConfig);
-    if (config.serverName !== source.serverName) {
-        throw new MigrationError("SM-E0801", {
-            where: config.origins["server_name"]?.file ?? config.directory,
-            found: `server_name ${config.serverName}`,
-            expected: source.serverName,
-        });
-    }
-    const { host, port, name, user } = source.database ?? {};
-    const overrides = Object.fromEntries(
-        Object.entries({ host, port, name, user }).filter(([, value]) => value !== undefined),
-    );
-    return {
-        ...config,
-        database: config.database.kind === "postgres" ? { ...config.database, ...overrides } : config.database,
-        mediaStorePath: source.mediaStore ?? config.mediaStorePath,
-    };
 }
 
 /**

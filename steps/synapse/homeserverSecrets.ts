@@ -1,6 +1,7 @@
 /** The secrets that make a homeserver the same one to its users and to other servers, as they are in force. */
 import { createHash } from "node:crypto";
 import type { Finding } from "../contract.ts";
+import { MigrationError } from "../run/errors.ts";
 import type { HomeserverConfig, SecretSetting } from "./homeserverConfig.ts";
 import { readSourceSecret } from "./secretFiles.ts";
 import { isBanned, parseSigningKeys, type SigningKey } from "./signingKey.ts";
@@ -68,6 +69,41 @@ export async function readHomeserverSecrets(config: HomeserverConfig): Promise<H
         registrationSharedSecret,
         formSecret,
         findings,
+    };
+}
+
+/**
+ * The secrets of a homeserver that comes as files: those that came with it. What its configuration has instead may be of a server that was
+ * only installed to be moved to, so nothing of it counts; but a pepper that is there and was not given is not forgotten either.
+ *
+ * @throws MigrationError SM-E0820
+ */
+export function secretsOfBundle(
+    given: {
+        readonly signingKeys: HomeserverSecrets["signingKeys"];
+        readonly pepper: string | undefined;
+        readonly macaroonSecretKey: string | undefined;
+    },
+    config: Pick<HomeserverConfig, "pepper" | "files">,
+): HomeserverSecrets {
+    const { signingKeys, pepper, macaroonSecretKey } = given;
+    if (!pepper && config.pepper)
+        throw new MigrationError("SM-E0820", {
+            where: config.files.join(", "),
+            found: "password_config.pepper is set there, and no pepper is given",
+            expected: "the pepper that came with the bundle, as the stack's secret `pepper`",
+            fix: "pulumi config set --secret pepper, or take password_config.pepper out of the file if the bundle's server has none",
+        });
+    return {
+        signingKeys,
+        pepper,
+        macaroon: effectiveMacaroonSecret(macaroonSecretKey, undefined, signingKeys[0]),
+        registrationSharedSecret: undefined,
+        formSecret: undefined,
+        findings: [
+            ...bannedKeys(signingKeys),
+            ...(pepper !== undefined && pepper.trim() !== pepper ? [paddedPepper] : []),
+        ],
     };
 }
 

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { access, mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { dump } from "../../steps/dump.ts";
-import type { Source } from "../../steps/contract.ts";
+import type { SelfHostedSource } from "../../steps/contract.ts";
 import { readManifest } from "../../steps/postgres/manifest.ts";
 import { expectError } from "../support/expectError.ts";
 import { testCluster, testServerName, type TestCluster } from "../support/cluster.ts";
@@ -14,7 +14,7 @@ describe("the step dump", function () {
     this.timeout(60_000);
     let cluster: TestCluster;
     let name: string;
-    let source: Source;
+    let source: SelfHostedSource;
 
     before(async function () {
         this.timeout(180_000);
@@ -28,7 +28,7 @@ describe("the step dump", function () {
         await mkdir(directory, { mode: 0o700 });
         return testRun("run1", directory);
     };
-    const specOf = (run: TestRun, from: Source = source) => ({
+    const specOf = (run: TestRun, from: SelfHostedSource = source) => ({
         run: { id: run.id, directory: run.directory },
         source: from,
         fenceToken: token,

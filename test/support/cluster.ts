@@ -5,7 +5,7 @@ import { chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Source, TargetDatabase } from "../../steps/contract.ts";
+import type { SelfHostedSource, TargetDatabase } from "../../steps/contract.ts";
 import { runProgram } from "../../steps/hosts/program.ts";
 import { serviceUser } from "../../steps/hosts/serviceUser.ts";
 import { withClient, type DatabaseAddress } from "../../steps/postgres/connection.ts";
@@ -96,7 +96,7 @@ export class TestCluster {
     }
 
     /** A source homeserver whose database is on this server: only its configuration exists. */
-    public async source(name: string): Promise<Source> {
+    public async source(name: string): Promise<SelfHostedSource> {
         const config = join(this.directory, `homeserver-${name}.yaml`);
         const database = {
             name: "psycopg2",

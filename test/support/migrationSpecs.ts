@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
-import type { RunReference, Source } from "../../steps/contract.ts";
+import type { RunReference, SelfHostedSource } from "../../steps/contract.ts";
 import { doStep, undoStep, type AnyStep } from "../../steps/run/runStep.ts";
 import type { TestSynapse } from "./synapse.ts";
 
-export function sourceOf({ homeserver }: TestSynapse): Source {
+export function sourceOf({ homeserver }: TestSynapse): SelfHostedSource {
     return {
         kind: "selfHosted",
         serverName: homeserver.serverName,

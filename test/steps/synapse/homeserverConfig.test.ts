@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { readHomeserverConfig, readSourceConfig, requirePostgres } from "../../../steps/synapse/homeserverConfig.ts";
+import { readHomeserverConfig, requirePostgres } from "../../../steps/synapse/homeserverConfig.ts";
+import { readSourceConfig } from "../../../steps/synapse/sourceConfig.ts";
 import { expectError } from "../../support/expectError.ts";
 import { makeSource, plainConfig } from "./sourceFixture.ts";
 

@@ -1,0 +1,27 @@
+/** From a homeserver that runs on this machine: the migration itself stops it. */
+import { readFileSync } from "node:fs";
+import type { Route } from "./route.ts";
+
+export const local: Route = {
+    description: "a homeserver that runs on this machine",
+    prepare({ source, canary }) {
+        const { files } = source;
+        return Promise.resolve({
+            config: {
+                source: {
+                    kind: "selfHosted",
+                    homeserverConfig: [files.configFile],
+                    host: { kind: "local" },
+                    service: { kind: "process", pidFile: files.pidFile },
+                },
+                canaryBaseUrl: source.baseUrl,
+            },
+            secrets: {
+                signingKey: readFileSync(files.signingKeyFile, "utf8"),
+                macaroonSecretKey: files.macaroonSecretKey,
+                pepper: files.pepper,
+                canaryPassword: canary.password,
+            },
+        });
+    },
+};

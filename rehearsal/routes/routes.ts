@@ -1,0 +1,17 @@
+/** All routes that can be rehearsed, by the name that `--route` takes. */
+import { backup } from "./backup.ts";
+import { emsExport } from "./emsExport.ts";
+import { emsZip } from "./emsZip.ts";
+import { local } from "./local.ts";
+import type { Route } from "./route.ts";
+
+export const routes = {
+    local,
+    backup,
+    "ems-export": emsExport,
+    "ems-zip": emsZip,
+} as const satisfies Record<string, Route>;
+
+export type RouteName = keyof typeof routes;
+export const routeNames = Object.keys(routes);
+export const isRouteName = (name: string): name is RouteName => routeNames.includes(name);

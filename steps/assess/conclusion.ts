@@ -1,0 +1,71 @@
+/** What follows from what the checks found: counts, order, what is shown, and whether it may go on. */
+import type { z } from "zod";
+import type { assessContract, Finding } from "../contract.ts";
+import { MigrationError, throwAll } from "../run/errors.ts";
+import { errorCatalogue, type ErrorCode } from "../run/errorCatalogue.ts";
+import { unlessAcknowledged } from "./acknowledgement.ts";
+
+type AssessSpec = z.infer<typeof assessContract.spec>;
+type Assessment = z.infer<typeof assessContract.result>;
+
+/** The rest is in the evidence file: a result takes at most 4 KiB. */
+const findingsInResult = 8;
+const longestText = 240;
+
+/** What an assessment has gathered. */
+export interface Gathered extends Pick<
+    Assessment,
+    "runId" | "serverName" | "versions" | "sizes" | "predictedDowntimeSeconds" | "notRun"
+> {
+    readonly findings: readonly Finding[];
+    /** Ids of checks that ran and found nothing. */
+    readonly passed: readonly string[];
+}
+
+/**
+ * @throws MigrationErrors of all findings that block, where the specification says that they must
+ */
+export async function conclude(
+    spec: AssessSpec,
+    evidenceFile: string,
+    keep: (evidence: object) => Promise<void>,
+    { findings: found, passed, ...gathered }: Gathered,
+): Promise<Assessment> {
+    const findings = found
+        .map((one) => unlessAcknowledged(one, spec.acknowledged ?? []))
+        .sort((a, b) => severity(a) - severity(b));
+    const { notRun, versions, sizes } = gathered;
+    await keep({ findings, notRun, versions, sizes, passed });
+    if (spec.enforce) refuseErrors(findings, "the source homeserver");
+    const countOf = (level: Finding["severity"]): number =>
+        findings.filter((finding) => finding.severity === level).length;
+    return {
+        ...gathered,
+        errors: countOf("error"),
+        warnings: countOf("warning"),
+        findings: shown(findings),
+        committed: false,
+        evidenceFile,
+    };
+}
+
+/** As many as a result has room for, and not longer than it has. */
+export function shown(findings: readonly Finding[]): Finding[] {
+    return findings.slice(0, findingsInResult).map(shortened);
+}
+
+function shortened(finding: Finding): Finding {
+    return { ...finding, evidence: finding.evidence.slice(0, longestText), fix: finding.fix.slice(0, longestText) };
+}
+
+const severity = ({ severity: level }: Finding): number => ["error", "warning", "info"].indexOf(level);
+
+/** @throws MigrationErrors of all findings that block */
+export function refuseErrors(findings: readonly Finding[], where: string): void {
+    const isCode = (id: string): id is ErrorCode => id in errorCatalogue;
+    throwAll(
+        findings.flatMap(({ id, severity: level, evidence, fix }) =>
+            level === "error" && isCode(id) ? [new MigrationError(id, { where, found: evidence, fix })] : [],
+        ),
+    );
+}

@@ -1,0 +1,62 @@
+/** Contracts of the steps that bring in what comes as files: they stand in for fence, dump, restore and the media passes. */
+import { z } from "zod";
+import type { StepContract } from "../run/step.ts";
+import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { bundleSource } from "./source.ts";
+import { mediaResult } from "./stage.ts";
+
+const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
+
+/** Reads a dump as what it is, a foreign program, and loads what it defines and holds into a new database beside the one in use. */
+export const importContract = contract({
+    name: "import",
+    phase: "migrate",
+    version: 1,
+    afterCommit: "keep-data",
+    spec: z.strictObject({
+        run: runReference,
+        source: bundleSource,
+        database: targetDatabase,
+        /** Orders the safeguard before the import. */
+        safeguard: z.string(),
+        jobs: z.number().int().min(1).max(64),
+        passphrase: z.string().optional(),
+        /** Python of the target's Synapse environment. */
+        targetPython: absolutePath,
+        /** Public halves of the keys that the target will sign with. */
+        verifyKeys: z.record(z.string(), z.string()),
+    }),
+    result: z.strictObject({
+        incoming: z.string(),
+        manifestFile: absolutePath,
+        manifestDigest: sha256,
+        tables: count,
+        rows: count,
+        oneTimeKeys: z.enum(["kept", "emptied"]),
+        /** Between the newest event in the dump and its import: what happened since is not in it. */
+        lossWindowSeconds: seconds.optional(),
+        seconds,
+    }),
+});
+
+/** Puts the media of a bundle into the target's store, with their rows where the database has none. */
+export const importMediaContract = contract({
+    name: "import-media",
+    phase: "migrate",
+    version: 1,
+    afterCommit: "keep-data",
+    spec: z.strictObject({
+        run: runReference,
+        source: bundleSource,
+        database: targetDatabase,
+        incoming: z.string(),
+        mediaStore: absolutePath,
+        /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
+        remoteCache: z.enum(["carry", "drop"]),
+        passphrase: z.string().optional(),
+    }),
+    result: mediaResult.extend({
+        /** Of `local_media_repository`, made from what an archive of matrix-media-repo says. */
+        rowsAdded: count,
+    }),
+});

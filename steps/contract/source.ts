@@ -1,0 +1,67 @@
+/** The homeserver that is left, as the steps are told about it: a running one, or files that carry one. */
+import { z } from "zod";
+import { absolutePath, port } from "./shared.ts";
+
+/** The machine that a homeserver lives on. */
+const host = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local") })]);
+
+/** How the homeserver's processes are controlled. */
+const service = z.discriminatedUnion("kind", [
+    z.strictObject({
+        kind: z.literal("process"),
+        /** Synapse's `pid_file`. */
+        pidFile: absolutePath,
+        /**
+         * Starts the server so that it outlives its caller, an argument a word. When absent, the command line, directory and user that the
+         * running process had when it was fenced are used.
+         */
+        command: z.array(z.string()).min(1).optional(),
+    }),
+]);
+export type Service = z.infer<typeof service>;
+
+/** A homeserver that can be asked, stopped, and started again. */
+export const selfHostedSource = z.strictObject({
+    kind: z.literal("selfHosted"),
+    serverName: z.string(),
+    /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
+    homeserverConfig: z.array(absolutePath).min(1),
+    host,
+    service,
+    /** Overrides single fields of the `database:` section. The password stays in the configuration or in `passwordFile`. */
+    database: z
+        .strictObject({
+            host: z.string().optional(),
+            port: port.optional(),
+            name: z.string().optional(),
+            user: z.string().optional(),
+            passwordFile: absolutePath.optional(),
+        })
+        .optional(),
+    /** Overrides `media_store_path`. */
+    mediaStore: absolutePath.optional(),
+});
+export type SelfHostedSource = z.infer<typeof selfHostedSource>;
+
+/** A homeserver in files. It cannot be stopped from here: somebody has to say that it is. */
+export const bundleSource = z.strictObject({
+    /** `emsExport`: what a hosting provider hands over. `backup`: what one's own backup wrote. They differ in what is said about them. */
+    kind: z.enum(["emsExport", "backup"]),
+    serverName: z.string(),
+    /** A dump: one file, its parts, a directory in the format of `pg_dump -Fd`, or an archive of one. What it is, its content says. */
+    database: z.array(absolutePath).min(1),
+    /** Archives of a media store or of a matrix-media-repo export, encrypted or not, or the directory of either. */
+    media: z.array(absolutePath).min(1).optional(),
+    /** What the target's configuration is made from. Without it the target has Synapse's defaults. */
+    homeserverConfig: z.array(absolutePath).min(1).optional(),
+    /** Public halves of keys that the server has signed with and signs with no more: `old_signing_keys`. */
+    oldSigningKeys: z
+        .record(z.string(), z.strictObject({ key: z.string(), expired_ts: z.number().int().min(0) }))
+        .optional(),
+    /** The homeserver was stopped before the export and has not run since. One-time keys are only kept then. */
+    stoppedBeforeExport: z.boolean().optional(),
+});
+export type BundleSource = z.infer<typeof bundleSource>;
+
+export const source = z.discriminatedUnion("kind", [selfHostedSource, bundleSource]);
+export type Source = z.infer<typeof source>;

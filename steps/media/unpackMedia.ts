@@ -1,0 +1,98 @@
+/** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
+import { lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { extractArchive } from "../bundle/extract.ts";
+import { MigrationError } from "../run/errors.ts";
+import type { Progress } from "../run/progress.ts";
+import { localFolders } from "./layout.ts";
+
+export interface UnpackMediaOptions {
+    readonly passphrase?: string;
+    /** Of this run, mode 0700. */
+    readonly workDirectory: string;
+    readonly signal?: AbortSignal;
+    readonly progress: Progress;
+}
+
+export type UnpackedMedia =
+    /** Has `local_content`. */
+    | { readonly kind: "store"; readonly directory: string }
+    /** Has a `manifest.json` somewhere, or is refused by who reads it. */
+    | { readonly kind: "archive"; readonly directory: string };
+
+/** A provider's archive holds a folder with archives, which hold the files. More levels than that nobody makes. */
+const deepest = 3;
+const archiveName = /\.(tgz|tar|tar\.gz|zip)(\.gpg)?$/i;
+
+/** Where archives are unpacked to, in the run directory. */
+export const unpackedMediaDirectory = (workDirectory: string): string => join(workDirectory, "unpacked-media");
+
+/**
+ * @param paths  archives, each whole in itself, or one directory
+ * @throws MigrationError SM-E0969 when neither a store nor an archive is in them, and those of {@link extractArchive}
+ */
+export async function unpackMedia(paths: readonly string[], options: UnpackMediaOptions): Promise<UnpackedMedia> {
+    const [first = ""] = paths;
+    if (paths.length === 1 && (await lstat(first)).isDirectory()) return look(first, options, 0);
+    const directory = unpackedMediaDirectory(options.workDirectory);
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { mode: 0o700 });
+    await unpackInto(directory, paths, options);
+    return look(directory, options, 1);
+}
+
+async function unpackInto(directory: string, archives: readonly string[], options: UnpackMediaOptions): Promise<void> {
+    for (const [index, archive] of archives.entries()) {
+        let state = "";
+        await options.progress.during(
+            `unpacking media, ${index + 1} of ${archives.length}`,
+            () =>
+                extractArchive([archive], {
+                    destination: join(directory, String(index + 1).padStart(4, "0")),
+                    ...(options.passphrase === undefined ? {} : { passphrase: options.passphrase }),
+                    workDirectory: options.workDirectory,
+                    ...(options.signal === undefined ? {} : { signal: options.signal }),
+                    onProgress: ({ files, bytes }) => (state = `${files} files, ${bytes} bytes`),
+                }),
+            () => state,
+        );
+    }
+}
+
+async function look(directory: string, options: UnpackMediaOptions, depth: number): Promise<UnpackedMedia> {
+    const found = await survey(directory);
+    if (found.store !== undefined) return { kind: "store", directory: found.store };
+    if (found.manifests > 0) return { kind: "archive", directory };
+    if (found.archives.length > 0 && depth < deepest) {
+        const inner = join(unpackedMediaDirectory(options.workDirectory), `level-${depth}`);
+        await mkdir(inner, { recursive: true, mode: 0o700 });
+        await unpackInto(inner, found.archives, options);
+        return look(inner, options, depth + 1);
+    }
+    throw new MigrationError("SM-E0969", {
+        where: directory,
+        found: `neither ${localFolders[0] ?? "local_content"} nor manifest.json in it, nor below it`,
+        expected: "a Synapse media store, or an export of matrix-media-repo",
+    });
+}
+
+/** What is in the directory, as deep as archives nest folders. */
+async function survey(
+    directory: string,
+    levels = 4,
+): Promise<{ store: string | undefined; manifests: number; archives: string[] }> {
+    const entries = await readdir(directory, { withFileTypes: true });
+    if (entries.some((entry) => entry.isDirectory() && entry.name === "local_content"))
+        return { store: directory, manifests: 0, archives: [] };
+    const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+    let manifests = files.filter((name) => name === "manifest.json").length;
+    const archives = files.filter((name) => archiveName.test(name)).map((name) => join(directory, name));
+    if (levels > 0)
+        for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+            const below = await survey(join(directory, name), levels - 1);
+            if (below.store !== undefined) return below;
+            manifests += below.manifests;
+            archives.push(...below.archives);
+        }
+    return { store: undefined, manifests, archives: archives.sort() };
+}
