@@ -5,6 +5,7 @@ import {
     restoreContract,
     safeguardContract,
     swapContract,
+    type SafeguardCopy,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
@@ -26,6 +27,12 @@ export interface CheckedDump extends EarlierStep {
     readonly result: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
 }
 
+/** What stands under the target's name before the swap, and the copy of it where it holds data. */
+export interface Safeguarded {
+    readonly previous: pulumi.Output<string>;
+    readonly copy: pulumi.Output<SafeguardCopy | undefined>;
+}
+
 /**
  * A server, Synapse's role, and an empty database. Data never goes into a database that is in use: it is restored into a new
  * one beside it, which takes its name once it is verified.
@@ -37,12 +44,12 @@ export class Database extends pulumi.ComponentResource {
 
     constructor(name: string, args: DatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
         const { steps, source, layout, protect } = args;
-        const { name: databaseName, owner, server } = layout;
+        const { name: databaseName, owner, server, replace } = layout;
         super("synapse-migration:index:Database", name, { databaseName, owner, server: server.kind }, opts);
         this.#args = args;
         const { result } = steps.add(
             databaseContract,
-            { run: steps.run, source, name: databaseName, owner, server },
+            { run: steps.run, source, name: databaseName, owner, replace, server },
             { parent: this, protect },
         );
         this.connection = result.database;
@@ -50,15 +57,36 @@ export class Database extends pulumi.ComponentResource {
     }
 
     /**
-     * Restores a dump into a new database beside the one in use, after a look at what the swap will put aside.
+     * Looks at what the swap will put aside, and copies it where it holds data and may be replaced.
+     *
+     * @param jobs  processes that dump and restore at the same time
+     */
+    public safeguard(dump: CheckedDump, jobs: number): Safeguarded {
+        const { steps, layout } = this.#args;
+        const spec = { run: steps.run, database: this.connection, replace: layout.replace, jobs };
+        const { result } = steps.add(safeguardContract, spec, { parent: this, after: [dump] });
+        return {
+            previous: result.apply(({ previous }) => previous),
+            copy: result.apply((made) =>
+                made.previous === "copied" ? { manifestFile: made.manifestFile, digest: made.digest } : undefined,
+            ),
+        };
+    }
+
+    /**
+     * Restores a dump into a new database beside the one in use.
      *
      * @param fenceToken  one-time keys are emptied without it
      * @param jobs  processes that restore at the same time
      */
-    public restore(dump: CheckedDump, fenceToken: pulumi.Output<string> | undefined, jobs: number) {
+    public restore(
+        dump: CheckedDump,
+        fenceToken: pulumi.Output<string> | undefined,
+        safeguard: Safeguarded,
+        jobs: number,
+    ) {
         const { steps, source } = this.#args;
         const [run, database] = [steps.run, this.connection];
-        const safeguard = steps.add(safeguardContract, { run, database }, { parent: this, after: [dump] });
         const { manifestFile, manifestDigest } = dump.result;
         return steps.add(
             restoreContract,
@@ -69,7 +97,7 @@ export class Database extends pulumi.ComponentResource {
                 manifestFile,
                 manifestDigest,
                 fenceToken,
-                safeguard: safeguard.result.previous,
+                safeguard: safeguard.previous,
                 jobs,
             },
             { parent: this },
@@ -77,11 +105,11 @@ export class Database extends pulumi.ComponentResource {
     }
 
     /** Gives the restored database the name that Synapse connects to, once the verification has proven it. */
-    public swap(incoming: pulumi.Output<string>, proof: pulumi.Output<string>) {
+    public swap(incoming: pulumi.Output<string>, proof: pulumi.Output<string>, { copy }: Safeguarded) {
         const { steps } = this.#args;
         return steps.add(
             swapContract,
-            { run: steps.run, database: this.connection, incoming, proof },
+            { run: steps.run, database: this.connection, incoming, proof, copy },
             { parent: this },
         );
     }

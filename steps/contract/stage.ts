@@ -110,6 +110,8 @@ export const databaseContract = contract({
         source,
         name: z.string(),
         owner: z.string(),
+        /** Whether a database with this name may hold data, which is put aside after a checked copy; refused when absent. */
+        replace: z.boolean().optional(),
         server: z.discriminatedUnion("kind", [
             z.strictObject({
                 /** A cluster of our own below `directory`, on loopback. */
