@@ -2,9 +2,13 @@
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
+import { constraintChecks } from "./assess/constraintChecks.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
+import { indexChecks } from "./assess/indexChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { serverVersion } from "./assess/serverVersion.ts";
+import { targetChecks } from "./assess/targetChecks.ts";
 import { unlessAcknowledged } from "./assess/acknowledgement.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
@@ -12,7 +16,7 @@ import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
 import { predictedDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
-import { queryOne, withClient, type Client } from "./postgres/connection.ts";
+import { withClient } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
 import { MigrationError, MigrationErrors, throwAll } from "./run/errors.ts";
 import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "./run/errorCatalogue.ts";
@@ -34,7 +38,17 @@ const thoroughStatementSeconds = 6 * 3600;
 const findingsInResult = 8;
 const longestText = 240;
 
-const allChecks: readonly AssessmentCheck[] = [...machineChecks, ...databaseChecks, ...identityChecks];
+/** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
+const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks];
+/** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
+const allChecks: readonly AssessmentCheck[] = [
+    ...machineChecks,
+    ...databaseChecks,
+    ...indexChecks,
+    ...constraintChecks,
+    ...identityChecks,
+    ...targetChecks,
+];
 
 export const assess = defineStep(assessContract, (spec, run) =>
     assessSource(
@@ -114,7 +128,7 @@ async function assessSource(
     const findings = [...config.findings, ...secrets.findings, ...assessed.findings]
         .map((found) => unlessAcknowledged(found, spec.acknowledged ?? []))
         .sort((a, b) => severity(a) - severity(b));
-    const versions = { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` };
+    const versions = { source: `PostgreSQL ${assessed.server.text}`, target: `Synapse ${targetSynapse.version}` };
     await keep({ findings, notRun: assessed.notRun, versions, sizes: assessed.sizes, passed: assessed.passed });
     if (spec.enforce) refuseErrors(findings);
     const countOf = (level: Finding["severity"]): number =>
@@ -164,7 +178,7 @@ async function runChecks(
     const began = performance.now();
     for (const { id, cost, run } of allChecks) {
         const outOfTime = context.spec.quick && performance.now() - began > quickBudgetSeconds * 1000;
-        const meantToDiffer = context.begun && machineChecks.some((check) => check.id === id);
+        const meantToDiffer = context.begun && checksBeforeTheRun.some((check) => check.id === id);
         if ((context.spec.quick && cost === "thorough") || outOfTime || meantToDiffer) {
             notRun.push(id);
             continue;
@@ -192,14 +206,8 @@ function refuseErrors(findings: readonly Finding[]): void {
     throwAll(
         findings.flatMap(({ id, severity: level, evidence, fix }) =>
             level === "error" && isCode(id)
-                ? [new MigrationError(id, { where: "the source homeserver", found: evidence, fix })]
+                ? [new MigrationError(id, { where: "the assessment of source and target", found: evidence, fix })]
                 : [],
         ),
     );
-}
-
-async function serverVersion(client: Client): Promise<string> {
-    return (
-        await queryOne(client, z.object({ version: z.string() }), "SELECT current_setting('server_version') AS version")
-    ).version;
 }
