@@ -89,18 +89,5 @@ export function localTarget(config: LocalTargetConfig) {
                           directory: join(directory, "postgres"),
                       },
         },
-        /** What the assessment can look at before anything is made: only a server that is there already. */
-        assessedDatabase:
-            database.kind === "managed"
-                ? undefined
-                : {
-                      host: database.host,
-                      port: database.port,
-                      name: database.name,
-                      owner: database.owner,
-                      admin: database.admin,
-                      adminPasswordFile: database.adminPasswordFile,
-                      clientDirectory: postgresPrograms,
-                  },
     };
 }
