@@ -1,5 +1,7 @@
 /** The Pulumi program: reads the stack's configuration, looks at source and target, and declares one migration. */
+import "./components/runtimeGuard.ts"; // First: it refuses what the others could not even be loaded by.
 import { announce, assessQuickly, refuseIfBlocked } from "./components/assessment.ts";
+import { refuseOldCli } from "./components/cliVersion.ts";
 import { runtimeEnvironment } from "./components/environment.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
@@ -7,6 +9,7 @@ import { readStackConfig } from "./components/stackConfig.ts";
 import { localTarget } from "./components/targets/local.ts";
 
 async function program() {
+    await refuseOldCli();
     const { config, secrets } = readStackConfig();
     const target = localTarget(config.target);
     const quick = await assessQuickly(config, secrets, target);

@@ -37,7 +37,7 @@ export function assessmentSpec(
         source: config.source,
         targetDirectory: target.directory,
         targetPython: target.python,
-        targetDatabase: target.assessedDatabase,
+        targetServer: target.database.server,
         ...mode,
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,

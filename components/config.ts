@@ -25,6 +25,8 @@ export interface MigrationConfig {
     readonly copy: "archive";
     /** Processes that dump and restore at the same time. */
     readonly copyJobs: number;
+    /** How long the copy of a replaced database, and the database itself, are kept at least. */
+    readonly safeguardHours: number;
     readonly remoteMedia: "carry" | "drop";
     /** Codes of warnings that block until somebody has read and accepted them. */
     readonly acknowledge: readonly string[];
@@ -165,8 +167,8 @@ function conflicts(
 }
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
-    const { serverName, rehearsal, protect, run, target, copy, copyJobs, remoteMedia, publicBaseUrl, acknowledge } =
-        config;
+    const { serverName, rehearsal, protect, run, target, copy, copyJobs, safeguardHours } = config;
+    const { remoteMedia, publicBaseUrl, acknowledge } = config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
@@ -180,6 +182,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         target,
         copy,
         copyJobs,
+        safeguardHours,
         remoteMedia,
         acknowledge,
         workDirectory: work,

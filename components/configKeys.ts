@@ -35,6 +35,7 @@ export const plainSchema = z.strictObject({
     target: localTargetSchema,
     copy: z.enum(["archive"]).default("archive"),
     copyJobs: z.number().int().min(1).max(64).default(2),
+    safeguardHours: z.number().int().min(24).default(24),
     remoteMedia: z.enum(["carry", "drop"]).default("carry"),
     acknowledge: z
         .string()
@@ -56,6 +57,7 @@ const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {
     source: "object",
     target: "object",
     copyJobs: "integer",
+    safeguardHours: "integer",
 };
 
 export const kindOf = (key: PlainKey): ConfigKind => kindsOtherThanString[key] ?? "string";

@@ -8,6 +8,7 @@ import {
     safeguardContract,
     swapContract,
     type BundleSource,
+    type SafeguardCopy,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
@@ -35,6 +36,12 @@ export type ImportOptions = Pick<
     "jobs" | "passphrase" | "targetPython" | "verifyKeys"
 >;
 
+/** What stands under the target's name before the swap, and the copy of it where it holds data. */
+export interface Safeguarded {
+    readonly previous: pulumi.Output<string>;
+    readonly copy: pulumi.Output<SafeguardCopy | undefined>;
+}
+
 /**
  * A server, Synapse's role, and an empty database. Data never goes into a database that is in use: it is restored into a new
  * one beside it, which takes its name once it is verified.
@@ -46,12 +53,12 @@ export class Database extends pulumi.ComponentResource {
 
     constructor(name: string, args: DatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
         const { steps, source, layout, protect } = args;
-        const { name: databaseName, owner, server } = layout;
+        const { name: databaseName, owner, server, replace } = layout;
         super("synapse-migration:index:Database", name, { databaseName, owner, server: server.kind }, opts);
         this.#args = args;
         const { result } = steps.add(
             databaseContract,
-            { run: steps.run, source, name: databaseName, owner, server },
+            { run: steps.run, source, name: databaseName, owner, replace, server },
             { parent: this, protect },
         );
         this.connection = result.database;
@@ -59,15 +66,36 @@ export class Database extends pulumi.ComponentResource {
     }
 
     /**
-     * Restores a dump into a new database beside the one in use, after a look at what the swap will put aside.
+     * Looks at what the swap will put aside, and copies it where it holds data and may be replaced.
+     *
+     * @param jobs  processes that dump and restore at the same time
+     */
+    public safeguard(dump: CheckedDump | undefined, jobs: number): Safeguarded {
+        const { steps, layout } = this.#args;
+        const spec = { run: steps.run, database: this.connection, replace: layout.replace, jobs };
+        const { result } = steps.add(safeguardContract, spec, { parent: this, after: [dump] });
+        return {
+            previous: result.apply(({ previous }) => previous),
+            copy: result.apply((made) =>
+                made.previous === "copied" ? { manifestFile: made.manifestFile, digest: made.digest } : undefined,
+            ),
+        };
+    }
+
+    /**
+     * Restores a dump into a new database beside the one in use.
      *
      * @param fenceToken  one-time keys are emptied without it
      * @param jobs  processes that restore at the same time
      */
-    public restore(dump: CheckedDump, fenceToken: pulumi.Output<string> | undefined, jobs: number) {
+    public restore(
+        dump: CheckedDump,
+        fenceToken: pulumi.Output<string> | undefined,
+        safeguard: Safeguarded,
+        jobs: number,
+    ) {
         const { steps, source } = this.#args;
         const [run, database] = [steps.run, this.connection];
-        const safeguard = steps.add(safeguardContract, { run, database }, { parent: this, after: [dump] });
         const { manifestFile, manifestDigest } = dump.result;
         return steps.add(
             restoreContract,
@@ -78,28 +106,26 @@ export class Database extends pulumi.ComponentResource {
                 manifestFile,
                 manifestDigest,
                 fenceToken,
-                safeguard: safeguard.result.previous,
+                safeguard: safeguard.previous,
                 jobs,
             },
             { parent: this },
         );
     }
 
-    /** Reads the dump of a bundle into a new database beside the one in use, after a look at what the swap will put aside. */
-    public import(source: BundleSource, how: ImportOptions) {
+    /** Reads the dump of a bundle into a new database beside the one in use. */
+    public import(source: BundleSource, safeguard: Safeguarded, how: ImportOptions) {
         const { steps } = this.#args;
-        const [run, database] = [steps.run, this.connection];
-        const safeguard = steps.add(safeguardContract, { run, database }, { parent: this });
-        const spec = { run, source, database, safeguard: safeguard.result.previous, ...how };
+        const spec = { run: steps.run, source, database: this.connection, safeguard: safeguard.previous, ...how };
         return steps.add(importContract, spec, { parent: this });
     }
 
     /** Gives the restored database the name that Synapse connects to, once the verification has proven it. */
-    public swap(incoming: pulumi.Output<string>, proof: pulumi.Output<string>) {
+    public swap(incoming: pulumi.Output<string>, proof: pulumi.Output<string>, { copy }: Safeguarded) {
         const { steps } = this.#args;
         return steps.add(
             swapContract,
-            { run: steps.run, database: this.connection, incoming, proof },
+            { run: steps.run, database: this.connection, incoming, proof, copy },
             { parent: this },
         );
     }

@@ -9,13 +9,14 @@ import {
     guardCutoverContract,
     guardMigrateContract,
     guardStageContract,
+    keptUntil,
     reportContract,
     verifyContract,
     type Phase,
 } from "../steps/contract.ts";
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
-import { Database } from "./database.ts";
+import { Database, type Safeguarded } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
@@ -70,9 +71,9 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             this.gatewayUrl = target.gateway.url;
             if (this.#enter("migrate", guardMigrateContract)) {
                 const moved = this.#move(target);
-                const { fenceToken } = moved;
+                const { fenceToken, restored, safeguard } = moved;
                 const proof = this.#verify(target, moved);
-                const swapped = target.database.swap(moved.restored.incoming, proof);
+                const swapped = target.database.swap(restored.incoming, proof, safeguard);
                 const { swappedAt } = swapped.result;
                 const started = target.homeserver.start({ fenceToken, proof, swappedAt });
                 const probe = this.#probe(target, started, moved.canaryFile);
@@ -80,7 +81,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 if (this.#enter("cutover", guardCutoverContract)) {
                     const committedAt = this.#commit(target, fenceToken, probe);
                     const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
-                    if (reaches(phase, "finish")) this.#cleanup(target, opened, swapped);
+                    if (reaches(phase, "finish")) this.#cleanup(target, opened, swapped, safeguard);
                 }
             }
         }
@@ -185,11 +186,18 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return this.#steps.add(commitContract, spec, { parent: this }).result.committedAt;
     }
 
-    #cleanup({ database }: Target, opened: Opened, swapped: Swapped): void {
+    /** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
+    #cleanup({ database }: Target, opened: Opened, swapped: Swapped, { copy }: Safeguarded): void {
+        const { safeguardHours } = this.#args.config;
         const { openedAt } = opened.result;
         const { previous } = swapped.result;
-        const spec = { run: this.#steps.run, database: database.connection, openedAt, previous };
-        this.#steps.add(cleanupContract, spec, { parent: this });
+        const spec = { run: this.#steps.run, database: database.connection, openedAt, previous, copy, safeguardHours };
+        const due = pulumi.all([openedAt, copy]).apply(([at, copied]) => {
+            if (copied === undefined) return "nothing was replaced";
+            const until = keptUntil(at, safeguardHours);
+            return Date.now() < Date.parse(until) ? `kept until ${until}` : `due since ${until}`;
+        });
+        this.#steps.add(cleanupContract, spec, { parent: this, lookAgainWhen: [due] });
     }
 
     /** Last, and again whenever the phase or any result before it is another one. */

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { BundleSource, SelfHostedSource } from "../steps/contract.ts";
 import type { MigrationConfig } from "./config.ts";
-import type { Database } from "./database.ts";
+import type { Database, Safeguarded } from "./database.ts";
 import type { MediaRepository } from "./mediaRepository.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
@@ -32,6 +32,7 @@ export interface MovedHomeserver {
     readonly canaryFile: pulumi.Output<string> | undefined;
     /** Of all that was to be moved. */
     readonly manifest: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
+    readonly safeguard: Safeguarded;
     readonly restored: pulumi.Output<{ incoming: string; oneTimeKeys: "kept" | "emptied" }>;
     readonly mediaTreeDigest: pulumi.Output<string>;
     /** Rows that came with the media of a bundle. */
@@ -51,11 +52,13 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     const fenceToken = fence?.result.token;
     const dump = from.dump(fenceToken, canary, { jobs: config.copyJobs, clientDirectory });
     const media = args.media.finalPass(source, fenceToken, dump);
-    const restored = args.database.restore(dump, fenceToken, config.copyJobs);
+    const safeguard = args.database.safeguard(dump, config.copyJobs);
+    const restored = args.database.restore(dump, fenceToken, safeguard, config.copyJobs);
     return {
         fenceToken,
         canaryFile: canary?.result.canaryFile,
         manifest: dump.result,
+        safeguard,
         restored: restored.result,
         mediaTreeDigest: media.result.treeDigest,
     };
@@ -65,12 +68,14 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
     const { config, database, python: targetPython, verifyKeys } = args;
     const { passphrase } = args.secrets;
-    const imported = database.import(source, { jobs: config.copyJobs, passphrase, targetPython, verifyKeys });
+    const safeguard = database.safeguard(undefined, config.copyJobs);
+    const imported = database.import(source, safeguard, { jobs: config.copyJobs, passphrase, targetPython, verifyKeys });
     const media = args.media.import(source, database.connection, imported.result.incoming, passphrase);
     return {
         fenceToken: undefined,
         canaryFile: undefined,
         manifest: imported.result,
+        safeguard,
         restored: imported.result,
         mediaTreeDigest: media.result.treeDigest,
         mediaRowsAdded: media.result.rowsAdded,

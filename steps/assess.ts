@@ -2,22 +2,27 @@
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
+import { constraintChecks } from "./assess/constraintChecks.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
+import { indexChecks } from "./assess/indexChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
 import { assessBundle } from "./assess/bundleAssessment.ts";
 import { conclude, shown } from "./assess/conclusion.ts";
+import { serverVersion } from "./assess/serverVersion.ts";
+import { targetChecks } from "./assess/targetChecks.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
 import { predictedDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
-import { queryOne, withClient, type Client } from "./postgres/connection.ts";
+import { withClient } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
 import { MigrationError, MigrationErrors, throwAll } from "./run/errors.ts";
 import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "./run/errorCatalogue.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "./run/runDirectory.ts";
+import type { Progress } from "./run/progress.ts";
 import { defineStep } from "./run/step.ts";
 import { readHomeserverConfig } from "./synapse/homeserverConfig.ts";
 import { readHomeserverSecrets } from "./synapse/homeserverSecrets.ts";
@@ -32,13 +37,25 @@ const quickStatementSeconds = 1.5;
 const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
-const allChecks: readonly AssessmentCheck[] = [...machineChecks, ...databaseChecks, ...identityChecks];
+/** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
+const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks];
+/** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
+const allChecks: readonly AssessmentCheck[] = [
+    ...machineChecks,
+    ...databaseChecks,
+    ...indexChecks,
+    ...constraintChecks,
+    ...identityChecks,
+    ...targetChecks,
+];
 
 export const assess = defineStep(assessContract, (spec, run) =>
     assessSource(
         spec,
         (evidence) => run.evidence(evidence),
         join(runDirectoryPaths(run.directory).evidence, "assess.json"),
+        undefined,
+        run.progress,
     ),
 );
 
@@ -88,9 +105,10 @@ async function assessSource(
     keep: (evidence: object) => Promise<void>,
     evidenceFile: string,
     pinnedId?: string,
+    progress?: Progress,
 ): Promise<Assessment> {
     const { source } = spec;
-    if (source.kind !== "selfHosted") return assessBundle({ ...spec, source }, keep, evidenceFile, pinnedId);
+    if (source.kind !== "selfHosted") return assessBundle({ ...spec, source }, keep, evidenceFile, pinnedId, progress);
     const config = await readHomeserverConfig(source.homeserverConfig);
     const [targetSynapse, address, secrets] = await Promise.all([
         installedSynapse(spec.targetPython),
@@ -117,7 +135,7 @@ async function assessSource(
         findings: [...config.findings, ...secrets.findings, ...assessed.findings],
         notRun: assessed.notRun,
         passed: assessed.passed,
-        versions: { source: `PostgreSQL ${assessed.server}`, target: `Synapse ${targetSynapse.version}` },
+        versions: { source: `PostgreSQL ${assessed.server.text}`, target: `Synapse ${targetSynapse.version}` },
         sizes: assessed.sizes,
         predictedDowntimeSeconds: predictedDowntime(assessed.sizes),
     });
@@ -149,7 +167,7 @@ async function runChecks(
     const began = performance.now();
     for (const { id, cost, run } of allChecks) {
         const outOfTime = context.spec.quick && performance.now() - began > quickBudgetSeconds * 1000;
-        const meantToDiffer = context.begun && machineChecks.some((check) => check.id === id);
+        const meantToDiffer = context.begun && checksBeforeTheRun.some((check) => check.id === id);
         if ((context.spec.quick && cost === "thorough") || outOfTime || meantToDiffer) {
             notRun.push(id);
             continue;
@@ -168,10 +186,4 @@ async function runChecks(
         }
     }
     return { findings, notRun, passed };
-}
-
-async function serverVersion(client: Client): Promise<string> {
-    return (
-        await queryOne(client, z.object({ version: z.string() }), "SELECT current_setting('server_version') AS version")
-    ).version;
 }

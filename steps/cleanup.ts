@@ -1,47 +1,111 @@
 /** Removes what only the way back needed: the dump, the specifications, and the database that the swap put aside. */
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { cleanupContract } from "./contract.ts";
 import { escapeIdentifier } from "pg";
+import { cleanupContract, keptUntil, type SafeguardCopy, type TargetDatabase } from "./contract.ts";
+import { compareContents } from "./postgres/compareDatabase.ts";
 import { withClient, type DatabaseAddress } from "./postgres/connection.ts";
 import { describeObjects, inspectDatabase } from "./postgres/databaseState.ts";
+import { readManifest } from "./postgres/manifest.ts";
+import { safeguardPaths } from "./postgres/safeguardCopy.ts";
+import { refuseSessions } from "./postgres/sessions.ts";
 import { adminAddress } from "./postgres/targetAddress.ts";
 import { MigrationError } from "./run/errors.ts";
 import { runDirectoryPaths } from "./run/runDirectory.ts";
-import { defineStep } from "./run/step.ts";
+import { defineStep, type StepRun } from "./run/step.ts";
 
-export const cleanup = defineStep(cleanupContract, async ({ database, previous }, run) => {
+const step = "cleanup";
+const longestReason = 400;
+
+/**
+ * A database that held data is kept, with its copy, for `safeguardHours` after the opening; the first call after that drops both, unless
+ * the database is not as it was copied: then a person decides. Done again at each call.
+ *
+ * Raises SM-E0804 when something without a copy has become occupied, SM-E0709 while somebody is connected to what is due.
+ */
+export const cleanup = defineStep(cleanupContract, async (spec, run) => {
+    const { database, previous, copy, openedAt, safeguardHours } = spec;
     const removedDatabases: string[] = [];
-    if (previous !== undefined) {
-        if (await dropEmpty(await adminAddress(database), previous)) removedDatabases.push(previous);
-    }
     const working = [
         join(run.directory, "dump"),
         join(run.directory, "canary.json"),
         runDirectoryPaths(run.directory).specs,
     ];
+    const kept: Kept[] = [];
+    if (previous !== undefined) {
+        const until = keptUntil(openedAt, safeguardHours);
+        const keeping = copy === undefined ? undefined : await whyKept(database, previous, copy, until, run);
+        if (keeping !== undefined) {
+            kept.push(keeping);
+            run.progress.say(`database ${previous} and its copy are kept until ${until}${reasonOf(keeping)}`);
+        } else {
+            if (await drop(await adminAddress(database), previous, copy !== undefined, run))
+                removedDatabases.push(previous);
+            // After the database: a kill in between leaves the copy, which the next attempt removes.
+            if (copy !== undefined) working.push(safeguardPaths(run.directory).root);
+        }
+    }
     let removedBytes = 0;
     for (const path of working) {
         removedBytes += await sizeOf(path);
         await rm(path, { recursive: true, force: true });
     }
-    await run.evidence({ removed: working, removedDatabases });
-    return { removedBytes, removedDatabases };
+    await run.evidence({ removed: working, removedDatabases, kept });
+    return { removedBytes, removedDatabases, kept };
 });
 
-/** The swap puts aside empty databases only; one that has something in it by now is somebody's. */
-async function dropEmpty(maintenance: DatabaseAddress, name: string): Promise<boolean> {
-    const options = { step: "cleanup" };
+interface Kept {
+    readonly name: string;
+    readonly until: string;
+    readonly reason?: string;
+}
+
+const reasonOf = ({ reason }: Kept): string =>
+    reason === undefined ? "" : `, and then until somebody drops them: ${reason}`;
+
+/** @returns undefined when nothing speaks against dropping the database, and its copy with it */
+async function whyKept(
+    database: TargetDatabase,
+    name: string,
+    copy: SafeguardCopy,
+    until: string,
+    run: StepRun,
+): Promise<Kept | undefined> {
+    if (Date.now() < Date.parse(until)) return { name, until };
+    const state = await inspectDatabase(await adminAddress(database), name, { step, signal: run.signal });
+    if (state.state !== "occupied") return undefined;
+    const keep = (reason: string): Kept => ({ name, until, reason: reason.slice(0, longestReason) });
+    const manifest = await readManifest(copy.manifestFile, copy.digest).catch((error: unknown) => {
+        if (error instanceof MigrationError) return undefined;
+        throw error;
+    });
+    if (manifest === undefined) return keep(`the manifest of its copy, ${copy.manifestFile}, is gone or another one`);
+    if (manifest.database.oid !== state.oid) return keep("it is not the database that was copied");
+    const address = await adminAddress(database, name);
+    const checks = await run.progress.during("comparing what was put aside with its copy", () =>
+        compareContents(address, manifest, { step, jobs: 1, signal: run.signal }),
+    );
+    const failed = checks.filter((check) => check.state === "failed");
+    if (failed.length === 0) return undefined;
+    return keep(`it was written to since it was copied: ${failed.map(({ evidence }) => evidence).join("; ")}`);
+}
+
+/** Without a copy the swap puts aside empty databases only; one that has something in it by now is somebody's. */
+async function drop(maintenance: DatabaseAddress, name: string, copied: boolean, run: StepRun): Promise<boolean> {
+    const options = { step, signal: run.signal };
     const state = await inspectDatabase(maintenance, name, options);
     if (state.state === "absent") return false;
-    if (state.state === "occupied") {
+    if (state.state === "occupied" && !copied) {
         throw new MigrationError("SM-E0804", {
             where: `database ${name}`,
             found: describeObjects(state),
             expected: "the empty database that the swap put aside",
         });
     }
-    await withClient(maintenance, options, (client) => client.query(`DROP DATABASE ${escapeIdentifier(name)}`));
+    await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
+        await refuseSessions(client, [name]);
+        await client.query(`DROP DATABASE ${escapeIdentifier(name)}`);
+    });
     return true;
 }
 

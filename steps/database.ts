@@ -8,7 +8,7 @@ import type { TargetDatabase } from "./contract/shared.ts";
 import type { Source } from "./contract/source.ts";
 import { makePrivateDirectory } from "./hosts/atomicFile.ts";
 import { query, withClient, type DatabaseAddress } from "./postgres/connection.ts";
-import { describeObjects, inspectDatabase, type DatabaseState } from "./postgres/databaseState.ts";
+import { describeObjects, inspectDatabase, replaceFix, type DatabaseState } from "./postgres/databaseState.ts";
 import {
     clusterAdmin,
     clusterHost,
@@ -47,7 +47,7 @@ export const database = defineStep(
         refuseOldServer(facts, where);
         const found = await inspectDatabase(maintenance, spec.name, options);
         refuseCommitted(found.marker, where);
-        await refuseOccupied(spec.source, found, facts, where);
+        await refuseOccupied(spec, found, facts, where);
         await run.once(
             "role-was-absent",
             async () => !(await withClient(maintenance, options, (client) => roleExists(client, spec.owner))),
@@ -111,9 +111,9 @@ function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
     };
 }
 
-/** Only a database that a run of ours has filled may stand there: the safeguard decides about it. */
+/** What a run of ours has filled, and what may be replaced, the safeguard decides about; the source's own database is never a target. */
 async function refuseOccupied(
-    source: Source,
+    { source, replace = false }: DatabaseSpec,
     found: DatabaseState,
     facts: DatabaseFacts,
     where: string,
@@ -125,13 +125,26 @@ async function refuseOccupied(
             readDatabaseFacts,
         );
         refuseSameDatabase(from, { systemIdentifier: facts.systemIdentifier, oid: found.oid }, where);
+        if (replace && found.state === "occupied") refusePossiblySame(from, found.oid, facts, where);
     }
-    if (found.state === "occupied" && found.marker === undefined)
+    if (found.state === "occupied" && found.marker === undefined && !replace)
         throw new MigrationError("SM-E0804", {
             where,
             found: describeObjects(found),
             expected: "no database with this name, or an empty one",
+            fix: replaceFix,
         });
+}
+
+/** Where a server does not say which one it is, nobody can rule out that the database to be replaced is the source's. */
+function refusePossiblySame(from: DatabaseFacts, oid: string, facts: DatabaseFacts, where: string): void {
+    if (facts.systemIdentifier !== null || from.oid !== oid) return;
+    throw new MigrationError("SM-E0803", {
+        where,
+        found: `database oid ${oid}, that of the source, on a server whose system identifier the role may not read`,
+        expected: "a database that is certainly not the source's",
+        fix: "let the role execute pg_control_system(), choose another database name, or put the database aside by hand",
+    });
 }
 
 async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {

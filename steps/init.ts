@@ -4,12 +4,16 @@ import { mkdir } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
+import { installedVersion } from "../toolchain/installedPackages.ts";
+import { passphraseNamed } from "../toolchain/passphrase.ts";
 import { findPostgres } from "../toolchain/postgres.ts";
+import { projectFileProblem } from "../toolchain/projectFile.ts";
+import { cliProblem, packageProblem, pinnedNames } from "../toolchain/runtimeRules.ts";
 import { thisMachine } from "../toolchain/machine.ts";
 import { findSynapse } from "../toolchain/synapse.ts";
 import type { Finding } from "./contract.ts";
 import { runProgram } from "./hosts/program.ts";
-import { MigrationError } from "./run/errors.ts";
+import { MigrationError, throwAll } from "./run/errors.ts";
 import { configCommands, type PulumiCommand, type StackSettings } from "./init/configCommands.ts";
 import { readHomeserverConfig, type HomeserverConfig } from "./synapse/homeserverConfig.ts";
 import { readHomeserverSecrets } from "./synapse/homeserverSecrets.ts";
@@ -53,7 +57,8 @@ const passedOn = /^(PULUMI_|AWS_|AZURE_|ARM_|GOOGLE_|CLOUDSDK_|VAULT_|XDG_|HTTPS
  * Everything is read and checked before Pulumi is called. Secrets go to Pulumi on its standard input.
  *
  * @throws MigrationError as `readHomeserverConfig` and `readHomeserverSecrets`; SM-E0206 without a pid file; SM-E1111 when
- *     Synapse, PostgreSQL or Pulumi is not found; SM-E1101 when Pulumi fails
+ *     Synapse, PostgreSQL or Pulumi is not found; SM-E0223, SM-E0225, SM-E0226 when Pulumi could not run the program; SM-E0221
+ *     without the stack's passphrase; SM-E1101 when Pulumi fails otherwise
  */
 export async function initStack(options: InitOptions): Promise<InitResult> {
     const { stack, environment = process.env } = options;
@@ -84,12 +89,25 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         });
         return stdout;
     };
+    const version = (await pulumi({ args: ["version"] })).trim().replace(/^v/, "");
+    throwAll(
+        [
+            projectFileProblem(project),
+            ...pinnedNames.map((name) => packageProblem(name, installedVersion(name))),
+            cliProblem(version, program),
+        ].filter((problem) => problem !== undefined),
+    );
     await mkdir(join(project, "stacks"), { recursive: true });
-    if (!stackNames(await pulumi({ args: ["stack", "ls", "--json"] })).includes(stack)) {
-        const provider = options.secretsProvider === undefined ? [] : ["--secrets-provider", options.secretsProvider];
-        await pulumi({ args: ["stack", "init", stack, "--no-select", ...provider] });
+    try {
+        if (!stackNames(await pulumi({ args: ["stack", "ls", "--json"] })).includes(stack)) {
+            const provider =
+                options.secretsProvider === undefined ? [] : ["--secrets-provider", options.secretsProvider];
+            await pulumi({ args: ["stack", "init", stack, "--no-select", ...provider] });
+        }
+        for (const command of configCommands(stack, settings)) await pulumi(command);
+    } catch (error) {
+        throw passphraseNamed(error, stack);
     }
-    for (const command of configCommands(stack, settings)) await pulumi(command);
     return {
         stackFile: join(project, "stacks", `Pulumi.${stack}.yaml`),
         serverName: config.serverName,

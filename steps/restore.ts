@@ -1,8 +1,7 @@
 /** Restores the dump into a new database beside the one in use, as Synapse's own role. */
-import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { restoreContract } from "./contract/migrate.ts";
-import { programVersion, refuseOldProgram, runDatabaseProgram } from "./postgres/clientPrograms.ts";
+import { programVersion, refuseOldProgram } from "./postgres/clientPrograms.ts";
 import { oneTimeKeysTable } from "./postgres/compareDatabase.ts";
 import { quotedName, withClient, type ConnectionOptions, type DatabaseAddress } from "./postgres/connection.ts";
 import { inspectDatabase } from "./postgres/databaseState.ts";
@@ -11,12 +10,11 @@ import { dropIncoming, makeIncoming } from "./postgres/incomingDatabase.ts";
 import { readManifest, type Manifest } from "./postgres/manifest.ts";
 import { advanceMarker, createMarker, describeMarker, refuseCommitted } from "./postgres/marker.ts";
 import { readDatabaseFacts, refuseSameDatabase, refuseStandby, type DatabaseFacts } from "./postgres/serverFacts.ts";
+import { restoreArchive } from "./postgres/restoreArchive.ts";
 import { adminAddress, checkedName, incomingName, ownerAddress } from "./postgres/targetAddress.ts";
 import { refuseUnknownExtensions } from "./postgres/extensions.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
-
-const mebibyte = 1024 * 1024;
 
 export const restore = defineStep(
     restoreContract,
@@ -40,7 +38,13 @@ export const restore = defineStep(
         );
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
         await withClient(owner, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
-        await restoreArchive(database.clientDirectory, directory, owner, jobs, manifest.tables.length, run);
+        await restoreArchive(
+            {
+                ...{ clientDirectory: database.clientDirectory, directory, address: owner, step: "restore" },
+                ...{ jobs, tables: manifest.tables.length },
+            },
+            run,
+        );
         const oneTimeKeys = manifest.fenced && spec.fenceToken !== undefined ? "kept" : "emptied";
         await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
             // Keys that the source has handed out since the snapshot would be handed out again, and messages could not be read.
@@ -122,47 +126,4 @@ function refuseOlderServer(facts: DatabaseFacts, { database }: Manifest, where: 
         found: `PostgreSQL ${facts.version}`,
         expected: `PostgreSQL ${database.serverVersion} or newer`,
     });
-}
-
-/**
- * Definitions, then rows, then indexes, constraints and triggers: Synapse's trigger functions name tables without their schema, which
- * fails under the empty search path that pg_restore sets.
- */
-async function restoreArchive(
-    clientDirectory: string,
-    directory: string,
-    owner: DatabaseAddress,
-    jobs: number,
-    tables: number,
-    run: StepRun,
-): Promise<void> {
-    const memory = Math.min(1024, Math.max(64, Math.floor(totalmem() / mebibyte / 4 / jobs)));
-    // What a crash loses is restored again: the marker's own commit waits for the disk.
-    const settings = { synchronous_commit: "off", maintenance_work_mem: `${memory}MB` };
-    let items = 0;
-    for (const section of ["pre-data", "data", "post-data"] as const) {
-        items = 0;
-        await run.progress.during(
-            `restoring ${section}`,
-            () =>
-                runDatabaseProgram(
-                    {
-                        directory: clientDirectory,
-                        program: "pg_restore",
-                        args: [
-                            ...["--section", section, "--exit-on-error", "--no-owner", "--no-acl", "--verbose"],
-                            ...["--no-publications", "--no-subscriptions", "--jobs", String(jobs), directory],
-                        ],
-                        address: owner,
-                        step: "restore",
-                        settings,
-                        onErrorLine: (line) => {
-                            if (line.includes("finished item")) items += 1;
-                        },
-                    },
-                    run,
-                ),
-            () => (section === "data" ? `${items} items of about ${tables} tables` : `${items} items`),
-        );
-    }
 }

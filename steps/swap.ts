@@ -1,5 +1,6 @@
 /** Gives the restored and verified database the name that Synapse connects to. The database that had it is kept. */
 import { swapContract } from "./contract/migrate.ts";
+import { readManifest } from "./postgres/manifest.ts";
 import { swapBack, swapDatabases, type SwapNames } from "./postgres/swapDatabases.ts";
 import { adminAddress, checkedName, previousName } from "./postgres/targetAddress.ts";
 import { defineStep } from "./run/step.ts";
@@ -8,7 +9,13 @@ export const swap = defineStep(
     swapContract,
     async (spec, run) => {
         const maintenance = await adminAddress(spec.database);
-        const previous = await swapDatabases(maintenance, namesOf(spec), run.id, { step: "swap", signal: run.signal });
+        // Nothing that holds data is put aside unless its copy is there and is the one that was checked.
+        const copied =
+            spec.copy === undefined
+                ? {}
+                : { copiedOid: (await readManifest(spec.copy.manifestFile, spec.copy.digest)).database.oid };
+        const names = { ...namesOf(spec), ...copied };
+        const previous = await swapDatabases(maintenance, names, run.id, { step: "swap", signal: run.signal });
         const swappedAt = await run.once("swapped-at", () => Promise.resolve(new Date().toISOString()));
         await run.evidence({ name: spec.database.name, incoming: spec.incoming, previous, swappedAt });
         return { name: spec.database.name, ...(previous === undefined ? {} : { previous }), swappedAt };

@@ -2,9 +2,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import type { MigrationError } from "../steps/run/errors.ts";
+import { installedVersion } from "./installedPackages.ts";
+import { passphraseProblem } from "./passphrase.ts";
 import { findPostgres } from "./postgres.ts";
-import { findPulumiCli, cachedCli } from "./pulumiCli.ts";
+import { projectFileProblem } from "./projectFile.ts";
+import { findPulumiCli, cachedCli, findRefusedCli } from "./pulumiCli.ts";
 import { findPlugins, failureFile, type Plugin } from "./pulumiPlugins.ts";
+import { cliProblem, nodeProblem, packageProblem, pinnedNames } from "./runtimeRules.ts";
 import { findPython, findSynapse, missingPackages } from "./synapse.ts";
 import { findChromium, systemPrograms } from "./systemPrograms.ts";
 import type { Machine } from "./machine.ts";
@@ -21,21 +26,49 @@ export interface Prerequisite {
     readonly fix: string;
     /** Whether the project can do without it here, for example Go where there is a CLI already. */
     readonly optional?: boolean;
+    /** It is there, and nothing can be done with it: says why. */
+    readonly problem?: MigrationError | undefined;
 }
 
 const root = dirname(import.meta.dirname);
 const setUp = "npm run toolchain";
 
+export interface DoctorOptions {
+    /** Directory with Pulumi.yaml, and stacks/ below it; this project by default. */
+    readonly project?: string;
+    /** Stack whose passphrase is looked for. Not given: none is, for stacks may have different ones. */
+    readonly stack?: string | undefined;
+}
+
 /** Looks for every prerequisite of the project, those that are already covered by others included. */
-export async function prerequisites(machine: Machine): Promise<Prerequisite[]> {
+export async function prerequisites(
+    machine: Machine,
+    { project = root, stack }: DoctorOptions = {},
+): Promise<Prerequisite[]> {
     const cli = await findPulumiCli(machine);
+    const refusedCli = await findRefusedCli(machine);
     const python = await findPython(machine);
     const postgres = await findPostgres(machine);
     const synapse = await findSynapse(machine);
     const buildPackages = missingPackages(machine, python);
     return [
-        { name: "node", version: process.versions.node, from: process.execPath, fix: "install Node 20.19 or newer" },
+        {
+            name: "node",
+            version: process.versions.node,
+            from: process.execPath,
+            fix: "install Node 20.19 or newer",
+            problem: nodeProblem(process.versions.node, process.execPath),
+        },
         npmPackages(),
+        ...pinnedNames.map(pinnedPackage),
+        {
+            name: "Pulumi.yaml",
+            version: "runs the program with tsx",
+            from: project,
+            fix: "see the error",
+            problem: projectFileProblem(project),
+        },
+        ...(stack === undefined ? [] : [await stackPassphrase(machine, project, stack)]),
         {
             name: "pulumi CLI",
             version: cli?.version,
@@ -45,6 +78,17 @@ export async function prerequisites(machine: Machine): Promise<Prerequisite[]> {
                     : `${cli.program}${cli.program === cachedCli(machine) ? " (npx pulumi)" : ""}`,
             fix: `${setUp}   (Pulumi ${pulumiVersion}, by its npm package or built with Go)`,
         },
+        ...(refusedCli === undefined
+            ? []
+            : [
+                  {
+                      name: "pulumi on PATH",
+                      version: refusedCli.version,
+                      from: refusedCli.program,
+                      fix: "npx pulumi",
+                      problem: cliProblem(refusedCli.version, refusedCli.program),
+                  },
+              ]),
         {
             name: "go",
             ...(await programVersion(machine, "go", ["version"])),
@@ -108,6 +152,24 @@ function npmPackages(): Prerequisite {
     };
 }
 
+function pinnedPackage(name: (typeof pinnedNames)[number]): Prerequisite {
+    const version = installedVersion(name);
+    const problem = packageProblem(name, version);
+    return { name, version, from: join(root, "node_modules", name), fix: "npm ci --ignore-scripts", problem };
+}
+
+async function stackPassphrase(machine: Machine, project: string, stack: string): Promise<Prerequisite> {
+    const file = join(project, "stacks", `Pulumi.${stack}.yaml`);
+    const problem = existsSync(file) ? await passphraseProblem(file, machine.environment) : undefined;
+    return {
+        name: `secrets of ${stack}`,
+        version: existsSync(file) ? "no passphrase is missing" : undefined,
+        from: file,
+        fix: `npx synapse-migrate init --from homeserver.yaml --stack ${stack}`,
+        problem,
+    };
+}
+
 function pluginPrerequisite(machine: Machine, plugin: Plugin): Prerequisite {
     const again = plugin.name === "pulumi-resource-command" ? `rm -f ${failureFile(machine)} && ${setUp}` : setUp;
     return {
@@ -135,6 +197,7 @@ async function programVersion(
 
 /** Whether the project can do without it, or it is there. */
 export function isMet(prerequisite: Prerequisite): boolean {
+    if (prerequisite.problem !== undefined) return false;
     return (
         prerequisite.optional === true ||
         (prerequisite.version !== undefined && prerequisite.version !== "does not run")
@@ -145,6 +208,10 @@ export function isMet(prerequisite: Prerequisite): boolean {
 export function describe(list: readonly Prerequisite[]): string[] {
     const width = Math.max(...list.map(({ name }) => name.length)) + 2;
     return list.flatMap((each) => {
+        if (each.problem !== undefined) {
+            const block = each.problem.block.split("\n").map((line) => `${" ".repeat(8)}${line}`);
+            return [`WRONG   ${each.name.padEnd(width)}${each.problem.detail.found}`, ...block];
+        }
         const mark = isMet(each) ? "ok     " : "MISSING";
         const found =
             each.version === undefined ? (isMet(each) ? "not there, not needed here" : "not found") : each.version;

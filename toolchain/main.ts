@@ -1,9 +1,12 @@
 /** `npm run toolchain`: sets up everything. `npm run toolchain -- doctor`: lists what is there and what is missing. */
 import { Command } from "commander";
+import { z } from "zod";
 import { MigrationError } from "../steps/run/errors.ts";
 import { describe, isMet, prerequisites } from "./doctor.ts";
 import { thisMachine } from "./machine.ts";
 import { ensureToolchain } from "./toolchain.ts";
+
+const doctorOptions = z.object({ stack: z.string().optional() });
 
 const program = new Command("toolchain")
     .description("sets up what the project needs; finds before it installs")
@@ -21,8 +24,9 @@ const program = new Command("toolchain")
 program
     .command("doctor")
     .description("lists every prerequisite, and the command that gets what is missing; changes nothing")
-    .action(async () => {
-        const list = await prerequisites(thisMachine());
+    .option("--stack <name>", "look also for the passphrase of this stack's secrets")
+    .action(async (options: unknown) => {
+        const list = await prerequisites(thisMachine(), doctorOptions.parse(options));
         for (const line of describe(list)) console.log(line);
         if (!list.every(isMet)) process.exitCode = 3;
     });

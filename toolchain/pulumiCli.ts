@@ -5,11 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { MigrationError } from "../steps/run/errors.ts";
 import type { Progress } from "../steps/run/progress.ts";
-import { isScript, pulumiHome, type Machine } from "./machine.ts";
-import { isAtLeast, pulumiVersion } from "./versions.ts";
+import { findOnPath, isScript, pulumiHome, type Machine } from "./machine.ts";
+import { isAcceptedCli } from "./runtimeRules.ts";
+import { pulumiVersion } from "./versions.ts";
 
 export interface PulumiCli {
     readonly program: string;
@@ -36,17 +37,29 @@ export function cachedCli(machine: Machine): string {
  * A `pulumi` on PATH that is a script is the npm package itself, which npm puts there: asking it would start the download.
  */
 export async function findPulumiCli(machine: Machine): Promise<PulumiCli | undefined> {
-    const onPath = machine.find("pulumi");
-    const candidates = [
-        cachedCli(machine),
-        ...(onPath === undefined || isScript(onPath) ? [] : [realpathSync(onPath)]),
-    ];
-    for (const program of candidates) {
+    const onPath = cliOnPath(machine);
+    for (const program of [cachedCli(machine), ...(onPath === undefined ? [] : [onPath])]) {
         if (!machine.isExecutable(program)) continue;
         const version = await versionOf(machine, program);
-        if (version !== undefined && isAccepted(version)) return { program, version };
+        if (version !== undefined && isAcceptedCli(version)) return { program, version };
     }
     return undefined;
+}
+
+/** The CLI that the word `pulumi` runs in a terminal, when it is of a version that the program refuses with SM-E0226. */
+export async function findRefusedCli(machine: Machine): Promise<PulumiCli | undefined> {
+    const program = cliOnPath(machine);
+    const version = program === undefined ? undefined : await versionOf(machine, program);
+    return program === undefined || version === undefined || isAcceptedCli(version) ? undefined : { program, version };
+}
+
+/** npm puts its launcher first on PATH for whatever it runs: what comes after that is looked at, too. */
+function cliOnPath(machine: Machine): string | undefined {
+    const program = (machine.environment["PATH"] ?? "")
+        .split(delimiter)
+        .map((directory) => findOnPath("pulumi", directory))
+        .find((path) => path !== undefined && !isScript(path));
+    return program === undefined ? undefined : realpathSync(program);
 }
 
 async function versionOf(machine: Machine, program: string): Promise<string | undefined> {
@@ -60,10 +73,6 @@ async function versionOf(machine: Machine, program: string): Promise<string | un
         // A damaged or foreign program is as good as none: it is replaced, or passed over.
         return undefined;
     }
-}
-
-function isAccepted(version: string): boolean {
-    return isAtLeast(version, pulumiVersion) && !isAtLeast(version, "4.0.0");
 }
 
 /**

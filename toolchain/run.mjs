@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { refuseOldNode } from "./nodeGuard.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lockFile = join(root, "package-lock.json");
@@ -18,21 +19,6 @@ const stampFile = join(root, "node_modules", ".package-lock.sha256");
 const recordFile = join(root, "node_modules", ".package-lock.json");
 
 const say = (line) => console.error(`[toolchain] ${line}`);
-
-function numbersOf(version) {
-    return version.split(".").map((part) => Number.parseInt(part, 10));
-}
-
-/** Refuses a Node that is older than package.json's `engines` says; only `>=x.y.z` is understood there. */
-function checkNode() {
-    const range = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).engines.node;
-    const oldest = numbersOf(range.replace(/^>=\s*/, ""));
-    const found = numbersOf(process.versions.node);
-    const difference = oldest.map((number, index) => found[index] - number).find((each) => each !== 0) ?? 0;
-    if (difference >= 0) return;
-    say(`this is Node ${process.versions.node}, and ${range} is needed; is a newer one installed, and first on PATH?`);
-    process.exit(2);
-}
 
 /** Whether npm's record names every package of the lock file in the same version; optional ones may be absent. */
 function recordMatches() {
@@ -95,7 +81,7 @@ if (script === undefined) {
     say("usage: node toolchain/run.mjs <script.ts> [arguments]");
     process.exit(2);
 }
-checkNode();
+refuseOldNode();
 if (await installPackages()) {
     endAs(
         await runToEnd(process.execPath, ["--import", import.meta.resolve("tsx"), resolve(root, script), ...args], {}),

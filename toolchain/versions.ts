@@ -2,6 +2,12 @@
 
 /** The Pulumi CLI: the version of the npm package `pulumi` in package.json, which a test compares. */
 export const pulumiVersion = "3.250.0";
+/** What a CLI must be, as Pulumi's engine understands it. */
+export const pulumiRange = `>=${pulumiVersion} <4.0.0`;
+/** The package `@pulumi/pulumi` of package.json. */
+export const pulumiSdkVersion = "3.248.0";
+/** That of `engines` in package.json. */
+export const oldestNode = "20.19.0";
 /** The resource plugin `command`: the version of `@pulumi/command` in package.json. */
 export const commandPluginVersion = "1.2.1";
 /** Synapse of the rehearsal; also in synapse-requirements.txt. */

@@ -11,6 +11,8 @@ const databaseName = z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,39}$/, "must be a lower-case PostgreSQL name of at most 40 characters")
     .default("synapse");
+/** A database under the target's name that holds data is put aside after a checked copy of it was made; without it such a database is refused. */
+const replace = z.boolean().default(false);
 
 /** `synapse-migration:target` of kind `local`. */
 export const localTargetSchema = z.strictObject({
@@ -29,6 +31,7 @@ export const localTargetSchema = z.strictObject({
                 port: port.default(0),
                 name: databaseName,
                 owner: databaseName,
+                replace,
             }),
             /** A server that is there already, and a role of it that may create and rename databases. */
             z.strictObject({
@@ -37,11 +40,12 @@ export const localTargetSchema = z.strictObject({
                 port: port.min(1).default(5432),
                 name: databaseName,
                 owner: databaseName,
+                replace,
                 admin: z.string().min(1).default("postgres"),
                 adminPasswordFile: absolutePath,
             }),
         ])
-        .default({ kind: "managed", port: 0, name: "synapse", owner: "synapse" }),
+        .default({ kind: "managed", port: 0, name: "synapse", owner: "synapse", replace: false }),
     /** Of Synapse itself. Port 0 takes a free one. */
     listener,
     /** What clients, other servers, or the reverse proxy before it reach. Port 0 takes a free one. */
@@ -66,6 +70,7 @@ export function localTarget(config: LocalTargetConfig) {
         database: {
             name: database.name,
             owner: database.owner,
+            replace: database.replace,
             server:
                 database.kind === "managed"
                     ? {
@@ -84,18 +89,5 @@ export function localTarget(config: LocalTargetConfig) {
                           directory: join(directory, "postgres"),
                       },
         },
-        /** What the assessment can look at before anything is made: only a server that is there already. */
-        assessedDatabase:
-            database.kind === "managed"
-                ? undefined
-                : {
-                      host: database.host,
-                      port: database.port,
-                      name: database.name,
-                      owner: database.owner,
-                      admin: database.admin,
-                      adminPasswordFile: database.adminPasswordFile,
-                      clientDirectory: postgresPrograms,
-                  },
     };
 }

@@ -4,7 +4,8 @@ import { stat, lstat, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { z } from "zod";
 import { openDump } from "../bundle/openDump.ts";
-import { recognise } from "../bundle/recognise.ts";
+import { joinedParts } from "../bundle/parts.ts";
+import { recognise, type Content } from "../bundle/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../contract.ts";
 import { inspectPlainDump } from "../postgres/plainDump/inspect.ts";
 import { MigrationError, MigrationErrors } from "../run/errors.ts";
@@ -26,6 +27,12 @@ type Assessment = z.infer<typeof assessContract.result>;
 /** Loaded, a compressed dump takes about this many times its own size, indexes included. */
 const loadedPerCompressedByte = 12;
 const loadedPerPlainByte = 2;
+
+/** What can be loaded, besides archives of it. */
+const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump", "tar-dump", "zip", "tar"];
+
+/** In a preview nobody waits for lines of progress. */
+const quiet: Progress = { say: () => undefined, during: (_title, work) => work() };
 
 interface Input {
     readonly path: string;
@@ -53,7 +60,7 @@ export async function assessBundle(
     keep: (evidence: object) => Promise<void>,
     evidenceFile: string,
     pinnedId: string | undefined,
-    progress: Progress,
+    progress: Progress = quiet,
 ): Promise<Assessment> {
     registerSecret(spec.passphrase ?? "");
     const { source } = spec;
@@ -122,14 +129,15 @@ const bundleChecks: readonly BundleCheck[] = [
         id: "dump-format",
         cost: "cheap",
         async run({ spec }) {
-            const { content, warnings } = await recognise(spec.source.database[0] ?? "", openingOptions(spec));
-            const fit = content !== "unknown" && content !== "media-store" && content !== "mmr-archive";
-            return [
-                ...(fit
-                    ? []
-                    : [finding("SM-E0917", `${spec.source.database[0] ?? ""} has content of kind ${content}`)]),
-                ...warnings,
-            ];
+            const found: Finding[] = [];
+            for (const { name, paths } of await joinedParts(spec.source.database)) {
+                const { content, layers, warnings } = await recognise(paths, openingOptions(spec));
+                // What is packed, or cannot be decrypted yet, shows only when it is opened.
+                const hidden = layers.some((layer) => layer === "gpg" || layer === "zip" || layer === "tar");
+                const fit = dumps.includes(content) || (content === "unknown" && hidden);
+                found.push(...(fit ? [] : [finding("SM-E0917", `${name} has content of kind ${content}`)]), ...warnings);
+            }
+            return found;
         },
     },
     {
@@ -139,7 +147,9 @@ const bundleChecks: readonly BundleCheck[] = [
             const { media } = spec.source;
             if (media === undefined) return [finding("SM-W0968", "the stack has no source.media")];
             const findings: Finding[] = [];
-            for (const path of media) findings.push(...(await recognise(path, openingOptions(spec))).warnings);
+            const isDirectory = media.length === 1 && (await stat(media[0] ?? "")).isDirectory();
+            for (const { paths } of isDirectory ? [{ paths: media }] : await joinedParts(media))
+                findings.push(...(await recognise(paths, openingOptions(spec))).warnings);
             return findings;
         },
     },
@@ -180,7 +190,7 @@ function openingOptions(spec: AssessSpec) {
     return {
         ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
         workDirectory: spec.run.directory,
-        clientDirectory: spec.clientDirectory,
+        clientDirectory: spec.targetServer?.programs ?? "",
     };
 }
 

@@ -36,7 +36,7 @@ export async function conclude(
         .sort((a, b) => severity(a) - severity(b));
     const { notRun, versions, sizes } = gathered;
     await keep({ findings, notRun, versions, sizes, passed });
-    if (spec.enforce) refuseErrors(findings, "the source homeserver");
+    if (spec.enforce) refuseErrors(findings, "the assessment of source and target");
     const countOf = (level: Finding["severity"]): number =>
         findings.filter((finding) => finding.severity === level).length;
     return {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { query, queryOne, quotedName } from "../postgres/connection.ts";
 import { sequenceFindings } from "../postgres/synapseSequences.ts";
 import { finding, type DatabaseCheck } from "./check.ts";
+import { withTableScans } from "./tableScans.ts";
 
 const oldestServer = 140_000;
 const rowsShown = 3;
@@ -101,28 +102,26 @@ export const databaseChecks: readonly DatabaseCheck[] = [
                  WHERE i.indisunique AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'synapse_migration')
                  ORDER BY 1, 2, 3`,
             );
-            // An index that is damaged, for example by another collation, hides the duplicates from whoever reads through it.
-            await client.query(
-                "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off",
-            );
-            const findings = [];
-            for (const { schema, table, index, columns, predicate } of indexes) {
-                const present = columns.map((column) => `${column} IS NOT NULL`).join(" AND ");
-                const [duplicate] = await query(
-                    client,
-                    z.object({ rows: z.coerce.number() }),
-                    `SELECT count(*)::text AS rows FROM ${quotedName(schema, table)} WHERE ${present}${predicate === null ? "" : ` AND (${predicate})`}
-                     GROUP BY ${columns.join(", ")} HAVING count(*) > 1 LIMIT 1`,
-                );
-                if (duplicate !== undefined)
-                    findings.push(
-                        finding(
-                            "SM-E0513",
-                            `${duplicate.rows} rows of ${schema}.${table} have the same key of ${index}`,
-                        ),
+            return withTableScans(client, async () => {
+                const findings = [];
+                for (const { schema, table, index, columns, predicate } of indexes) {
+                    const present = columns.map((column) => `${column} IS NOT NULL`).join(" AND ");
+                    const [duplicate] = await query(
+                        client,
+                        z.object({ rows: z.coerce.number() }),
+                        `SELECT count(*)::text AS rows FROM ${quotedName(schema, table)} WHERE ${present}${predicate === null ? "" : ` AND (${predicate})`}
+                         GROUP BY ${columns.join(", ")} HAVING count(*) > 1 LIMIT 1`,
                     );
-            }
-            return findings;
+                    if (duplicate !== undefined)
+                        findings.push(
+                            finding(
+                                "SM-E0513",
+                                `${duplicate.rows} rows of ${schema}.${table} have the same key of ${index}`,
+                            ),
+                        );
+                }
+                return findings;
+            });
         },
     },
 ];

@@ -1,11 +1,12 @@
 /** Opens a dump in whatever format it came, as the SQL text that it stands for. */
-import { rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
 import type { Bytes } from "./byteReader.ts";
 import { extractArchive } from "./extract.ts";
 import { openLayers, type OpenedInput } from "./open.ts";
+import { joinedParts } from "./parts.ts";
 import { recognise, type Content } from "./recognise.ts";
 import { streamProgram, type ProgramEnd } from "./streamProgram.ts";
 
@@ -28,7 +29,7 @@ export interface OpenedDump {
 }
 
 /** Formats that `pg_restore` turns into SQL. Nothing is given to a database by it: the text is read as any other dump's. */
-const archives: readonly Content[] = ["custom-dump", "tar-dump", "directory-dump"];
+const archives: readonly Content[] = ["custom-dump", "tar-dump"];
 const stallSeconds = 600;
 const unpackedName = "unpacked-dump";
 
@@ -37,26 +38,48 @@ const unpackedName = "unpacked-dump";
  * @throws MigrationError SM-E0917 when it is not a dump, SM-E0905 when pg_restore cannot read it, and those of the layers
  */
 export async function openDump(paths: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
-    const [first = ""] = paths;
-    const { content, layers } = await recognise(first, options);
-    if (content === "plain-dump") return withoutClosing(openLayers(paths, options));
-    const unpacked = join(options.workDirectory, unpackedName);
-    const isDirectory = (await stat(first)).isDirectory();
-    if (content === "directory-dump" && isDirectory) return fromDirectory(first, options, { files: [], layers: [] });
-    const { workDirectory } = options;
-    if (content === "directory-dump" || content === "zip" || content === "tar") {
-        await rm(unpacked, { recursive: true, force: true });
-        const { input } = await options.progress.during("unpacking the dump", () =>
-            extractArchive(paths, { ...options, destination: unpacked }),
-        );
-        const inner = await recognise(unpacked, { workDirectory });
-        if (inner.content !== "directory-dump") throw notADump(first, inner.content);
-        const dump = fromDirectory(inner.path ?? unpacked, options, { ...input, layers: [...layers, content] });
-        return { ...dump, close: () => rm(unpacked, { recursive: true, force: true }) };
+    const input = await onlyInput(paths);
+    const [first = ""] = input;
+    const { content, layers, path } = await recognise(input, options);
+    if ((await stat(first)).isDirectory()) {
+        if (content === "directory-dump") return fromDirectory(path ?? first, options, { files: [], layers: [] });
+        throw notADump(first, content);
     }
-    if (!archives.includes(content)) throw notADump(first, content);
-    const { stream, finished } = openLayers(paths, options);
-    return withoutClosing({ stream: restored([], stream, options, first), finished });
+    if (layers.includes("tar") || layers.includes("zip")) return fromArchive(input, options);
+    const cannotBeDecrypted = content === "unknown" && layers.includes("gpg");
+    if (content !== "plain-dump" && !archives.includes(content) && !cannotBeDecrypted) throw notADump(first, content);
+    const { stream, finished } = openLayers(input, options);
+    const isArchive = archives.includes(content);
+    return withoutClosing({ stream: isArchive ? restored([], stream, options, first) : stream, finished });
+}
+
+/** @throws MigrationError SM-E0930 when the files are not one, whole or in all its parts */
+async function onlyInput(paths: readonly string[]): Promise<readonly string[]> {
+    const [first, ...others] = await joinedParts(paths);
+    if (first !== undefined && others.length === 0) return first.paths;
+    throw new MigrationError("SM-E0930", {
+        where: paths.join(", "),
+        found: `${others.length + 1} files that do not belong together`,
+        expected: "one dump, whole or in its parts",
+    });
+}
+
+/** What only comes out of an archive as files: a dump in directory format, or a file that was packed for its own sake. */
+async function fromArchive(input: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
+    const unpacked = join(options.workDirectory, unpackedName);
+    const close = (): Promise<void> => rm(unpacked, { recursive: true, force: true });
+    await close();
+    const { input: read } = await options.progress.during("unpacking the dump", () =>
+        extractArchive(input, { ...options, destination: unpacked }),
+    );
+    const { content, path } = await recognise(unpacked, { workDirectory: options.workDirectory });
+    if (content === "directory-dump") return { ...fromDirectory(path ?? unpacked, options, read), close };
+    const files = (await readdir(unpacked, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const [only, ...others] = files;
+    if (only === undefined || others.length > 0) throw notADump(input.join(", "), content);
+    const opened = await openDump([join(only.parentPath, only.name)], { ...options, workDirectory: unpacked });
+    // The file that was given counts, not the one that was in it.
+    return { ...withoutClosing({ stream: opened.stream, finished: opened.finished.then(() => read) }), close };
 }
 
 function fromDirectory(directory: string, options: OpenDumpOptions, input: OpenedInput): OpenedDump {

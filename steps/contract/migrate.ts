@@ -72,16 +72,30 @@ export const dumpContract = contract({
     }),
 });
 
+/** The copy that the safeguard made of the database that is replaced: where its manifest is, and which one it must be. */
+export const safeguardCopy = z.strictObject({ manifestFile: absolutePath, digest: sha256 });
+export type SafeguardCopy = z.infer<typeof safeguardCopy>;
+
 /** A checked copy of what the swap will put aside. */
 export const safeguardContract = contract({
     name: "safeguard",
     phase: "migrate",
     version: 1,
-    spec: z.strictObject({ run: runReference, database: targetDatabase }),
-    result: z.strictObject({
-        /** What stands under the target's name today. */
-        previous: z.enum(["absent", "empty"]),
+    afterCommit: "keep-data",
+    spec: z.strictObject({
+        run: runReference,
+        database: targetDatabase,
+        /** Whether a database that holds data may be replaced; refused when absent. */
+        replace: z.boolean().optional(),
+        /** Processes that dump and restore at the same time; 2 when absent. */
+        jobs: z.number().int().min(1).max(64).optional(),
     }),
+    result: z.discriminatedUnion("previous", [
+        /** What stands under the target's name today: nothing, or nothing that anybody needs. */
+        z.strictObject({ previous: z.enum(["absent", "empty"]) }),
+        /** Somebody's data, of which a copy was made that was restored once and compared. */
+        safeguardCopy.extend({ previous: z.literal("copied"), rows: count, bytes: count, seconds }),
+    ]),
 });
 
 /** Restores into a new database beside the one in use. */
@@ -149,7 +163,14 @@ export const swapContract = contract({
     phase: "migrate",
     version: 1,
     afterCommit: "keep-data",
-    spec: z.strictObject({ run: runReference, database: targetDatabase, incoming: z.string(), proof: sha256 }),
+    spec: z.strictObject({
+        run: runReference,
+        database: targetDatabase,
+        incoming: z.string(),
+        proof: sha256,
+        /** Of the database with the name, when it holds data. Without one such a database is not put aside. */
+        copy: safeguardCopy.optional(),
+    }),
     result: z.strictObject({ name: z.string(), previous: z.string().optional(), swappedAt: instant }),
 });
 
@@ -231,18 +252,43 @@ export const openContract = contract({
     result: z.strictObject({ openedAt: instant, downtimeSeconds: seconds.optional(), checks: z.array(check) }),
 });
 
-/** Removes the run's working files and what the swap put aside. */
+/** Until when a database that was replaced, and its copy, are kept at least. */
+export function keptUntil(openedAt: string, safeguardHours: number): string {
+    return new Date(Date.parse(openedAt) + safeguardHours * 3_600_000).toISOString();
+}
+
+/** Removes the run's working files and what the swap put aside; data only when its copy has been kept long enough. */
 export const cleanupContract = contract({
     name: "cleanup",
     phase: "finish",
     version: 1,
+    // What is kept now is due later; what is gone is gone, so that doing it twice does no more than doing it once.
+    repeatable: true,
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,
         openedAt: instant,
         previous: z.string().optional(),
+        /** Of the previous database, when it held data. */
+        copy: safeguardCopy.optional(),
+        safeguardHours: z.number().int().min(24),
     }),
-    result: z.strictObject({ removedBytes: count, removedDatabases: z.array(z.string()) }),
+    result: z.strictObject({
+        removedBytes: count,
+        removedDatabases: z.array(z.string()),
+        /** Put aside and still there, with its copy. */
+        kept: z
+            .array(
+                z.strictObject({
+                    name: z.string(),
+                    /** The first `pulumi up` after it removes both. */
+                    until: instant,
+                    /** Present when nothing removes it any more but a person, and why. */
+                    reason: z.string().max(500).optional(),
+                }),
+            )
+            .default([]),
+    }),
 });
 
 /** Renders the report out of journal and evidence. */

@@ -6,6 +6,29 @@ import { selfHostedSource, source } from "./source.ts";
 
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
+/** The PostgreSQL server that the target's database will be on. */
+const databaseServer = z.discriminatedUnion("kind", [
+    z.strictObject({
+        /** A cluster of our own below `directory`, on loopback. */
+        kind: z.literal("managed"),
+        directory: absolutePath,
+        /** 0 takes a free one. */
+        port,
+        /** Directory of initdb, postgres, pg_ctl, pg_dump, pg_restore. */
+        programs: absolutePath,
+    }),
+    z.strictObject({
+        kind: z.literal("existing"),
+        host: z.string(),
+        port,
+        admin: z.string(),
+        adminPasswordFile: absolutePath,
+        programs: absolutePath,
+        /** Where the password of Synapse's role is kept, mode 0600. */
+        directory: absolutePath,
+    }),
+]);
+
 /** Made before the other steps of its phase; its undo takes back whatever those left behind when they failed half-way. */
 const guard = (phase: "stage" | "migrate" | "cutover") =>
     contract({
@@ -32,8 +55,8 @@ export const assessContract = contract({
         targetDirectory: absolutePath,
         /** Python of the target's Synapse environment. */
         targetPython: absolutePath,
-        /** The server the database will be restored into, where it exists already. */
-        targetDatabase: targetDatabase.partial().optional(),
+        /** The server the database will be restored into. Absent, nothing is known of its version: listed as not run. */
+        targetServer: databaseServer.optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */
@@ -104,27 +127,9 @@ export const databaseContract = contract({
         source,
         name: z.string(),
         owner: z.string(),
-        server: z.discriminatedUnion("kind", [
-            z.strictObject({
-                /** A cluster of our own below `directory`, on loopback. */
-                kind: z.literal("managed"),
-                directory: absolutePath,
-                /** 0 takes a free one. */
-                port,
-                /** Directory of initdb, postgres, pg_ctl, pg_dump, pg_restore. */
-                programs: absolutePath,
-            }),
-            z.strictObject({
-                kind: z.literal("existing"),
-                host: z.string(),
-                port,
-                admin: z.string(),
-                adminPasswordFile: absolutePath,
-                programs: absolutePath,
-                /** Where the password of Synapse's role is kept, mode 0600. */
-                directory: absolutePath,
-            }),
-        ]),
+        /** Whether a database with this name may hold data, which is put aside after a checked copy; refused when absent. */
+        replace: z.boolean().optional(),
+        server: databaseServer,
     }),
     result: z.strictObject({ database: targetDatabase, serverVersion: z.string(), managed: z.boolean() }),
 });

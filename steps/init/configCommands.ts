@@ -51,11 +51,12 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         input: value,
     });
     return [
-        // A list that was longer before would keep its end.
-        { args: ["config", "rm", "--stack", stack, "--path", `${namespace}:source.homeserverConfig`] },
-        { args: ["config", "set-all", "--stack", stack, "--path", ...assignments] },
+        // Secrets first: without the stack's passphrase Pulumi refuses these, but not what comes after them.
         secret("signingKey", settings.signingKey),
         ...(settings.pepper === undefined ? [] : [secret("pepper", settings.pepper)]),
         secret("macaroonSecretKey", settings.macaroonSecretKey ?? ""),
+        // A list that was longer before would keep its end.
+        { args: ["config", "rm", "--stack", stack, "--path", `${namespace}:source.homeserverConfig`] },
+        { args: ["config", "set-all", "--stack", stack, "--path", ...assignments] },
     ];
 }

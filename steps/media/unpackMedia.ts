@@ -1,7 +1,8 @@
 /** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { extractArchive } from "../bundle/extract.ts";
+import { extractArchives } from "../bundle/extract.ts";
+import { joinedParts } from "../bundle/parts.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
 import { localFolders } from "./layout.ts";
@@ -37,26 +38,32 @@ export async function unpackMedia(paths: readonly string[], options: UnpackMedia
     const directory = unpackedMediaDirectory(options.workDirectory);
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });
-    await unpackInto(directory, paths, options);
-    return look(directory, options, 1);
+    const inner = join(directory, "level-0");
+    await unpackInto(inner, paths, options);
+    return look(inner, options, 1);
 }
 
-async function unpackInto(directory: string, archives: readonly string[], options: UnpackMediaOptions): Promise<void> {
-    for (const [index, archive] of archives.entries()) {
-        let state = "";
-        await options.progress.during(
-            `unpacking media, ${index + 1} of ${archives.length}`,
-            () =>
-                extractArchive([archive], {
-                    destination: join(directory, String(index + 1).padStart(4, "0")),
-                    ...(options.passphrase === undefined ? {} : { passphrase: options.passphrase }),
-                    workDirectory: options.workDirectory,
-                    ...(options.signal === undefined ? {} : { signal: options.signal }),
-                    onProgress: ({ files, bytes }) => (state = `${files} files, ${bytes} bytes`),
-                }),
-            () => state,
-        );
-    }
+async function unpackInto(
+    destination: string,
+    files: readonly string[],
+    { passphrase, workDirectory, signal, progress }: UnpackMediaOptions,
+): Promise<void> {
+    const archives = (await joinedParts(files)).map((artefact) => artefact.paths);
+    let state = "";
+    await progress.during(
+        `unpacking media, ${archives.length} archives`,
+        () =>
+            extractArchives(archives, {
+                destination,
+                workDirectory,
+                passphrase,
+                signal,
+                // Media ids are case-sensitive; the store they are for tells them apart, too.
+                exactNames: true,
+                onProgress: ({ files: done, bytes }) => (state = `${done} files, ${bytes} bytes`),
+            }),
+        () => state,
+    );
 }
 
 async function look(directory: string, options: UnpackMediaOptions, depth: number): Promise<UnpackedMedia> {
@@ -65,7 +72,7 @@ async function look(directory: string, options: UnpackMediaOptions, depth: numbe
     if (found.manifests > 0) return { kind: "archive", directory };
     if (found.archives.length > 0 && depth < deepest) {
         const inner = join(unpackedMediaDirectory(options.workDirectory), `level-${depth}`);
-        await mkdir(inner, { recursive: true, mode: 0o700 });
+        await mkdir(unpackedMediaDirectory(options.workDirectory), { recursive: true, mode: 0o700 });
         await unpackInto(inner, found.archives, options);
         return look(inner, options, depth + 1);
     }

@@ -1,8 +1,13 @@
 /** Compares a restored database with the manifest of its dump: rows, sequences, definitions, owners, encoding. */
 import type { Check } from "../contract/shared.ts";
 import { compareDefinitions, describeDifference, readDefinitions, readOwners, type OwnedObject } from "./catalogue.ts";
-import { withClient, type DatabaseAddress } from "./connection.ts";
-import { tableFingerprints, type TableFingerprint } from "./fingerprint.ts";
+import { withClient, type Client, type DatabaseAddress } from "./connection.ts";
+import {
+    largeObjectsFingerprint,
+    tableFingerprints,
+    type FingerprintOptions,
+    type TableFingerprint,
+} from "./fingerprint.ts";
 import type { Manifest } from "./manifest.ts";
 import { describeMarker, readMarker } from "./marker.ts";
 import { compareSequences, readSequences } from "./sequences.ts";
@@ -64,9 +69,7 @@ export async function compareDatabase(
     const checks = await withClient(address, session, async (client) => {
         const facts = await readDatabaseFacts(client);
         const marker = await readMarker(client);
-        const sequences = await readSequences(client);
-        const definitions = await readDefinitions(client);
-        const differences = compareDefinitions(manifest.definitions, definitions);
+        const { rows, sequences, definitions } = await contentChecks(client, manifest, tables);
         const owners = await readOwners(client);
         const faults = (await sequenceFaults(client)).filter(({ state }) => state !== "unknown");
         const broken = faults.filter(({ breaks }) => breaks);
@@ -82,12 +85,8 @@ export async function compareDatabase(
                 encoding === "UTF8" && collate === "C" && ctype === "C" ? [] : [`${encoding}, ${collate}, ${ctype}`],
                 "UTF8, C, C",
             ),
-            outcome("database-rows", tables.filter(({ equal }) => !equal).map(describeTable), rowsEvidence(tables)),
-            outcome(
-                "database-sequences",
-                compareSequences(manifest.sequences, sequences),
-                `${sequences.length} sequences equal, is_called too`,
-            ),
+            rows,
+            sequences,
             {
                 ...outcome(
                     "database-sequence-positions",
@@ -96,7 +95,7 @@ export async function compareDatabase(
                 ),
                 ...(broken.length === 0 && faults.length > 0 ? { state: "warning" as const } : {}),
             },
-            outcome("database-definitions", differences.map(describeDifference), definitionsEvidence(definitions)),
+            definitions,
             outcome(
                 "database-owners",
                 foreignOwners(owners, options.owner),
@@ -114,6 +113,46 @@ export async function verifyDatabase(
     options: CompareOptions,
 ): Promise<Check[]> {
     return (await compareDatabase(address, manifest, options)).checks;
+}
+
+/**
+ * Compares what is in a database with a manifest, whoever owns it, whatever its encoding, Synapse's or not: rows, large
+ * objects, sequences, definitions.
+ * Changes nothing.
+ */
+export async function compareContents(
+    address: DatabaseAddress,
+    manifest: Pick<Manifest, "tables" | "sequences" | "definitions">,
+    options: FingerprintOptions,
+): Promise<Check[]> {
+    const fingerprints = await tableFingerprints(address, options);
+    return withClient(address, { ...options, readOnly: true, statementSeconds: 0 }, async (client) => {
+        const found = [...fingerprints, ...(await largeObjectsFingerprint(client))];
+        return Object.values(await contentChecks(client, manifest, compareTables(manifest.tables, found, "kept")));
+    });
+}
+
+async function contentChecks(
+    client: Client,
+    manifest: Pick<Manifest, "sequences" | "definitions">,
+    tables: readonly ComparedTable[],
+): Promise<Record<"rows" | "sequences" | "definitions", Check>> {
+    const sequences = await readSequences(client);
+    const definitions = await readDefinitions(client);
+    const differences = compareDefinitions(manifest.definitions, definitions);
+    return {
+        rows: outcome("database-rows", tables.filter(({ equal }) => !equal).map(describeTable), rowsEvidence(tables)),
+        sequences: outcome(
+            "database-sequences",
+            compareSequences(manifest.sequences, sequences),
+            `${sequences.length} sequences equal, is_called too`,
+        ),
+        definitions: outcome(
+            "database-definitions",
+            differences.map(describeDifference),
+            definitionsEvidence(definitions),
+        ),
+    };
 }
 
 /** Pairs the tables of both sides; a table that one side lacks counts as unequal. */

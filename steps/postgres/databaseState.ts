@@ -46,6 +46,11 @@ async function databaseOid(client: Client, name: string): Promise<string | undef
     return row?.oid;
 }
 
+/** What to do about a database that holds data, where that is allowed. */
+export const replaceFix =
+    "is it the right database? Choose another name; or, if it is to be replaced, set `target.database.replace: true`: " +
+    "a checked copy of it is made, and it is put aside under another name";
+
 /** For messages: `table public.events, view public.v and 3 more`. */
 export function describeObjects({ objects, objectCount }: DatabaseState): string {
     const more = objectCount - objects.length;

@@ -80,7 +80,9 @@ export async function refuseIncompleteArchive(
     tables: readonly { readonly schema: string; readonly name: string }[],
 ): Promise<void> {
     const files = new Set((await readdir(directory)).map((file) => file.replace(/\.(gz|lz4|zst)$/, "")));
-    const data = entries.filter(({ kind }) => kind === "TABLE DATA");
+    const data = entries
+        .filter(({ kind }) => kind === "TABLE DATA")
+        .map((entry) => ({ ...entry, ...named(entry, tables) }));
     const archived = new Set(data.map(({ schema, name }) => `${schema}.${name}`));
     const expected = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
     const lost = [...expected].filter((name) => !archived.has(name));
@@ -103,6 +105,18 @@ export async function refuseIncompleteArchive(
         where: directory,
         found: `no file ${missing.id}.dat, the data of table ${missing.schema}.${missing.name}`,
     });
+}
+
+/** Which of the tables an entry is of: the list does not say where a name with spaces ends, and puts a space for a line break. */
+function named(
+    { schema, name, line }: ArchiveEntry,
+    tables: readonly { readonly schema: string; readonly name: string }[],
+): { readonly schema: string; readonly name: string } {
+    const rest = / TABLE DATA (.*)$/.exec(line)?.[1] ?? "";
+    const [table] = tables
+        .filter((table) => rest.startsWith(`${table.schema} ${table.name} `.replaceAll(/[\r\n]/g, " ")))
+        .sort((a, b) => b.schema.length + b.name.length - a.schema.length - a.name.length);
+    return table === undefined ? { schema, name } : { schema: table.schema, name: table.name };
 }
 
 export type ArchiveFile = Manifest["files"][number];

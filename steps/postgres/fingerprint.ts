@@ -87,6 +87,21 @@ export async function tableFingerprints(
         .sort((a, b) => (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1));
 }
 
+/**
+ * The large objects of a database as if they were one table; nothing when it has none. Reads all of them.
+ *
+ * @throws what {@link withClient} makes of a refusal, as SM-E0515, where the role may not read one
+ */
+export async function largeObjectsFingerprint(client: Client): Promise<TableFingerprint[]> {
+    const [found] = await query(
+        client,
+        z.object({ rows: z.coerce.number(), hash: z.string(), bytes: z.coerce.number() }),
+        `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(oid::text || ' ' || md5(lo_get(oid)), 0)), 0)::text AS hash,
+            coalesce(sum(length(lo_get(oid))), 0)::text AS bytes FROM pg_largeobject_metadata HAVING count(*) > 0`,
+    );
+    return found === undefined ? [] : [{ schema: "pg_catalog", name: "pg_largeobject", ...found }];
+}
+
 /** The work in the order in which it is taken: by size, a table of more than half a connection's share in pieces. */
 export function splitTables(tables: readonly Table[], jobs: number): Part[] {
     const totalPages = tables.reduce((sum, { pages }) => sum + pages, 0);

@@ -9,6 +9,7 @@ import { createDatabaseStatement } from "./serverFacts.ts";
 /**
  * Makes the incoming database, UTF8 and C from `template0`. What a killed attempt of this run left under its name is dropped first.
  *
+ * @param statement  makes another kind of database with this name and owner
  * @throws MigrationError SM-E0804 naming what is in a database that nobody marked, SM-E0708 when another run marked it
  */
 export async function makeIncoming(
@@ -17,6 +18,7 @@ export async function makeIncoming(
     owner: string,
     run: string,
     options: ConnectionOptions,
+    statement = createDatabaseStatement(name, owner),
 ): Promise<void> {
     const found = await inspectDatabase(maintenance, name, options);
     const where = `database ${name}`;
@@ -38,7 +40,7 @@ export async function makeIncoming(
     await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
         // Ends the sessions of an attempt whose process was killed while its pg_restore went on.
         if (found.state !== "absent") await client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
-        await client.query(createDatabaseStatement(name, owner));
+        await client.query(statement);
     });
 }
 

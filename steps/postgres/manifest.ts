@@ -12,6 +12,7 @@ import { sequenceShape } from "./sequences.ts";
 const manifestShape = z.strictObject({
     format: z.literal(1),
     run: z.string(),
+    /** Empty where nobody knows whose data it is: of a database that is replaced. */
     serverName: z.string(),
     /** Whether the source was fenced, and so nothing was written after the snapshot. */
     fenced: z.boolean(),
@@ -31,7 +32,8 @@ const manifestShape = z.strictObject({
         systemIdentifier: z.string().nullable(),
         oid: z.string(),
     }),
-    synapse: z.strictObject({ schemaVersion: count, compatVersion: count.nullable() }),
+    /** Absent where the database need not be Synapse's: of one that is replaced. */
+    synapse: z.strictObject({ schemaVersion: count, compatVersion: count.nullable() }).optional(),
     /** Of pg_dump, for example "15.18". */
     programVersion: z.string(),
     compression: z.string(),

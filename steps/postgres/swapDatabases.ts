@@ -12,6 +12,8 @@ export interface SwapNames {
     readonly incoming: string;
     /** Where the database that had the name is put. */
     readonly previous: string;
+    /** Of the database that a checked copy was made of: the only one with data that may be put aside. */
+    readonly copiedOid?: string;
 }
 
 /**
@@ -20,7 +22,8 @@ export interface SwapNames {
  *
  * @param maintenance  another database of the server, as a role that may rename
  * @returns the name under which the previous database is kept, if there was one
- * @throws MigrationError SM-E0707, SM-E0708, SM-E0709 (sessions), SM-E0804 when the previous database has become occupied
+ * @throws MigrationError SM-E0707, SM-E0708, SM-E0709 (sessions), SM-E0804 when the previous database holds data and is not the one that was
+ *     copied
  */
 export async function swapDatabases(
     maintenance: DatabaseAddress,
@@ -32,7 +35,8 @@ export async function swapDatabases(
     refuseCommitted(final.marker, `database ${names.name}`);
     if (incoming.state !== "absent") {
         requireMarker(incoming.marker, run, ["verified"], `database ${names.incoming}`);
-        if (final.state === "occupied") throw occupied(names.name, final);
+        if (final.state === "occupied" && (final.oid !== names.copiedOid || final.marker !== undefined))
+            throw occupied(names, final);
         if (final.state !== "absent" && previous.state !== "absent") throw inTheWay(names.previous);
         await renameAll(maintenance, options, [
             ...(final.state === "absent" ? [] : [[names.name, names.previous] as const]),
@@ -114,11 +118,12 @@ async function renameAll(
     });
 }
 
-function occupied(name: string, state: DatabaseState): MigrationError {
+function occupied({ name, copiedOid }: SwapNames, state: DatabaseState): MigrationError {
+    const copied = copiedOid === undefined ? "" : `the one with oid ${copiedOid}, which was copied, or `;
     return new MigrationError("SM-E0804", {
         where: `database ${name}`,
         found: describeObjects(state),
-        expected: "an empty database, or none",
+        expected: `${copied}an empty database, or none`,
     });
 }
 

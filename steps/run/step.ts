@@ -14,7 +14,7 @@ export interface StepContract<Spec, Result> {
     readonly phase: Phase;
     /** Raised when what the step does changes in a way that makes its old result worthless. */
     readonly version: number;
-    /** Only looks, so it looks again each time it is called, whatever its specification was before. */
+    /** Looks, or removes what is due: done again each time it is called, whatever its specification was before. */
     readonly repeatable?: true;
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;

@@ -42,7 +42,7 @@ describe("parseConfig", () => {
             host: { kind: "local" },
         });
         expect(config.target).to.deep.include({
-            database: { kind: "managed", port: 0, name: "synapse", owner: "synapse" },
+            database: { kind: "managed", port: 0, name: "synapse", owner: "synapse", replace: false },
             listener: { bindAddress: "127.0.0.1", port: 0 },
             gateway: { bindAddress: "127.0.0.1", port: 0 },
         });

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { databaseContract, targetDatabase } from "../../steps/contract.ts";
+import { assessContract, databaseContract } from "../../steps/contract.ts";
 import { localTarget } from "../../components/targets/local.ts";
 import { configWith, declare, target } from "./stacks.ts";
 
@@ -22,8 +22,12 @@ describe("localTarget", () => {
         expect(layout.database.server).to.include({ kind: "managed", directory: "/srv/target/postgres", port: 0 });
     });
 
-    it("has nothing to assess where the database server is yet to be made", () => {
-        expect(localTarget(configWith().target).assessedDatabase).to.equal(undefined);
+    it("has the programs of a database server that is yet to be made assessed before anything is made", async () => {
+        const { recording } = await declare({ phase: "stage" });
+        expect(assessContract.spec.parse(recording.spec("assess")).targetServer).to.deep.include({
+            kind: "managed",
+            programs: "/usr/lib/postgresql/15/bin",
+        });
     });
 
     it("takes a database server that is there, and has it assessed before anything is made", async () => {
@@ -42,10 +46,7 @@ describe("localTarget", () => {
                 directory: "/srv/target/postgres",
             },
         });
-        expect(targetDatabase.partial().parse(localTarget(configWith(changes).target).assessedDatabase)).to.include({
-            host: "db.example.org",
-            port: 5432,
-            name: "matrix",
-        });
+        const { server } = databaseContract.spec.parse(recording.spec("database"));
+        expect(assessContract.spec.parse(recording.spec("assess")).targetServer).to.deep.equal(server);
     });
 });

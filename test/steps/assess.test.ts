@@ -5,9 +5,11 @@ import { Client } from "pg";
 import { z } from "zod";
 import { assess, quickAssessment } from "../../steps/assess.ts";
 import { assessContract, type Finding } from "../../steps/contract.ts";
+import { claimFence } from "../../steps/fence/holder.ts";
 import { openJournal } from "../../steps/run/journal.ts";
 import { prepareRunDirectory } from "../../steps/run/runDirectory.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
+import { freePort } from "../../rehearsal/freePort.ts";
 import { expectError } from "../support/expectError.ts";
 import { done, runOf, secretsOf, sourceOf } from "../support/migrationSpecs.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
@@ -20,12 +22,14 @@ describe("the assessment", () => {
     let synapse: TestSynapse;
     let python = "";
     let runs = 0;
+    let programs = "";
 
     const spec = (overrides: Partial<Spec> = {}): Spec => ({
         run: runOf(synapse, `a${++runs}`),
         source: sourceOf(synapse),
         targetDirectory: join(synapse.directory, "target"),
         targetPython: python,
+        targetServer: { kind: "managed", directory: join(synapse.directory, "target-database"), port: 0, programs },
         quick: false,
         enforce: false,
         ...secretsOf(synapse),
@@ -49,10 +53,11 @@ describe("the assessment", () => {
     before(async () => {
         const [started, toolchain] = await Promise.all([
             startTestSynapse({ population: smallPopulation }),
-            ensureToolchain({ synapse: true }, () => undefined),
+            ensureToolchain({ postgres: true, synapse: true }, () => undefined),
         ]);
         synapse = started;
         python = toolchain.synapse?.python ?? "";
+        programs = toolchain.postgres?.directory ?? "";
     });
     after(() => synapse.stop());
 
@@ -79,9 +84,49 @@ describe("the assessment", () => {
             "users-of-this-server",
             "sequences",
             "unique-indexes",
+            "rows-and-constraints",
             "signing-key-signed-events",
         ]);
         expect((await quickAssessment(quick)).runId).to.equal(first.runId);
+    });
+
+    it("shows a target server that does not answer in a preview and in phase assess, and refuses it where it is to be enforced", async () => {
+        const targetServer = {
+            ...{ kind: "existing" as const, host: "127.0.0.1", port: await freePort(), admin: "postgres", programs },
+            ...{ adminPasswordFile: "/no/such/password", directory: join(synapse.directory, "target-database") },
+        };
+        const directory = join(synapse.directory, "unreachable-runs");
+        const preview = await quickAssessment(spec({ run: { directory }, quick: true, targetServer }));
+        expect(preview.findings.map(({ id }) => id)).to.include("SM-E0522");
+        expect(preview.notRun).not.to.include.members(["target-database-server"]);
+        expect(await idsOf({ targetServer })).to.include("SM-E0522");
+        await expectError("SM-E0522", () => findingsOf({ targetServer, enforce: true }));
+    });
+
+    it("asks nothing about the target's server once a run has fenced the source", async () => {
+        const directory = join(synapse.directory, "fenced-runs");
+        await prepareRunDirectory(join(directory, "r8"));
+        const journal = openJournal(join(directory, "r8", "journal.jsonl"));
+        await journal.append({ step: "fence", phase: "migrate", kind: "intent" });
+        const held = { service: { kind: "process" as const }, readOnly: null };
+        await claimFence({ id: "r8", directory: join(directory, "r8") }, () => Promise.resolve(held));
+        const { runId, notRun } = await quickAssessment(spec({ run: { directory }, quick: true }));
+        expect(runId).to.equal("r8");
+        expect(notRun).to.include.members(["target-database-server", "target-database-programs"]);
+    });
+
+    it("finds indexes and rows that would break the restore, in a thorough run", async () => {
+        await superuser(`
+            CREATE TABLE extra_rooms (id bigint PRIMARY KEY);
+            CREATE TABLE extra_members (id bigint PRIMARY KEY, room bigint REFERENCES extra_rooms (id));
+            ALTER TABLE extra_rooms OWNER TO synapse; ALTER TABLE extra_members OWNER TO synapse;
+            SET session_replication_role = replica; INSERT INTO extra_members VALUES (1, 7); RESET session_replication_role;
+            UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'extra_members_pkey'::regclass`);
+        try {
+            expect(await idsOf()).to.include.members(["SM-E0517", "SM-E0520"]);
+        } finally {
+            await superuser("DROP TABLE extra_members, extra_rooms");
+        }
     });
 
     it("goes on with the run that is committed, without asking the source", async () => {

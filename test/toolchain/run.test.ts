@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { execa } from "execa";
+import { nodeProblem } from "../../toolchain/runtimeRules.ts";
 
 const root = dirname(dirname(import.meta.dirname));
 
@@ -38,7 +39,8 @@ describe("toolchain/run.mjs", function () {
     beforeEach(async () => {
         directory = await mkdtemp(join(tmpdir(), "synapse-migration-run-"));
         for (const folder of ["toolchain", "bin"]) await mkdir(join(directory, folder));
-        await cp(join(root, "toolchain/run.mjs"), join(directory, "toolchain/run.mjs"));
+        for (const name of ["toolchain/run.mjs", "toolchain/nodeGuard.mjs"])
+            await cp(join(root, name), join(directory, name));
         await writeFile(join(directory, "bin/npm"), fakeNpm, { mode: 0o755 });
         await writeFile(
             join(directory, "package.json"),
@@ -98,7 +100,7 @@ describe("toolchain/run.mjs", function () {
         await writeFile(join(directory, "package.json"), JSON.stringify({ engines: { node: ">=99.1.0" } }));
         const { exitCode, stderr } = await run({}, "script.ts");
         expect(exitCode).to.equal(2);
-        expect(stderr).to.include(">=99.1.0 is needed");
+        expect(stderr).to.match(/^SM-E0224[\s\S]* expected Node 99\.1\.0 or newer/);
         expect(await npmCalls()).to.deep.equal([]);
     });
 
@@ -116,4 +118,27 @@ describe("toolchain/run.mjs", function () {
         const dying = spawn(process.execPath, [join(directory, "toolchain/run.mjs"), "script.ts", "die"], { env });
         expect(await once(dying, "exit")).to.deep.equal([null, "SIGKILL"]);
     });
+});
+
+describe("a Node that is too old", function () {
+    this.timeout(20_000);
+    /** Makes Node say that it is 18.20.4, before anything of ours is loaded. */
+    const older = `data:text/javascript,${encodeURIComponent(
+        'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "18.20.4" } });',
+    )}`;
+
+    for (const [script, ...args] of [
+        ["toolchain/run.mjs", "toolchain/main.ts", "doctor"],
+        ["steps/synapse-migrate.mjs", "status", "/nowhere"],
+    ] as const) {
+        it(`is refused by ${script} with the block of SM-E0224, and nothing else is loaded`, async () => {
+            const { exitCode, stdout, stderr } = await execa(
+                process.execPath,
+                ["--import", older, join(root, script), ...args],
+                { reject: false, stdin: "ignore", timeout: 15_000 },
+            );
+            const problem = nodeProblem("18.20.4", process.execPath);
+            expect([exitCode, stdout, stderr]).to.deep.equal([problem?.exitCode, "", problem?.block]);
+        });
+    }
 });

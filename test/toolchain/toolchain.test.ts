@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect } from "chai";
 import { cacheDirectory, findOnPath, pulumiHome, thisMachine } from "../../toolchain/machine.ts";
 import { ensureChromium, findChromium, requireSystemPrograms } from "../../toolchain/systemPrograms.ts";
@@ -118,6 +120,39 @@ describe("the doctor", () => {
             expect(lines)
                 .to.match(/MISSING synapse/)
                 .and.to.match(/MISSING go/);
+        } finally {
+            await machine.remove();
+        }
+    });
+
+    it("shows the block of what is there and wrong: Pulumi.yaml, a stack's passphrase, an old pulumi on PATH", async () => {
+        const machine = await FakeMachine.make();
+        try {
+            await machine.program("bin/pulumi");
+            // npm puts its launcher before what the user has.
+            await machine.program("npm/pulumi", "#!/usr/bin/env node\n");
+            machine.environment["PATH"] = ["npm", "bin"].map((name) => join(machine.root, name)).join(":");
+            machine.answer = (_, args) => (args[0] === "version" ? "v3.100.0" : undefined);
+            await mkdir(join(machine.root, "stacks"));
+            await writeFile(join(machine.root, "Pulumi.yaml"), "name: x\nruntime: nodejs\n");
+            await writeFile(join(machine.root, "stacks/Pulumi.prod.yaml"), "encryptionsalt: v1:a:v1:b:c\n");
+            const list = await prerequisites(machine, { project: machine.root, stack: "prod" });
+            const codes = list.flatMap(({ name, problem }) =>
+                problem === undefined ? [] : [`${problem.code} ${name}`],
+            );
+            expect(codes).to.deep.equal([
+                "SM-E0225 Pulumi.yaml",
+                "SM-E0221 secrets of prod",
+                "SM-E0226 pulumi on PATH",
+            ]);
+            expect(list.every(isMet)).to.equal(false);
+            const lines = describePrerequisites(list).join("\n");
+            expect(lines).to.match(/WRONG +secrets of prod +neither [^]*SM-E0221 [^]*fix +name a file of mode 0600/);
+            expect(lines).to.match(/SM-E0226 [^]*found +Pulumi 3\.100\.0/);
+            const other = await prerequisites(machine, { project: machine.root, stack: "dev" });
+            expect(describePrerequisites(other).join("\n")).to.match(
+                /MISSING secrets of dev[^]*fix: npx synapse-migrate/,
+            );
         } finally {
             await machine.remove();
         }

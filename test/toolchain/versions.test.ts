@@ -3,19 +3,32 @@ import { dirname, join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { z } from "zod";
-import { commandPluginVersion, isAtLeast, pulumiVersion, synapseVersion } from "../../toolchain/versions.ts";
+import {
+    commandPluginVersion,
+    isAtLeast,
+    oldestNode,
+    pulumiSdkVersion,
+    pulumiVersion,
+    synapseVersion,
+} from "../../toolchain/versions.ts";
 
 const root = dirname(dirname(import.meta.dirname));
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 describe("the versions of the toolchain", () => {
     const manifest = z
-        .object({ dependencies: z.record(z.string(), z.string()), devDependencies: z.record(z.string(), z.string()) })
+        .object({
+            engines: z.object({ node: z.string() }),
+            dependencies: z.record(z.string(), z.string()),
+            devDependencies: z.record(z.string(), z.string()),
+        })
         .parse(JSON.parse(read("package.json")));
 
     it("are those of package.json, exactly", () => {
         expect(manifest.devDependencies["pulumi"]).to.equal(pulumiVersion);
         expect(manifest.dependencies["@pulumi/command"]).to.equal(commandPluginVersion);
+        expect(manifest.dependencies["@pulumi/pulumi"]).to.equal(pulumiSdkVersion);
+        expect(manifest.engines.node).to.equal(`>=${oldestNode}`);
     });
 
     it("pin the command plugin to 1.2.1: npm's latest is a stray publish that sends private keys unprotected", () => {

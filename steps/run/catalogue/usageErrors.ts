@@ -74,6 +74,36 @@ export const usageErrors = {
         "two stacks that migrate the same homeserver would stop it under each other's hands",
         "select the stack that the file was written for: `pulumi stack select`; or correct the key `stack` of a file that was copied on purpose",
     ),
+    "SM-E0221": entry(
+        "secret",
+        "the passphrase of the stack's secrets is missing or wrong",
+        "without it Pulumi can neither read the stack's secrets nor add to them",
+        "name a file of mode 0600 that holds it in PULUMI_CONFIG_PASSPHRASE_FILE, and unset PULUMI_CONFIG_PASSPHRASE, which comes first even when it is empty",
+    ),
+    "SM-E0223": entry(
+        "usage",
+        "a package of Pulumi's is not of the version that the program is made for",
+        "another version asks for another provider: npm's latest `@pulumi/command` sends private keys unprotected",
+        "`npm ci --ignore-scripts` installs the versions of package-lock.json; was package.json changed?",
+    ),
+    "SM-E0224": entry(
+        "usage",
+        "this Node is too old",
+        "what an older Node lacks may fail in the middle of a step, in words that do not name the cause",
+        "is a newer Node installed, and first on PATH?",
+    ),
+    "SM-E0225": entry(
+        "usage",
+        "Pulumi.yaml has the program loaded in another way than it is made for",
+        "Pulumi's TypeScript mode puts an old compiler between Node and the program; what fails then does not name the cause",
+        'write `typescript: false` and `nodeargs: "--import tsx"` below `runtime.options` of Pulumi.yaml',
+    ),
+    "SM-E0226": entry(
+        "usage",
+        "the Pulumi CLI is not of a version that the program works with",
+        "an older engine does not know all that the program asks of it",
+        "`npm run toolchain`, then `npx pulumi`; or update the `pulumi` that comes first on PATH",
+    ),
     "SM-E1111": entry(
         "usage",
         "a program that is needed was not found",

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";
 import { runProgram } from "../../../steps/hosts/program.ts";
-import type { Source } from "../../../steps/contract.ts";
+import type { SelfHostedSource } from "../../../steps/contract.ts";
 import type { StepRun } from "../../../steps/run/step.ts";
 
 export const seed = Buffer.alloc(32, 7).toString("base64").replace(/=+$/, "");
@@ -13,7 +13,7 @@ export const signingKeyLine = `ed25519 a_Test ${seed}`;
 export interface SourceFixture {
     readonly directory: string;
     readonly configFile: string;
-    readonly source: Source;
+    readonly source: SelfHostedSource;
     /** Where a target may be made; not there yet. */
     readonly targetDirectory: string;
     remove(): Promise<void>;

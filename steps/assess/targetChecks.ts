@@ -1,0 +1,120 @@
+/** Checks of the target's PostgreSQL: can its server and its programs take what the source's server has? (B20) */
+import { connect } from "node:net";
+import { join } from "node:path";
+import type { z } from "zod";
+import type { assessContract, Finding } from "../contract.ts";
+import { programVersion } from "../postgres/clientPrograms.ts";
+import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
+import { readPassword } from "../postgres/passwordFile.ts";
+import { MigrationError } from "../run/errors.ts";
+import type { ErrorCode } from "../run/errorCatalogue.ts";
+import { finding, type AssessmentCheck } from "./check.ts";
+import { serverVersion, type ServerVersion } from "./serverVersion.ts";
+
+type TargetServer = NonNullable<z.infer<typeof assessContract.spec>["targetServer"]>;
+type ExistingServer = Extract<TargetServer, { kind: "existing" }>;
+
+/** A preview waits no longer for a server that may not be there. */
+const answerSeconds = 3;
+const statementSeconds = 1.5;
+
+export const targetChecks: readonly AssessmentCheck[] = [
+    {
+        id: "target-database-server",
+        cost: "cheap",
+        async run({ spec: { targetServer }, client }) {
+            if (targetServer === undefined) return "not-run";
+            const source = await serverVersion(client);
+            return targetServer.kind === "managed"
+                ? orFinding("SM-E0523", async () =>
+                      olderServer(
+                          source,
+                          await programVersion(targetServer.programs, "postgres"),
+                          "a server of its own",
+                      ),
+                  )
+                : orFinding("SM-E0522", async () =>
+                      olderServer(
+                          source,
+                          await askedVersion(targetServer),
+                          `the server at ${targetServer.host}:${targetServer.port}`,
+                      ),
+                  );
+        },
+    },
+    {
+        id: "target-database-programs",
+        cost: "cheap",
+        async run({ spec: { targetServer }, client }) {
+            if (targetServer === undefined) return "not-run";
+            const source = await serverVersion(client);
+            const found = ["pg_dump", "pg_restore"].map((program) =>
+                orFinding("SM-E0523", async () =>
+                    olderProgram(source, await programVersion(targetServer.programs, program), [
+                        targetServer.programs,
+                        program,
+                    ]),
+                ),
+            );
+            return (await Promise.all(found)).flat();
+        },
+    },
+];
+
+/** Major versions: a minor one changes nothing that a dump has. */
+export function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {
+    return target.major >= source.major
+        ? []
+        : [finding("SM-E0503", `${where} is PostgreSQL ${target.text}, the source's is ${source.text}`)];
+}
+
+function olderProgram(source: ServerVersion, program: ServerVersion, path: readonly [string, string]): Finding[] {
+    return program.major >= source.major
+        ? []
+        : [finding("SM-E0504", `${join(...path)} is of ${program.text}, the source's server of ${source.text}`)];
+}
+
+async function askedVersion(server: ExistingServer): Promise<ServerVersion> {
+    const { host, port, admin, adminPasswordFile } = server;
+    // Every server has this database, and the role that makes databases may connect to it.
+    const address = { host, port, name: "postgres", user: admin, password: await readPassword(adminPasswordFile) };
+    await refuseSilent(address);
+    return withClient(address, { step: "assess", readOnly: true, statementSeconds }, serverVersion);
+}
+
+/**
+ * A host that swallows packets would hold up a preview for as long as a connection may take.
+ *
+ * @throws MigrationError SM-E1102
+ */
+async function refuseSilent({ host, port }: Pick<DatabaseAddress, "host" | "port">): Promise<void> {
+    // As PostgreSQL's own programs read it: a host that is a path is the directory of a socket.
+    const socket = connect(
+        host.startsWith("/") ? { path: join(host, `.s.PGSQL.${port}`) } : { host, port, autoSelectFamily: true },
+    );
+    try {
+        await new Promise<void>((resolve, reject) => {
+            socket.once("connect", resolve).once("error", reject);
+            socket.setTimeout(answerSeconds * 1000, () => {
+                reject(new Error(`no answer within ${answerSeconds} s`));
+            });
+        });
+    } catch (error) {
+        const codes = error instanceof AggregateError ? error.errors : [error];
+        const found = codes.map((each) => (each instanceof Error ? each.message : String(each))).join("; ");
+        throw new MigrationError("SM-E1102", { where: `${host}:${port}`, found, cause: error });
+    } finally {
+        socket.destroy();
+    }
+}
+
+/** What could not be found out blocks as much as a wrong version, and hides nothing else that the assessment finds. */
+async function orFinding(code: ErrorCode, work: () => Promise<Finding[]>): Promise<Finding[]> {
+    try {
+        return await work();
+    } catch (error) {
+        if (!(error instanceof MigrationError)) throw error;
+        const { where, found, fix } = error.detail;
+        return [finding(code, `${where}: ${found} (${error.code})`, fix)];
+    }
+}
