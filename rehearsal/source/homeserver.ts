@@ -6,8 +6,15 @@ import { runProgram } from "../../steps/hosts/program.ts";
 import { MigrationError } from "../../steps/run/errors.ts";
 import { makeServiceDirectory } from "../directory.ts";
 import { freePort } from "../freePort.ts";
-import type { SourceCluster } from "./cluster.ts";
-import { writeHomeserverFiles, type HomeserverFiles } from "./homeserverConfig.ts";
+import type { DatabaseAddress } from "./cluster.ts";
+import { writeHomeserverFiles, type HomeserverFiles, type SqliteFile } from "./homeserverConfig.ts";
+
+/** What a homeserver keeps its rows in: a cluster's database, or a file. */
+export interface SourceDatabase {
+    readonly synapse: DatabaseAddress | SqliteFile;
+    /** Runs one statement in it. */
+    query(statement: string): Promise<{ readonly rows: readonly unknown[] }>;
+}
 
 export interface SourceHomeserverArgs {
     /** Made for the homeserver; must not hold anything. */
@@ -15,7 +22,7 @@ export interface SourceHomeserverArgs {
     /** Of an environment that has Synapse; the service user must be able to run it. */
     readonly python: string;
     readonly serverName: string;
-    readonly cluster: SourceCluster;
+    readonly cluster: SourceDatabase;
 }
 
 const startSeconds = 60;
@@ -32,7 +39,7 @@ export class SourceHomeserver {
         /** Starts it so that it outlives its caller, an argument a word; to be run as {@link serviceUser}. */
         public readonly startCommand: readonly string[],
         private readonly directory: string,
-        private readonly cluster: SourceCluster,
+        private readonly cluster: SourceDatabase,
     ) {}
 
     /**

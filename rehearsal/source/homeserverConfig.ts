@@ -10,8 +10,14 @@ import { signingKey, unpaddedBase64 } from "./signingKey.ts";
 export interface HomeserverConfigArgs {
     readonly directory: string;
     readonly serverName: string;
-    readonly database: DatabaseAddress;
+    readonly database: DatabaseAddress | SqliteFile;
     readonly port: number;
+}
+
+/** Synapse's other kind of database. */
+export interface SqliteFile {
+    /** Made by Synapse, in a directory that it may write to. */
+    readonly file: string;
 }
 
 export interface HomeserverFiles {
@@ -110,10 +116,11 @@ const listener = (port: number): object => ({
     resources: [{ names: ["client", "federation"], compress: false }],
 });
 
-const database = ({ host, port, name, user, password }: DatabaseAddress): object => ({
-    name: "psycopg2",
-    args: { host, port, dbname: name, user, password, cp_min: 3, cp_max: 8 },
-});
+function database(place: DatabaseAddress | SqliteFile): object {
+    if ("file" in place) return { name: "sqlite3", args: { database: place.file } };
+    const { host, port, name, user, password } = place;
+    return { name: "psycopg2", args: { host, port, dbname: name, user, password, cp_min: 3, cp_max: 8 } };
+}
 
 const logConfig = (file: string): string =>
     stringify({

@@ -1,9 +1,14 @@
 /** Every error this project raises on purpose: one entry a code. `docs/errors.md` is made from this list. */
 import { artefactErrors } from "./catalogue/artefactErrors.ts";
+import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
+import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
+import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
 import { serviceErrors } from "./catalogue/serviceErrors.ts";
+import { sourceFilesErrors } from "./catalogue/sourceFilesErrors.ts";
+import { sqliteErrors } from "./catalogue/sqliteErrors.ts";
 import { stateErrors } from "./catalogue/stateErrors.ts";
 import { usageErrors } from "./catalogue/usageErrors.ts";
 
@@ -16,7 +21,12 @@ export const errorCatalogue = {
     ...identityErrors,
     ...stateErrors,
     ...artefactErrors,
+    ...plainDumpErrors,
+    ...mediaArchiveErrors,
+    ...bundleErrors,
     ...serviceErrors,
+    ...sourceFilesErrors,
+    ...sqliteErrors,
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

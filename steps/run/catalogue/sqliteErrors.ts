@@ -1,0 +1,47 @@
+/** What can be wrong with a source that keeps its rows in SQLite, and with its way into PostgreSQL. */
+import { entry } from "./entry.ts";
+
+export const sqliteErrors = {
+    "SM-E0970": entry(
+        "artefact",
+        "this is not an SQLite database",
+        "only a file that SQLite reads can be ported",
+        "is it the file that `database.args.database` in homeserver.yaml names, unpacked and decrypted?",
+    ),
+    "SM-E0971": entry(
+        "artefact",
+        "the SQLite database is encrypted",
+        "Synapse does not read encrypted databases, so this one was encrypted afterwards, and nothing here has its key",
+        "decrypt it with the program that encrypted it, and name the result",
+    ),
+    "SM-E0972": entry(
+        "artefact",
+        "the SQLite database is damaged or incomplete",
+        "SQLite passes over what it cannot read, and people would miss messages without anybody noticing",
+        "copy it again together with its `-wal` file, after Synapse was stopped; if the original is like this, start Synapse and stop it once, or restore a backup. What does `sqlite3 homeserver.db 'PRAGMA integrity_check'` say on the source?",
+    ),
+    "SM-E0973": entry(
+        "artefact",
+        "rows of the SQLite database refer to rows that are not there",
+        "PostgreSQL refuses such rows, in the middle of the port",
+        "stop Synapse and delete the rows that `sqlite3 homeserver.db 'PRAGMA foreign_key_check'` names, after looking at what they are",
+    ),
+    "SM-E0974": entry(
+        "locked",
+        "the SQLite database is in use",
+        "what is written after the copy would be lost, and a copy made meanwhile may be torn",
+        "stop Synapse and every other program that has the file open: `fuser -v homeserver.db`",
+    ),
+    "SM-E0975": entry(
+        "state",
+        "Synapse could not bring the copy of the SQLite database up to date",
+        "`synapse_port_db` refuses a database whose background updates are not finished",
+        "start the source's Synapse, wait until `/_synapse/admin/v1/background_updates/status` shows none, stop it, and run again",
+    ),
+    "SM-E0976": entry(
+        "verify",
+        "synapse_port_db did not come to its end",
+        "the target's database holds a part of the homeserver only",
+        "remove what is named from the source with its Synapse stopped, or install a newer Synapse for the target, and run again: the port begins with an empty database",
+    ),
+} as const;
