@@ -1,0 +1,80 @@
+/** Finds the files of all media that a Synapse database knows, before any of them is exported. */
+import { lstat, realpath } from "node:fs/promises";
+import { join, sep } from "node:path";
+import type { Client } from "../../postgres/connection.ts";
+import { MigrationError } from "../../run/errors.ts";
+import type { Listed } from "../completeness.ts";
+import { localMediaRows, type LocalMediaRow } from "./localMediaTable.ts";
+import { describeListed, newListed, note } from "./mediaArchive.ts";
+import { storePathOf } from "./storePaths.ts";
+
+export interface StoreSurvey {
+    /** Media ids without a file. */
+    readonly missing: Listed;
+    /** Previews that Synapse has thrown away already. */
+    readonly previewsWithoutFile: number;
+    /** Media that was announced and never uploaded. */
+    readonly pending: number;
+}
+
+/** A preview of a web page, and nothing that somebody sent. */
+export function isPreview({ urlCache }: LocalMediaRow): boolean {
+    return urlCache !== null && urlCache !== "";
+}
+
+/**
+ * @param root     as `storeRoot` gives it
+ * @param missing  what to do with media that has no file
+ * @throws MigrationError SM-E0962 when files are missing, or of another length than the database says
+ */
+export async function surveyStore(
+    client: Client,
+    root: string,
+    { missing: onMissing, signal }: { readonly missing: "refuse" | "report"; readonly signal: AbortSignal | undefined },
+): Promise<StoreSurvey> {
+    const [missing, unsafe, resized] = [newListed(), newListed(), newListed()];
+    let [pending, previewsWithoutFile] = [0, 0];
+    for await (const row of localMediaRows(client)) {
+        signal?.throwIfAborted();
+        if (row.mediaLength === null) {
+            pending++;
+            continue;
+        }
+        const path = storePathOf(row.mediaId, row.urlCache);
+        const file = path === undefined ? undefined : await storedFile(root, path);
+        if (path === undefined) note(unsafe, row.mediaId);
+        else if (file === undefined && isPreview(row)) previewsWithoutFile++;
+        else if (file === undefined) note(missing, row.mediaId);
+        else if (file.size !== row.mediaLength)
+            note(resized, `${row.mediaId}: ${file.size} of ${row.mediaLength} bytes`);
+    }
+    const problems = [
+        ...(missing.count > 0 && onMissing === "refuse" ? [describeListed(missing, "without a file")] : []),
+        ...(unsafe.count > 0 ? [describeListed(unsafe, "with an id that no path can be made of")] : []),
+        ...(resized.count > 0 ? [describeListed(resized, "with files of another size")] : []),
+    ];
+    if (problems.length === 0) return { missing, previewsWithoutFile, pending };
+    throw new MigrationError("SM-E0962", { where: root, found: problems.join("\n") });
+}
+
+/**
+ * @returns real path and bytes; undefined for what is not there
+ * @throws MigrationError SM-E0963 for what is no file, or lies out of the store
+ */
+export async function storedFile(
+    root: string,
+    path: string,
+): Promise<{ readonly path: string; readonly size: number } | undefined> {
+    const real = await realpath(join(root, path)).catch((error: unknown) => {
+        if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+            return undefined;
+        throw new MigrationError("SM-E0963", { where: join(root, path), found: "it cannot be read", cause: error });
+    });
+    if (real === undefined) return undefined;
+    const facts = await lstat(real);
+    const where = join(root, path);
+    if (!real.startsWith(root + sep))
+        throw new MigrationError("SM-E0963", { where, found: `a link out of the store, to ${real}` });
+    if (!facts.isFile()) throw new MigrationError("SM-E0963", { where, found: "it is no file" });
+    return { path: real, size: facts.size };
+}
