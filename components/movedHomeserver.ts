@@ -69,7 +69,12 @@ export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserve
     const { config, database, python: targetPython, verifyKeys } = args;
     const { passphrase } = args.secrets;
     const safeguard = database.safeguard(undefined, config.copyJobs);
-    const imported = database.import(source, safeguard, { jobs: config.copyJobs, passphrase, targetPython, verifyKeys });
+    const imported = database.import(source, safeguard, {
+        jobs: config.copyJobs,
+        passphrase,
+        targetPython,
+        verifyKeys,
+    });
     const media = args.media.import(source, database.connection, imported.result.incoming, passphrase);
     return {
         fenceToken: undefined,

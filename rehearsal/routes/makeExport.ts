@@ -16,7 +16,8 @@ export const makePassphrase = (): string => randomBytes(24).toString("base64url"
 
 /** @param args  of pg_dump, the file included */
 export async function dump({ cluster, postgresPrograms, signal }: RouteArgs, args: readonly string[]): Promise<void> {
-    const { host, port, name, user, password } = cluster.administration;
+    const { host, port, user, password } = cluster.administration;
+    const { name } = cluster.synapse;
     await runProgram(
         join(postgresPrograms, "pg_dump"),
         ["--host", host, "--port", String(port), "--username", user, "--dbname", name, ...args],

@@ -82,7 +82,7 @@ export class SourceCluster {
 
     /** Runs one statement in Synapse's database as a superuser of the cluster. */
     public async administer(statement: string): Promise<pg.QueryResult> {
-        return query(this.administration, statement);
+        return query({ ...this.administration, name: this.synapse.name }, statement);
     }
 
     /** Runs one statement in Synapse's database as its owner. */

@@ -135,7 +135,10 @@ const bundleChecks: readonly BundleCheck[] = [
                 // What is packed, or cannot be decrypted yet, shows only when it is opened.
                 const hidden = layers.some((layer) => layer === "gpg" || layer === "zip" || layer === "tar");
                 const fit = dumps.includes(content) || (content === "unknown" && hidden);
-                found.push(...(fit ? [] : [finding("SM-E0917", `${name} has content of kind ${content}`)]), ...warnings);
+                found.push(
+                    ...(fit ? [] : [finding("SM-E0917", `${name} has content of kind ${content}`)]),
+                    ...warnings,
+                );
             }
             return found;
         },

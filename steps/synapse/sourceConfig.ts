@@ -1,6 +1,7 @@
 /** The configuration of a migration's source: what its files say, with what its specification overrides or has to say in their place. */
 import type { BundleSource, SelfHostedSource, Source } from "../contract/source.ts";
 import { MigrationError } from "../run/errors.ts";
+import { isMapping } from "./configTree.ts";
 import { mergeConfigFiles, type MergedConfig } from "./configFiles.ts";
 import { homeserverConfigOf, readHomeserverConfig, type HomeserverConfig } from "./homeserverConfig.ts";
 
@@ -36,6 +37,13 @@ async function selfHostedConfig(source: SelfHostedSource): Promise<HomeserverCon
  */
 const defaults = { enable_registration: false, report_stats: false, dynamic_thumbnails: true };
 
+/** The target's is made from the bundle; of the old one only settings such as the size of its pool come along. */
+const unusedDatabase = { name: "psycopg2", args: { database: "synapse" } };
+
+function isPostgres(database: unknown): boolean {
+    return isMapping(database) && database["name"] === "psycopg2";
+}
+
 /** A bundle may come without a configuration; its homeserver then gets Synapse's defaults. */
 async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
     const { serverName, homeserverConfig, oldSigningKeys } = source;
@@ -49,8 +57,7 @@ async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
         ...(homeserverConfig === undefined ? defaults : {}),
         ...merged.sections,
         ...(oldSigningKeys === undefined ? {} : { old_signing_keys: { ...known, ...oldSigningKeys } }),
-        // Whatever the file says: the target's database is made from the bundle.
-        database: { name: "psycopg2", args: {} },
+        database: isPostgres(merged.sections["database"]) ? merged.sections["database"] : unusedDatabase,
     };
     return homeserverConfigOf({ ...merged, sections });
 }
