@@ -1,0 +1,207 @@
+/** Reads a plain dump from its first byte to its last, refuses what is wrong with it, and hands the rest to a sink. */
+import { MigrationError } from "../../run/errors.ts";
+import { ByteSource } from "./byteSource.ts";
+import { classify, statementName } from "./classify.ts";
+import type { PlainDumpContent } from "./content.ts";
+import { readCopyBlock } from "./copyBlock.ts";
+import { DumpFrame } from "./frame.ts";
+import { Inventory } from "./inventory.ts";
+import { nextItem, type Item, type Lexed } from "./lexer.ts";
+import { noSink, type PlainDumpSink } from "./sink.ts";
+import type { PlacedStatement, Statement } from "./statement.ts";
+import { Utf8Check } from "./utf8Check.ts";
+
+export interface ReadProgress {
+    /** Of the decompressed dump, so far. */
+    readonly bytes: number;
+    readonly tables: number;
+    readonly rows: number;
+}
+
+export interface ReadOptions {
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
+}
+
+/** pg_dump's statements have a few hundred bytes; the longest are the bodies of functions. */
+const longestStatement = 4 * 1024 * 1024;
+const newline = 10;
+
+/**
+ * @throws MigrationError SM-E0901 to SM-E0904, SM-E0907, SM-E0909 with the line; whatever the dump's stream or the sink throw
+ */
+export async function readPlainDump(
+    dump: AsyncIterable<Buffer>,
+    sink: PlainDumpSink,
+    options: ReadOptions = {},
+): Promise<PlainDumpContent> {
+    const source = new ByteSource(dump, options.signal);
+    try {
+        return await new Reading(source, sink, options).run();
+    } finally {
+        // What the stream says when it is let go of is not news any more.
+        await source.close().catch(() => undefined);
+    }
+}
+
+class Reading {
+    private readonly source: ByteSource;
+    private readonly sink: PlainDumpSink;
+    private readonly options: ReadOptions;
+    private readonly frame = new DumpFrame();
+    private readonly inventory = new Inventory();
+    private rows = 0;
+    /** The last object that is whole, for the message about a dump that is cut off. */
+    private last = "nothing";
+    /** Whether the dump ends in an empty line. */
+    private emptyEnd = false;
+
+    constructor(source: ByteSource, sink: PlainDumpSink, options: ReadOptions) {
+        this.source = source;
+        this.sink = sink;
+        this.options = options;
+    }
+
+    public async run(): Promise<PlainDumpContent> {
+        for (let lexed = await this.lex(); lexed !== undefined; lexed = await this.lex()) await this.item(lexed);
+        if (!this.frame.complete || !this.emptyEnd) throw this.cutOff("its last lines are missing");
+        const { serverVersion, programVersion } = this.frame;
+        const { bytes } = this.source;
+        return this.inventory.content({ serverVersion, programVersion, bytes, sha256: this.source.digest() });
+    }
+
+    /** The next item, undefined behind the last. The source's line is then that of the item's first byte. */
+    private async lex(): Promise<Lexed | undefined> {
+        const { source } = this;
+        for (let last = false; ; last = !(await source.extend())) {
+            const lexed = nextItem(source.buffer, source.at, last);
+            if (typeof lexed === "object") {
+                source.moveTo(lexed.start);
+                return lexed;
+            }
+            if (last && lexed === "end") {
+                this.emptyEnd = source.buffer.subarray(source.at).includes(newline);
+                source.moveTo(source.buffer.length);
+                return undefined;
+            }
+            if (last) throw this.cutOff("it ends inside of a statement");
+            if (source.buffer.length - source.at > longestStatement) throw this.tooLong();
+        }
+    }
+
+    private async item({ item, end }: Lexed): Promise<void> {
+        const where = this.here();
+        if (item.kind === "statement") return this.statement(item, end, where);
+        if (item.kind === "comment") this.frame.comment(item.text, where);
+        else this.frame.command(item.text, this.inventory.untouched, where);
+        this.source.moveTo(end);
+    }
+
+    private async statement(item: Item & { kind: "statement" }, end: number, where: string): Promise<void> {
+        const { line } = this.source;
+        this.frame.statement(where);
+        this.refuseOtherText(end, where);
+        const statement = classify(item.tokens);
+        const name = statementName(item.tokens);
+        this.source.moveTo(end);
+        this.inventory.statements += 1;
+        const { searchPath } = this.inventory;
+        if (this.inventory.isOfMarker(statement) && statement.kind !== "copy")
+            this.inventory.leave("marker of an earlier migration");
+        else if (this.note(statement, where, name))
+            await this.sink.statement({ statement, text: item.text, line, searchPath });
+        else if (statement.kind === "copy") await this.copy(statement, where);
+        this.last = `${name} in line ${line}`;
+    }
+
+    /** @returns whether it is for the sink */
+    private note(statement: PlacedStatement["statement"], where: string, name: string): boolean {
+        const { inventory } = this;
+        switch (statement.kind) {
+            case "refused":
+                throw new MigrationError(statement.code, { where, found: statement.found });
+            case "setting":
+            case "copy":
+                return false;
+            case "searchPath":
+                inventory.searchPath = statement.path;
+                return false;
+            case "createDatabase":
+                this.frame.createDatabase(statement.database, where);
+                inventory.leave("databases");
+                return false;
+            case "leftOut":
+                // pg_dump --clean drops before it makes anything.
+                if (statement.what === "drop" && !inventory.untouched)
+                    throw new MigrationError("SM-E0903", { where, found: name });
+                inventory.leave(statement.what, statement.owner);
+                return false;
+            case "table":
+                inventory.learnTable(statement, where);
+                return true;
+            case "setval":
+                inventory.learnSequence(statement);
+                return true;
+            case "index":
+            case "constraint":
+            case "trigger":
+                inventory.refuseUnknownTable(statement.kind, statement.name, statement.table, where);
+                return true;
+            case "object":
+            case "extension":
+                return true;
+        }
+    }
+
+    private async copy(statement: Statement & { kind: "copy" }, where: string): Promise<void> {
+        const { inventory } = this;
+        const block = { ...inventory.beginRows(statement, where), columns: statement.columns };
+        const isOfMarker = inventory.isOfMarker(statement);
+        const table = await readCopyBlock(this.source, block, isOfMarker ? noSink : this.sink, {
+            onRows: (rows) => {
+                this.rows += rows;
+                this.report();
+            },
+            cutOff: (found) => this.cutOff(found),
+        });
+        if (isOfMarker) inventory.leave("marker of an earlier migration");
+        else inventory.addTable(table);
+        this.report();
+    }
+
+    private refuseOtherText(end: number, where: string): void {
+        const { source } = this;
+        const text = source.buffer.subarray(source.at, end);
+        const nul = text.indexOf(0);
+        const fault = new Utf8Check().firstFault(text) ?? (nul < 0 ? undefined : nul);
+        if (fault === undefined) return;
+        throw new MigrationError("SM-E0904", {
+            where: `${where}, byte ${source.offsetOf(source.at + fault)}`,
+            found: "a statement that is not UTF-8 text",
+        });
+    }
+
+    private report(): void {
+        const { tableCount } = this.inventory;
+        this.options.onProgress?.({ bytes: this.source.bytes, tables: tableCount, rows: this.rows });
+    }
+
+    private here(): string {
+        return `line ${this.source.line} of the dump`;
+    }
+
+    private cutOff(found: string): MigrationError {
+        return new MigrationError("SM-E0901", {
+            where: this.here(),
+            found: `${found}; the last that is whole is ${this.last}`,
+            expected: "-- PostgreSQL database dump complete, and the lines that pg_dump writes after it",
+        });
+    }
+
+    private tooLong(): MigrationError {
+        const begin = this.source.buffer.toString("utf8", this.source.at, this.source.at + 64).trimStart();
+        const isInsert = /^insert\s/i.test(begin);
+        const found = isInsert ? "rows as INSERT statements" : `a statement of more than ${longestStatement} bytes`;
+        return new MigrationError(isInsert ? "SM-E0907" : "SM-E0903", { where: this.here(), found });
+    }
+}

@@ -1,0 +1,41 @@
+/** Errors about plain SQL dumps: what they hold is read as a program, and refused where it is not what pg_dump writes. */
+import { entry, type CatalogueEntry } from "./entry.ts";
+
+export const plainDumpErrors = {
+    "SM-E0901": entry(
+        "artefact",
+        "the plain dump is cut off or damaged",
+        "psql restores the part that is there, leaves out rows, keys and sequences, and ends with exit code 0",
+        "copy the file again from where it was made and compare its SHA-256, or make the dump again; did pg_dump end with exit code 0?",
+    ),
+    "SM-E0902": entry(
+        "artefact",
+        "the dump holds a command for psql",
+        "psql would run it as the person who restores: a dump that holds one was altered or put together by hand",
+        "make the dump again with pg_dump; where does the file come from?",
+    ),
+    "SM-E0903": entry(
+        "artefact",
+        "the dump holds a statement that pg_dump does not write for a homeserver",
+        "a dump is a program: what is not known to be harmless is not run",
+        "is the statement named yours? Remove the object from the source, or dump with `pg_dump --schema=public --no-owner --no-acl`",
+    ),
+    "SM-E0904": entry(
+        "artefact",
+        "the dump is not UTF-8 text",
+        "the server would keep bytes that no client can read, and Synapse fails when it meets them",
+        "dump with `pg_dump --encoding=UTF8`; where single bytes are named, copy the file again, or repair the row on the source",
+    ),
+    "SM-E0907": entry(
+        "artefact",
+        "the dump is not a whole dump of one database made with COPY",
+        "a homeserver that lacks tables, or the rows of one, is not the same server",
+        "make the dump with `pg_dump DATABASE`, without --schema-only, --data-only, --inserts, --table and --exclude-table",
+    ),
+    "SM-W0908": entry(
+        "artefact",
+        "the dump leaves one-time keys out",
+        "clients upload new ones; until then, new encrypted sessions with them fall back to their fallback keys",
+        "nothing is to be done: this is what Synapse's guide for backups asks for",
+    ),
+} as const satisfies Record<string, CatalogueEntry>;
