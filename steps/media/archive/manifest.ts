@@ -38,7 +38,7 @@ const head = z.object({
 });
 
 /** An entry of a manifest, as it claims to be; nothing of it is checked but its shape. */
-export interface ManifestEntry {
+interface ManifestEntry {
     /** `mxc://origin/media_id` */
     readonly address: string;
     /** Name of the file in the archive. */

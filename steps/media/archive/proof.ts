@@ -24,6 +24,8 @@ const itemsAtOnce = 5000;
  *
  * A row is written after the content is stored and its SHA-256 was compared (pipelines/pipeline_upload), but for content that was known
  * already: then the row points to the older file. Files that were lost after that are not seen here.
+ *
+ * @public
  */
 export const arrivalQuery = `
     SELECT item.media_id AS "mediaId", media.media_id IS NULL AS missing,

@@ -89,7 +89,7 @@ export function rowOf(mediaId: string, content: string | Buffer, more: Partial<L
     };
 }
 
-export async function putFile(store: string, row: LocalMediaRow, content: string | Buffer): Promise<void> {
+async function putFile(store: string, row: LocalMediaRow, content: string | Buffer): Promise<void> {
     const path = join(store, storePathOf(row.mediaId, row.urlCache) ?? expectPath(row.mediaId));
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content);

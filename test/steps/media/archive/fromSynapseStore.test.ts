@@ -299,6 +299,14 @@ describe("a store that changes while an archive is written", () => {
 
 describe("names in an archive", () => {
     const mediaId = fc.stringMatching(/^[A-Za-z0-9_.~-]{1,6}$/).filter((id) => !id.includes("~"));
+    it("tell twins apart by more than case, and an extension from a dot in an id", () => {
+        const name = (mediaId: string, twin: number, contentType?: string): string =>
+            archivedName({ origin: serverName, mediaId, twin, contentType });
+        expect(name("abcde", 1, "image/png")).to.equal(`${serverName}__abcde.png`);
+        expect(name("ABCDE", 2, "image/png")).to.equal(`${serverName}__ABCDE~2.png`);
+        expect(name("abcde.png", 1)).to.equal(`${serverName}__abcde.png~1`);
+    });
+
     it("differ for different media, also where case does not count", () => {
         const contentType = fc.constantFrom(undefined, "image/png", "text/plain");
         const one = fc.record({ mediaId, contentType, origin: fc.constant(serverName) });
