@@ -1,0 +1,58 @@
+/** Runs gpg with a home directory of its own: nobody's keys, options or agent have a part in it. */
+import { constants } from "node:fs";
+import { access, mkdtemp, rm } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import type { Bytes } from "./byteReader.ts";
+import { streamProgram, type ProgramEnd } from "./streamProgram.ts";
+
+export interface GpgRun {
+    readonly input: Bytes;
+    /** Empty for none. */
+    readonly passphrase: string;
+    /** Of this run, mode 0700: the home directory is made in it and removed again. */
+    readonly workDirectory: string;
+    readonly signal?: AbortSignal | undefined;
+    readonly judge: (end: ProgramEnd) => void;
+}
+
+/**
+ * No agent: neither a passphrase nor a public key needs one, and one that was started would outlive us. Hence also the iteration count of
+ * {@link s2kCount}, which gpg would otherwise have an agent measure.
+ */
+const always = [
+    ...["--batch", "--no-tty", "--no-options", "--no-autostart", "--no-symkey-cache", "--no-auto-check-trustdb"],
+    ...["--pinentry-mode", "loopback", "--passphrase-fd", "3", "--status-fd", "4", "--display-charset", "utf-8"],
+];
+
+/** The most iterations RFC 9580 section 3.7.1.3 knows: 0.1 to 0.2 s for each try of a passphrase. */
+export const s2kCount = 65_011_712;
+const stallSeconds = 120;
+
+/** What gpg makes of the input with these arguments; see {@link streamProgram}. */
+export async function* gpg(args: readonly string[], run: GpgRun): AsyncGenerator<Buffer, void> {
+    const home = await mkdtemp(join(run.workDirectory, "gnupg-"));
+    try {
+        yield* streamProgram("gpg", [...always, "--homedir", home, ...args], {
+            input: run.input,
+            secret: `${run.passphrase}\n`,
+            stallSeconds,
+            signal: run.signal,
+            judge: run.judge,
+        });
+    } finally {
+        await rm(home, { recursive: true, force: true });
+    }
+}
+
+/** Whether a gpg can be run here. */
+export async function hasGpg(path = process.env.PATH ?? ""): Promise<boolean> {
+    for (const directory of path.split(delimiter)) {
+        if (directory === "") continue;
+        const found = await access(join(directory, "gpg"), constants.X_OK).then(
+            () => true,
+            () => false,
+        );
+        if (found) return true;
+    }
+    return false;
+}
