@@ -174,11 +174,14 @@ def frames_of_wal(wal, shm):
 
 def copy(database, destination):
     path = os.path.realpath(database)
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise Refused("notADatabase", "it is not a regular file")
-    # One descriptor for all of it: closing another one of the same file would give up our lock.
-    source = os.open(path, os.O_RDONLY)
+    # One descriptor for all of it: closing another one of the same file would give up our lock. Not blocking: it may be a pipe.
     try:
+        source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise Refused("notADatabase", f"it cannot be opened: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            raise Refused("notADatabase", "it is not a regular file")
         size = os.fstat(source).st_size
         recognise(path, os.pread(source, 4096, 0), size)
         refuse_locked(source, path)

@@ -11,7 +11,8 @@ export interface PythonProgramOptions {
     readonly onProgress?: (line: string) => void;
 }
 
-type PythonProgram = "copy_database.py" | "check_database.py" | "port_database.py" | "read_tables.py";
+type PythonProgram =
+    "copy_database.py" | "check_database.py" | "port_database.py" | "read_tables.py" | "upgrade_database.py";
 
 export interface PythonProgramCall {
     readonly program: PythonProgram;

@@ -1,9 +1,9 @@
 /** Brings a copy of a Synapse's SQLite database to the schema of the target's Synapse, with Synapse's own script. */
-import { runProgram } from "../hosts/program.ts";
+import { z } from "zod";
 import { MigrationError } from "../run/errors.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { checkDatabase, type CheckedDatabase } from "./copyDatabase.ts";
-import type { PythonProgramOptions } from "./pythonProgram.ts";
+import { askPythonProgram, type PythonProgramOptions } from "./pythonProgram.ts";
 import { withScriptConfig } from "./synapseScriptConfig.ts";
 
 export interface UpgradeCopyOptions extends PythonProgramOptions {
@@ -33,7 +33,7 @@ const upgradeSeconds = 24 * 3600;
  * @throws MigrationError SM-E0506 when the database is newer than the target's Synapse, SM-E0975 when Synapse does not get it done
  */
 export async function upgradeSqliteCopy(options: UpgradeCopyOptions): Promise<UpgradedCopy> {
-    const { database, serverName, found, python, signal } = options;
+    const { database, serverName, found, python } = options;
     const installed = await installedSynapse(python);
     if (found.schemaVersion > installed.schema)
         throw new MigrationError("SM-E0506", {
@@ -45,19 +45,22 @@ export async function upgradeSqliteCopy(options: UpgradeCopyOptions): Promise<Up
     if (found.schemaVersion === installed.schema && found.pendingBackgroundUpdates.length === 0)
         return { ...unchanged, finishedUpdates: [] };
     options.onProgress?.(`bringing the copy from schema ${found.schemaVersion} to ${installed.schema}`);
-    await withScriptConfig(`${database}.upgrade.yaml`, serverName, { sqlite: database }, async (config) => {
-        const args = ["-m", "synapse._scripts.update_synapse_database", "--database-config", config];
-        try {
-            await runProgram(python, ["-I", "-B", ...args, "--run-background-updates"], {
-                workingDirectory: "/",
-                timeoutSeconds: upgradeSeconds,
-                ...(signal === undefined ? {} : { signal }),
-            });
-        } catch (error) {
-            signal?.throwIfAborted();
-            throw failed(database, error instanceof MigrationError ? error.detail.found : String(error), error);
-        }
-    });
+    const { error } = await withScriptConfig(
+        `${database}.upgrade.yaml`,
+        serverName,
+        { sqlite: database },
+        async (config) =>
+            askPythonProgram(
+                {
+                    program: "upgrade_database.py",
+                    args: ["--database-config", config, "--run-background-updates"],
+                    timeoutSeconds: upgradeSeconds,
+                },
+                z.strictObject({ error: z.string().nullable() }),
+                options,
+            ),
+    );
+    if (error !== null) throw failed(database, error);
     const checked = await checkDatabase(database, 0, database, options);
     if (checked.schemaVersion !== installed.schema || checked.pendingBackgroundUpdates.length > 0)
         throw failed(
@@ -67,6 +70,6 @@ export async function upgradeSqliteCopy(options: UpgradeCopyOptions): Promise<Up
     return { ...unchanged, finishedUpdates: found.pendingBackgroundUpdates, checked };
 }
 
-function failed(where: string, found: string, cause?: unknown): MigrationError {
-    return new MigrationError("SM-E0975", { where, found, changed: "only the copy in the run directory", cause });
+function failed(where: string, found: string): MigrationError {
+    return new MigrationError("SM-E0975", { where, found, changed: "only the copy in the run directory" });
 }
