@@ -5,16 +5,24 @@ import type { Bytes } from "./byteReader.ts";
 /**
  * The bytes of an armored message (RFC 9580 section 6). Its CRC-24 is not looked at: what is inside is authenticated.
  *
- * @throws MigrationError SM-E0925 when its last line is missing
+ * @throws MigrationError SM-E0925 when its last line is missing, SM-E0924 when something is behind it
  */
 export async function* withoutArmor(input: Bytes, where: string): AsyncGenerator<Buffer, void> {
     let isInBody = false;
+    let isOver = false;
     let held = "";
     for await (const line of lines(input)) {
+        if (isOver && line !== "")
+            throw new MigrationError("SM-E0924", {
+                where,
+                found: "something behind its last line",
+                expected: "nothing",
+            });
         if (line.startsWith("-----END PGP")) {
             if (held !== "") yield Buffer.from(held, "base64");
-            return;
+            isOver = true;
         }
+        if (isOver) continue;
         if (!isInBody) isInBody = line === "";
         else if (!line.startsWith("=")) {
             held += line;
@@ -24,6 +32,7 @@ export async function* withoutArmor(input: Bytes, where: string): AsyncGenerator
             held = held.slice(whole);
         }
     }
+    if (isOver) return;
     throw new MigrationError("SM-E0925", {
         where,
         found: "its last line, -----END PGP, is missing",

@@ -56,7 +56,7 @@ function isZip(head: Buffer): boolean {
 }
 
 /** By the checksum of the first header: version 7 archives have no magic, and the magic alone proves little. */
-export function isTar(head: Buffer): boolean {
+function isTar(head: Buffer): boolean {
     if (head.length < 512 || head[0] === 0) return false;
     let sum = 0;
     for (let at = 0; at < 512; at++) sum += at >= 148 && at < 156 ? 0x20 : (head[at] ?? 0);

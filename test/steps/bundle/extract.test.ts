@@ -83,6 +83,22 @@ describe("extracting archives", () => {
             expect((await collect(packDirectory(root, { prefix: "media_store" }))).equals(archive)).to.equal(true);
         }));
 
+    it("packs a file of more than 8 GiB with its size in a pax header", () =>
+        withDirectory(async (directory) => {
+            const bytes = 9 * 2 ** 30;
+            await mkdir(join(directory, "in"));
+            await writeFile(join(directory, "in", "big"), "");
+            await truncate(join(directory, "in", "big"), bytes);
+            let head = Buffer.alloc(0);
+            for await (const chunk of packDirectory(join(directory, "in"))) {
+                head = Buffer.concat([head, chunk]);
+                if (head.length >= 2048) break;
+            }
+            expect(head.toString("latin1", 512, 1024))
+                .to.contain(` path=big\n`)
+                .and.to.contain(` size=${bytes}\n`);
+        }));
+
     it("packs no links", () =>
         withDirectory(async (directory) => {
             const root = await store(directory);

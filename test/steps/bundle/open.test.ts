@@ -166,6 +166,15 @@ for (const openPgp of ["gpg", "openpgp.js"] as const)
                 await refused("SM-E0925", gpgSymmetric(dump, directory).subarray(0, 15), openPgp);
             }));
 
+        it("reads armored messages, and refuses one that is cut off", () =>
+            withDirectory(async (directory) => {
+                const armored = gpgSymmetric(dump, directory, "--armor");
+                const { bytes } = await opened(directory, armored, { passphrase, openPgp });
+                expect(bytes.toString()).to.equal(dump);
+                await refused("SM-E0925", armored.subarray(0, armored.length >> 1), openPgp);
+                if (openPgp === "openpgp.js") await refused("SM-E0924", `${armored.toString()}more\n`, openPgp);
+            }));
+
         it("refuses messages without integrity protection", () =>
             withDirectory(async (directory) => {
                 const bare = gpgSymmetric(dump, directory, "--rfc2440", "--disable-mdc", "--cipher-algo", "3DES");
