@@ -78,14 +78,25 @@ export function decoded(kind: ConfigKind, text: string): unknown {
     }
 }
 
-/** The keys that an object of the schema may have at the path, for suggestions. */
-export function keysAt(path: readonly PropertyKey[], schema: z.core.$ZodType = plainSchema): string[] {
-    if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return keysAt(path, schema.unwrap());
-    if (schema instanceof z.ZodDiscriminatedUnion)
-        return [...new Set(schema.options.flatMap((option) => keysAt(path, option)))];
+/** The keys that an object of the schema may have at the path, for suggestions: where there are several kinds, of the kind that `values` has. */
+export function keysAt(path: readonly PropertyKey[], values: unknown, schema: z.core.$ZodType = plainSchema): string[] {
+    if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return keysAt(path, values, schema.unwrap());
+    if (schema instanceof z.ZodDiscriminatedUnion) {
+        const chosen = schema.options.filter((option) => isOfKind(values, schema.def.discriminator, option));
+        const options = chosen.length > 0 ? chosen : schema.options;
+        return [...new Set(options.flatMap((option) => keysAt(path, values, option)))];
+    }
     if (!(schema instanceof z.ZodObject)) return [];
     const [first, ...rest] = path;
     if (first === undefined) return Object.keys(schema.shape);
     const field: unknown = Reflect.get(schema.shape, first);
-    return field instanceof z.ZodType ? keysAt(rest, field) : [];
+    return field instanceof z.ZodType ? keysAt(rest, memberOf(values, first), field) : [];
 }
+
+function isOfKind(value: unknown, discriminator: string, option: z.core.$ZodType): boolean {
+    const kind = option instanceof z.ZodObject ? (Reflect.get(option.shape, discriminator) as unknown) : undefined;
+    return kind instanceof z.ZodType && kind.safeParse(memberOf(value, discriminator)).success;
+}
+
+const memberOf = (value: unknown, key: PropertyKey): unknown =>
+    typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;

@@ -9,8 +9,14 @@ export type Locate = (path: readonly PropertyKey[]) => string;
 
 const longestShownValue = 120;
 
-export function unknownKey(path: readonly PropertyKey[], key: string, locate: Locate): MigrationError {
-    const candidates = path.length === 0 ? [...Object.keys(plainSchema.shape), ...secretKeys] : keysAt(path);
+/** @param values  all of the configuration: which keys there are depends on what kind of source or target it has */
+export function unknownKey(
+    path: readonly PropertyKey[],
+    key: string,
+    locate: Locate,
+    values?: unknown,
+): MigrationError {
+    const candidates = path.length === 0 ? [...Object.keys(plainSchema.shape), ...secretKeys] : keysAt(path, values);
     const suggestion = closest(key, candidates);
     return new MigrationError("SM-E0201", {
         where: locate([...path, key]),
@@ -36,7 +42,8 @@ export function missingValue(path: readonly PropertyKey[], expected: string, loc
 /** The problems that zod found, one error each. */
 export function schemaProblems(error: z.ZodError, values: unknown, locate: Locate): MigrationError[] {
     return error.issues.flatMap((issue) => {
-        if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(issue.path, key, locate));
+        if (issue.code === "unrecognized_keys")
+            return issue.keys.map((key) => unknownKey(issue.path, key, locate, values));
         const value = valueAt(values, issue.path);
         const expected = issue.code === "invalid_union" ? unionChoices(issue) : bare(issue.message);
         return value === undefined
@@ -55,11 +62,11 @@ function unionChoices(issue: z.core.$ZodIssueInvalidUnion): string {
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-    return path.reduce<unknown>(
-        (inner, key) =>
-            typeof inner === "object" && inner !== null ? (Reflect.get(inner, key) as unknown) : undefined,
-        value,
-    );
+    return path.reduce<unknown>((inner, key) => {
+        // A single path that stands for a list of one.
+        if (typeof inner === "string" && key === 0) return inner;
+        return typeof inner === "object" && inner !== null ? (Reflect.get(inner, key) as unknown) : undefined;
+    }, value);
 }
 
 function shown(value: unknown): string {

@@ -52,7 +52,7 @@ describe("parseConfig", () => {
     it("takes codes of warnings that are accepted, and nothing else", () => {
         expect(configWith({ acknowledge: "SM-W0818, SM-W0704" }).acknowledge).to.deep.equal(["SM-W0818", "SM-W0704"]);
         const problems = problemsOf(() => configWith({ acknowledge: "everything" }));
-        expect(summary(problems)).to.deep.equal(["SM-E0212 acknowledge.0"]);
+        expect(summary(problems)).to.deep.equal(["SM-E0211 acknowledge.0"]);
     });
 
     it("takes several configuration files in their order", () => {
@@ -130,7 +130,15 @@ describe("parseConfig", () => {
         ["target.gateway.prt", { target: { ...target, gateway: { prt: 1 } } }, "port"],
         [
             "target.database.adminPasswdFile",
-            { target: { ...target, database: { kind: "managed", adminPasswdFile: "/x" } } },
+            {
+                target: {
+                    ...target,
+                    database: {
+                        ...{ kind: "existing", host: "db", admin: "postgres", adminPasswordFile: "/x" },
+                        adminPasswdFile: "/x",
+                    },
+                },
+            },
             "adminPasswordFile",
         ],
     ] as const) {

@@ -11,7 +11,7 @@ describe("rules of the configuration", () => {
         ["a relative path", { target: { ...target, directory: "target" } }, "SM-E0211 target.directory"],
         ["a relative work directory", { workDirectory: "work" }, "SM-E0211 workDirectory"],
         ["a copy mode that there is not yet", { copy: "replicate" }, "SM-E0211 copy"],
-        ["a source kind that there is not yet", { source: { ...source, kind: "emsExport" } }, "SM-E0211 source.kind"],
+        ["a source kind that there is not", { source: { ...source, kind: "synology" } }, "SM-E0211 source.kind"],
         [
             "a service kind that there is not yet",
             { source: { ...source, service: { kind: "systemd" } } },

@@ -82,9 +82,12 @@ describe("Pulumi.yaml", () => {
         for (const name of plainSchema.keyof().options) expect(project.config[name]?.type, name).to.equal(kindOf(name));
     });
 
-    it("demands the key material of every stack, encrypted", () => {
-        for (const name of ["signingKey", "macaroonSecretKey"])
-            expect(project.config[name], name).to.include({ secret: true }).and.not.to.have.property("default");
+    it("demands of every stack the one secret that no homeserver comes without, encrypted", () => {
+        for (const name of secretKeys) {
+            const demanded = name === "signingKey";
+            if (demanded) expect(project.config[name]).to.include({ secret: true }).and.not.to.have.property("default");
+            else expect(project.config[name], name).to.include({ default: "" }).and.not.to.have.property("secret");
+        }
     });
 
     it("has defaults that mean what the program's own mean", () => {
@@ -103,7 +106,13 @@ describe("Pulumi.yaml", () => {
 });
 
 describe("examples of stacks", () => {
-    for (const name of ["example-local", "example-rehearsal"]) {
+    for (const name of [
+        "example-local",
+        "example-rehearsal",
+        "example-ems-export",
+        "example-ems-zip",
+        "example-backup",
+    ]) {
         const { config } = z
             .strictObject({ config: z.record(z.string(), z.unknown()) })
             .parse(parse(read(`stacks/Pulumi.${name}.yaml`)));

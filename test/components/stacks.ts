@@ -25,6 +25,24 @@ export const source = {
     homeserverConfig: "/srv/source/homeserver.yaml",
     service: { kind: "process", pidFile: "/srv/source/homeserver.pid" },
 };
+/** A source that comes as files, by its kind. */
+export const bundleSources = {
+    emsExport: {
+        kind: "emsExport",
+        database: "/srv/export/postgres-export.sql.gz.gpg",
+        media: ["/srv/export/export-part-1.tgz.gpg", "/srv/export/export-part-2.tgz.gpg"],
+    },
+    backup: {
+        kind: "backup",
+        database: "/srv/backups/synapse_db_20260216_030001.sql.gz",
+        media: "/srv/backups/media_store.tar.gz",
+        homeserverConfig: "/srv/backups/homeserver.yaml",
+    },
+} as const;
+
+/** Opens a bundle; no other stack has it. */
+export const passphrase = "secret-passphrase-3b6e";
+
 export const target = {
     kind: "local",
     directory: "/srv/target",
@@ -57,7 +75,7 @@ export function rawConfig(changes: Readonly<Record<string, Setting>> = {}): Reco
 export const facts: ConfigFacts = {
     project,
     stack: "test",
-    encrypted: Object.keys(secretTexts).map((key) => `${project}:${key}`),
+    encrypted: [...Object.keys(secretTexts), "passphrase"].map((key) => `${project}:${key}`),
     stateDirectory: "/home/admin/.local/state",
 };
 
@@ -85,7 +103,9 @@ export const summary = (problems: readonly MigrationError[]): string[] =>
     problems.map(({ code, detail }) => `${code} ${detail.where}`);
 
 function secretsOf(config: MigrationConfig): MigrationSecrets {
-    const set = Object.entries(secretTexts).filter(([key]) => [...config.secrets].some((secret) => secret === key));
+    const set = Object.entries({ ...secretTexts, passphrase }).filter(([key]) =>
+        [...config.secrets].some((secret) => secret === key),
+    );
     return Object.fromEntries(set.map(([key, text]) => [key, pulumi.secret(text)]));
 }
 
