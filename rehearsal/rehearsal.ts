@@ -5,13 +5,15 @@ import { MigrationError } from "../steps/run/errors.ts";
 import type { Progress } from "../steps/run/progress.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { checkHomeserver } from "./check.ts";
-import { makeRehearsalDirectory, removeRehearsalDirectory } from "./directory.ts";
+import { makeRehearsalDirectory, makeServiceDirectory, removeRehearsalDirectory } from "./directory.ts";
 import { migrate, type MigrationReport } from "./migration.ts";
 import { registerCanary } from "./source/canary.ts";
 import { SourceCluster } from "./source/cluster.ts";
 import type { Expectations } from "./source/expectations.ts";
+import { SourceSqlite } from "./source/sqliteDatabase.ts";
 import { SourceHomeserver } from "./source/homeserver.ts";
 import { populate } from "./source/population.ts";
+import type { Route } from "./routes/route.ts";
 import { routes, type RouteName } from "./routes/routes.ts";
 import { Timings } from "./timings.ts";
 
@@ -73,17 +75,24 @@ async function run(
     if (pulumi === undefined || postgres === undefined || synapse === undefined)
         throw new Error("the toolchain lacks a part that was asked for");
     signal.throwIfAborted();
-    const cluster = await timings.during("source: PostgreSQL", () =>
-        SourceCluster.start({ directory: join(directory, "source-postgresql"), programs: postgres.directory }),
-    );
-    stoppable.unshift(cluster);
+    const route: Route = routes[args.route];
+    const databaseDirectory = join(directory, "source-database");
+    const cluster =
+        route.database === "sqlite"
+            ? undefined
+            : await timings.during("source: PostgreSQL", () =>
+                  SourceCluster.start({ directory: databaseDirectory, programs: postgres.directory }),
+              );
+    if (cluster !== undefined) stoppable.unshift(cluster);
     signal.throwIfAborted();
+    const databaseFile = join(databaseDirectory, "homeserver.db");
+    if (cluster === undefined) makeServiceDirectory(databaseDirectory);
     const source = await timings.during("source: Synapse", () =>
         SourceHomeserver.start({
             directory: join(directory, "source"),
             python: synapse.python,
             serverName,
-            cluster,
+            cluster: cluster ?? new SourceSqlite(databaseFile, synapse.python),
         }),
     );
     stoppable.unshift(source);
@@ -94,13 +103,16 @@ async function run(
     });
     keepExpectations(directory, expectations);
     const canary = await registerCanary(source, seed);
-    const made = await timings.during(`route: ${args.route}`, () =>
-        routes[args.route].prepare({
-            ...{ source, cluster, canary, progress, signal },
-            directory: makePrivateDirectory(join(directory, "export")),
-            postgresPrograms: postgres.directory,
-        }),
-    );
+    const routeArgs = {
+        ...{ source, canary, progress, signal },
+        directory: makePrivateDirectory(join(directory, "export")),
+        postgresPrograms: postgres.directory,
+    };
+    const made = await timings.during(`route: ${args.route}`, () => {
+        if (route.database === "sqlite") return route.prepare({ ...routeArgs, databaseFile });
+        if (cluster === undefined) throw new Error("the source has no cluster");
+        return route.prepare({ ...routeArgs, cluster });
+    });
     let checks = 0;
     const report = await migrate({
         stackName: basename(directory),

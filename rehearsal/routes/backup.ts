@@ -1,9 +1,10 @@
 /** What a deployment's own backup wrote: an encrypted dump, an archive of the media store, and its configuration. */
 import { join } from "node:path";
 import { dump, encrypt, gzip, identitySecrets, makePassphrase, tar } from "./makeExport.ts";
-import type { Route } from "./route.ts";
+import type { ClusterRoute } from "./route.ts";
 
-export const backup: Route = {
+export const backup: ClusterRoute = {
+    database: "postgresql",
     description: "a backup: synapse_db_<date>.sql.gz.gpg, a tar of the media store, and homeserver.yaml",
     async prepare(args) {
         const { source, directory } = args;

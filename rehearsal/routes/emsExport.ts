@@ -10,12 +10,13 @@ import {
     moveMediaToRepository,
     writeBaseConfig,
 } from "./makeExport.ts";
-import type { Route } from "./route.ts";
+import type { ClusterRoute } from "./route.ts";
 
 /** As a managed database's administrator is called. */
 const foreignRole = "rdsadmin";
 
-export const emsExport: Route = {
+export const emsExport: ClusterRoute = {
+    database: "postgresql",
     description: "an export of Element's hosting: postgres-export.sql.gz.gpg and export-part-N.tgz.gpg",
     async prepare(args) {
         const { source, cluster, directory } = args;

@@ -5,9 +5,10 @@ import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import yazl from "yazl";
 import { dump, identitySecrets, moveMediaToRepository, writeBaseConfig } from "./makeExport.ts";
-import type { Route } from "./route.ts";
+import type { ClusterRoute } from "./route.ts";
 
-export const emsZip: Route = {
+export const emsZip: ClusterRoute = {
+    database: "postgresql",
     description: "an export of Element's hosting as two zip files: a directory dump and a media archive",
     async prepare(args) {
         const { source, directory } = args;

@@ -1,8 +1,9 @@
 /** From a homeserver that runs on this machine: the migration itself stops it. */
 import { readFileSync } from "node:fs";
-import type { Route } from "./route.ts";
+import type { ClusterRoute } from "./route.ts";
 
-export const local: Route = {
+export const local: ClusterRoute = {
+    database: "postgresql",
     description: "a homeserver that runs on this machine",
     prepare({ source, canary }) {
         const { files } = source;

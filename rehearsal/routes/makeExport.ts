@@ -8,14 +8,17 @@ import { runProgram, type ProgramOptions } from "../../steps/hosts/program.ts";
 import { withClient } from "../../steps/postgres/connection.ts";
 import { writeMediaArchive } from "../../steps/media/archive/fromSynapseStore.ts";
 import type { DatabaseAddress } from "../source/cluster.ts";
-import type { RouteArgs } from "./route.ts";
+import type { ClusterRouteArgs, RouteArgs } from "./route.ts";
 
 const timeoutSeconds = 600;
 
 export const makePassphrase = (): string => randomBytes(24).toString("base64url");
 
 /** @param args  of pg_dump, the file included */
-export async function dump({ cluster, postgresPrograms, signal }: RouteArgs, args: readonly string[]): Promise<void> {
+export async function dump(
+    { cluster, postgresPrograms, signal }: ClusterRouteArgs,
+    args: readonly string[],
+): Promise<void> {
     const { host, port, user, password } = cluster.administration;
     const { name } = cluster.synapse;
     await runProgram(
@@ -60,7 +63,7 @@ export function writeBaseConfig({ source, directory }: RouteArgs): string {
 }
 
 /** Exports the media as matrix-media-repo does, and leaves the source's database without rows of media, as it is where that serves them. */
-export async function moveMediaToRepository(args: RouteArgs, destination: string): Promise<readonly string[]> {
+export async function moveMediaToRepository(args: ClusterRouteArgs, destination: string): Promise<readonly string[]> {
     const { source, cluster, signal } = args;
     const { parts } = await withClient(ownerOf(cluster.synapse), { step: "rehearsal", signal }, (client) =>
         writeMediaArchive(client, {

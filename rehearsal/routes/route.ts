@@ -7,7 +7,6 @@ import type { SourceHomeserver } from "../source/homeserver.ts";
 /** What a route works on. */
 export interface RouteArgs {
     readonly source: SourceHomeserver;
-    readonly cluster: SourceCluster;
     readonly canary: Canary;
     /** For what the route makes; mode 0700. */
     readonly directory: string;
@@ -24,9 +23,25 @@ export interface RouteStack {
     readonly secrets: Readonly<Record<string, string>>;
 }
 
-export interface Route {
+export type Route = ClusterRoute | SqliteRoute;
+
+interface AnyRoute {
     /** One line, for people. */
     readonly description: string;
-    /** Makes what is moved; a route that takes files has the source stopped for good. */
-    readonly prepare: (args: RouteArgs) => Promise<RouteStack>;
 }
+
+/** Of a source that keeps its rows in PostgreSQL. */
+export interface ClusterRoute extends AnyRoute {
+    readonly database: "postgresql";
+    /** Makes what is moved; a route that takes files has the source stopped for good. */
+    readonly prepare: (args: ClusterRouteArgs) => Promise<RouteStack>;
+}
+
+/** Of a source that keeps its rows in a SQLite file. */
+export interface SqliteRoute extends AnyRoute {
+    readonly database: "sqlite";
+    readonly prepare: (args: SqliteRouteArgs) => Promise<RouteStack>;
+}
+
+export type ClusterRouteArgs = RouteArgs & { readonly cluster: SourceCluster };
+export type SqliteRouteArgs = RouteArgs & { readonly databaseFile: string };

@@ -3,6 +3,7 @@ import { backup } from "./backup.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
+import { sqlite } from "./sqlite.ts";
 import type { Route } from "./route.ts";
 
 export const routes = {
@@ -10,6 +11,7 @@ export const routes = {
     backup,
     "ems-export": emsExport,
     "ems-zip": emsZip,
+    sqlite,
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof routes;

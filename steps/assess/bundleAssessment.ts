@@ -16,9 +16,11 @@ import { bannedKeys } from "../synapse/homeserverSecrets.ts";
 import { parseSigningKeys } from "../synapse/signingKey.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
+import { isSqlite } from "../sqlite/openSqlite.ts";
 import { finding } from "./check.ts";
 import { conclude } from "./conclusion.ts";
 import { predictedDowntime } from "./downtime.ts";
+import { checkSqlite } from "./sqliteCheck.ts";
 import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
 
 type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
@@ -29,7 +31,7 @@ const loadedPerCompressedByte = 12;
 const loadedPerPlainByte = 2;
 
 /** What can be loaded, besides archives of it. */
-const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump", "tar-dump", "zip", "tar"];
+const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump", "tar-dump", "sqlite", "zip", "tar"];
 
 /** In a preview nobody waits for lines of progress. */
 const quiet: Progress = { say: () => undefined, during: (_title, work) => work() };
@@ -172,6 +174,11 @@ const bundleChecks: readonly BundleCheck[] = [
         id: "dump-content",
         cost: "thorough",
         async run({ spec, progress }) {
+            const opening = openingOptions(spec);
+            if (await isSqlite(spec.source.database, opening)) {
+                const { serverName, database: paths } = spec.source;
+                return checkSqlite({ ...opening, paths, serverName, python: spec.targetPython });
+            }
             const opened = await openDump(spec.source.database, { ...openingOptions(spec), progress });
             try {
                 let read = 0;

@@ -45,10 +45,13 @@ export type SelfHostedSource = z.infer<typeof selfHostedSource>;
 
 /** A homeserver in files. It cannot be stopped from here: somebody has to say that it is. */
 export const bundleSource = z.strictObject({
-    /** `emsExport`: what a hosting provider hands over. `backup`: what one's own backup wrote. They differ in what is said about them. */
-    kind: z.enum(["emsExport", "backup"]),
+    /**
+     * `emsExport`: what a hosting provider hands over. `backup`: what one's own backup wrote. `sqlite`: Synapse's own file, of a homeserver
+     * that is stopped. They differ in what is said about them; what the files are, their content says.
+     */
+    kind: z.enum(["emsExport", "backup", "sqlite"]),
     serverName: z.string(),
-    /** A dump: one file, its parts, a directory in the format of `pg_dump -Fd`, or an archive of one. What it is, its content says. */
+    /** `homeserver.db`, or a dump: one file, its parts, a directory in the format of `pg_dump -Fd`, or an archive of one. What it is, its content says. */
     database: z.array(absolutePath).min(1),
     /** Archives of a media store or of a matrix-media-repo export, encrypted or not, or the directory of either. */
     media: z.array(absolutePath).min(1).optional(),
