@@ -5,6 +5,7 @@ import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
 import type { Bytes } from "./byteReader.ts";
 import { extractArchive } from "./extract.ts";
+import type { Layer } from "./magic.ts";
 import { openLayers, type OpenedInput } from "./open.ts";
 import { joinedParts } from "./parts.ts";
 import { recognise, type Content } from "./recognise.ts";
@@ -45,7 +46,7 @@ export async function openDump(paths: readonly string[], options: OpenDumpOption
         if (content === "directory-dump") return fromDirectory(path ?? first, options, { files: [], layers: [] });
         throw notADump(first, content);
     }
-    if (layers.includes("tar") || layers.includes("zip")) return fromArchive(input, options);
+    if (layers.includes("tar") || layers.includes("zip")) return fromArchive(input, layers, options);
     const cannotBeDecrypted = content === "unknown" && layers.includes("gpg");
     if (content !== "plain-dump" && !archives.includes(content) && !cannotBeDecrypted) throw notADump(first, content);
     const { stream, finished } = openLayers(input, options);
@@ -65,21 +66,31 @@ async function onlyInput(paths: readonly string[]): Promise<readonly string[]> {
 }
 
 /** What only comes out of an archive as files: a dump in directory format, or a file that was packed for its own sake. */
-async function fromArchive(input: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
+async function fromArchive(
+    input: readonly string[],
+    layers: readonly Layer[],
+    options: OpenDumpOptions,
+): Promise<OpenedDump> {
     const unpacked = join(options.workDirectory, unpackedName);
     const close = (): Promise<void> => rm(unpacked, { recursive: true, force: true });
     await close();
-    const { input: read } = await options.progress.during("unpacking the dump", () =>
-        extractArchive(input, { ...options, destination: unpacked }),
-    );
-    const { content, path } = await recognise(unpacked, { workDirectory: options.workDirectory });
-    if (content === "directory-dump") return { ...fromDirectory(path ?? unpacked, options, read), close };
-    const files = (await readdir(unpacked, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-    const [only, ...others] = files;
-    if (only === undefined || others.length > 0) throw notADump(input.join(", "), content);
-    const opened = await openDump([join(only.parentPath, only.name)], { ...options, workDirectory: unpacked });
-    // The file that was given counts, not the one that was in it.
-    return { ...withoutClosing({ stream: opened.stream, finished: opened.finished.then(() => read) }), close };
+    try {
+        const { input: read } = await options.progress.during("unpacking the dump", () =>
+            extractArchive(input, { ...options, destination: unpacked }),
+        );
+        // The file that was given counts, not the one that was in it.
+        const finished = { files: read.files, layers };
+        const { content, path } = await recognise(unpacked, { workDirectory: options.workDirectory });
+        if (content === "directory-dump") return { ...fromDirectory(path ?? unpacked, options, finished), close };
+        const entries = await readdir(unpacked, { recursive: true, withFileTypes: true });
+        const [only, ...others] = entries.filter((entry) => entry.isFile());
+        if (only === undefined || others.length > 0) throw notADump(input.join(", "), content);
+        const opened = await openDump([join(only.parentPath, only.name)], { ...options, workDirectory: unpacked });
+        return { ...withoutClosing({ stream: opened.stream, finished: opened.finished.then(() => finished) }), close };
+    } catch (error) {
+        await close();
+        throw error;
+    }
 }
 
 function fromDirectory(directory: string, options: OpenDumpOptions, input: OpenedInput): OpenedDump {
@@ -109,22 +120,34 @@ function withoutClosing({
 async function* nothing(): Bytes {}
 
 /** The archive as SQL text. A member that is missing or damaged ends the program with an error. */
-function restored(args: readonly string[], input: Bytes, options: OpenDumpOptions, where: string): Bytes {
+async function* restored(args: readonly string[], input: Bytes, options: OpenDumpOptions, where: string): Bytes {
     const { clientDirectory, signal } = options;
-    return streamProgram(join(clientDirectory, "pg_restore"), ["--no-owner", "--no-acl", "--file=-", ...args], {
-        input,
-        secret: "",
-        stallSeconds,
-        signal,
-        judge: ({ exitCode, endedBy, stderr }: ProgramEnd) => {
-            if (exitCode === 0) return;
-            throw new MigrationError("SM-E0905", {
-                where,
-                found: `pg_restore ended with ${exitCode ?? endedBy ?? "nothing"}: ${stderr.trim().split("\n").slice(-3).join("\n")}`,
-                expected: "an archive that pg_restore of the target reads to its end",
-            });
-        },
-    });
+    const chunks = input[Symbol.asyncIterator]();
+    try {
+        yield* streamProgram(join(clientDirectory, "pg_restore"), ["--no-owner", "--no-acl", "--file=-", ...args], {
+            input: takenFrom(chunks),
+            secret: "",
+            stallSeconds,
+            signal,
+            judge: ({ exitCode, endedBy, stderr }: ProgramEnd) => {
+                if (exitCode === 0) return;
+                throw new MigrationError("SM-E0905", {
+                    where,
+                    found: `pg_restore ended with ${exitCode ?? endedBy ?? "nothing"}: ${stderr.trim().split("\n").slice(-3).join("\n")}`,
+                    expected: "an archive that pg_restore of the target reads to its end",
+                });
+            },
+        });
+        // A tar is padded, which pg_restore does not ask for. Whether the layers around it are whole shows at their end.
+        while ((await chunks.next()).done !== true);
+    } finally {
+        await chunks.return?.();
+    }
+}
+
+/** What is left, without closing it when its reader stops early. */
+async function* takenFrom(chunks: AsyncIterator<Buffer>): Bytes {
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
 }
 
 function notADump(where: string, content: Content): MigrationError {

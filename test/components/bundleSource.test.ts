@@ -74,7 +74,7 @@ for (const [kind, source] of Object.entries(bundleSources)) {
             );
             expect(holders.map(({ name }) => name)).to.have.members(["assess", "import", "import-media"]);
             for (const { type, name, inputs } of recording.all) {
-                const { stdin: _, ...open } = inputs;
+                const open = { ...inputs, stdin: undefined };
                 expect(JSON.stringify(open), `${type} ${name}`).not.to.include(passphrase);
             }
         });

@@ -1,5 +1,5 @@
 /** The database of a real, filled Synapse as an archive, made once for a version of Synapse and kept in the cache. */
-import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { access, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "../../steps/hosts/program.ts";
@@ -18,7 +18,7 @@ export async function synapseDump(serverName: string): Promise<string> {
         "synapse-migration",
         "test-databases",
     );
-    const path = join(cache, `${serverName}-${synapseVersion}-postgresql-${Number.parseInt(postgres.version)}-v1.dump`);
+    const path = join(cache, `${serverName}-${synapseVersion}-postgresql-${Number.parseInt(postgres.version)}-v2.dump`);
     if (await exists(path)) return path;
     await mkdir(cache, { recursive: true, mode: 0o700 });
     const synapse = await startTestSynapse({ serverName, population: smallPopulation });
@@ -32,6 +32,7 @@ export async function synapseDump(serverName: string): Promise<string> {
             ["--format", "custom", "--file", partial, "-h", host, "-p", String(port), "-U", user, "-d", name],
             { environment: { PGPASSFILE: passwordFile }, timeoutSeconds: dumpSeconds },
         );
+        await copyFile(synapse.homeserver.files.signingKeyFile, keyFileOf(path));
         await rename(partial, path);
         return path;
     } finally {
@@ -39,6 +40,13 @@ export async function synapseDump(serverName: string): Promise<string> {
         await rm(`${path}.${process.pid}.partial`, { force: true });
     }
 }
+
+/** Content of the signing key file that the homeserver of {@link synapseDump} signed its events with. */
+export async function synapseDumpKey(serverName: string): Promise<string> {
+    return readFile(keyFileOf(await synapseDump(serverName)), "utf8");
+}
+
+const keyFileOf = (dump: string): string => `${dump}.signing.key`;
 
 async function exists(path: string): Promise<boolean> {
     return access(path).then(
