@@ -35,6 +35,8 @@ export interface ComparedTable {
     readonly equal: boolean;
     /** Emptied on purpose. */
     readonly emptied: boolean;
+    /** Rows that the target has beyond those of the source, and is meant to have. */
+    readonly added?: number;
 }
 
 export interface Comparison {

@@ -114,6 +114,7 @@ function compareTables(
             targetHash: to?.digest ?? "absent",
             equal: to?.rows === rows && sameContent,
             emptied,
+            ...(added > 0 ? { added } : {}),
         };
     });
 }

@@ -12,6 +12,7 @@ const badges = {
     equal: { tone: "good", sign: "✓", word: "equal" },
     different: { tone: "bad", sign: "✕", word: "different" },
     emptied: { tone: "calm", sign: "i", word: "emptied on purpose" },
+    added: { tone: "calm", sign: "i", word: "rows added on purpose" },
     "not-compared": { tone: "none", sign: "○", word: "not compared" },
     error: { tone: "bad", sign: "✕", word: "blocks" },
     info: { tone: "calm", sign: "i", word: "for information" },

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import {
     assessContract,
+    importMediaContract,
     check,
     configureContract,
     count,
@@ -161,7 +162,10 @@ function findingsOf(records: readonly JournalRecord[], evidence: readonly StepEv
 function mediaOf(steps: readonly ReportedStep[], records: readonly JournalRecord[]): RunFacts["media"] {
     const shape = runRecord.shape.media.element.omit({ step: true }).strip();
     return steps.flatMap(({ name }) => {
-        const media = name.startsWith("media-") ? shape.safeParse(standingResult(records, name)).data : undefined;
+        const media =
+            name.startsWith("media-") || name === importMediaContract.name
+                ? shape.safeParse(standingResult(records, name)).data
+                : undefined;
         return media === undefined ? [] : [{ step: name, ...media }];
     });
 }

@@ -1,6 +1,7 @@
 /** What the Markdown and the HTML report both say: key figures, groups, numbers in words. Pure. */
 import { checkState, type CheckState } from "../contract.ts";
 import { formatBytes, formatCount, formatSeconds } from "./quantities.ts";
+import { recoveryTable } from "./recovery.ts";
 import type { ReportedCheck, RunRecord } from "./record.ts";
 
 export interface Figure {
@@ -60,10 +61,14 @@ const stateWords: Readonly<Record<CheckState, string>> = {
     "not-run": "not run",
 };
 
-function downtimeFigure({ downtime, predictedDowntimeSeconds }: RunRecord): Figure {
+function downtimeFigure(run: RunRecord): Figure {
+    const { downtime, predictedDowntimeSeconds } = run;
+    const recovered = recoveryTable(run)?.at(-1)?.[2];
     const last = downtime.at(-1);
     const predicted =
         predictedDowntimeSeconds === undefined ? undefined : `${formatSeconds(predictedDowntimeSeconds)} predicted`;
+    if (last === undefined && recovered !== undefined)
+        return { name: "Recovery time", value: recovered, ...(predicted === undefined ? {} : { note: predicted }) };
     if (last === undefined)
         return { name: "Downtime", value: "none", ...(predicted === undefined ? {} : { note: predicted }) };
     if (last.seconds === undefined)

@@ -31,6 +31,8 @@ const tableEvidence = z
         targetHash: known(hash),
         /** Emptied in the target on purpose, and found so. */
         emptied: known(z.boolean()),
+        /** Rows that the target has beyond those of the source, and is meant to have. */
+        added: known(count),
         equal: known(z.boolean()),
     })
     .transform(({ name, table, schema, rows, hash, sourceRows, sourceHash, ...seen }, context) => {

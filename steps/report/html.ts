@@ -8,6 +8,7 @@ import {
     mediaSection,
     pluginNotice,
     proofsSection,
+    recoverySection,
     summarySection,
     tablesSection,
     timelineSection,
@@ -28,6 +29,7 @@ export function htmlReport(run: RunRecord): string {
     const parts: Part[] = [
         ...(stopped ? [errors] : []),
         ["timeline", "Timeline", timelineSection(run)],
+        ["recovery", "Recovery time", recoverySection(run)],
         ["findings", "Findings", findingsSection(run)],
         ["proofs", "Proofs", proofsSection(run)],
         ["tables", "Tables", tablesSection(run)],

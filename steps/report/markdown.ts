@@ -2,6 +2,7 @@
 import { badgeText } from "./badges.ts";
 import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
 import { formatCount, formatInstant, formatSeconds } from "./quantities.ts";
+import { recoveryColumns, recoveryTable } from "./recovery.ts";
 import type { RunRecord } from "./record.ts";
 import { visible } from "./safeText.ts";
 import { shownSteps, story } from "./timeline.ts";
@@ -13,6 +14,7 @@ export function markdownReport(run: RunRecord): string {
     const sections: [string, string][] = [
         ["Errors", errors(run)],
         ["Timeline", timeline(run)],
+        ["Recovery time", recovery(run)],
         ["Findings", findings(run)],
         ["Proofs", proofTables(run)],
         ["Tables", tables(run)],
@@ -65,6 +67,16 @@ function timeline(run: RunRecord): string {
     );
     if (steps.length === 0) return "";
     return [...windows, table(["Step", "Phase", "How it went", "Begun"], steps)].join("\n\n");
+}
+
+function recovery(run: RunRecord): string {
+    const rows = recoveryTable(run);
+    return rows === undefined
+        ? ""
+        : table(
+              recoveryColumns,
+              rows.map((row) => row.map(escape)),
+          );
 }
 
 function findings({ findings }: RunRecord): string {

@@ -2,6 +2,7 @@
 import {
     commitContract,
     fenceContract,
+    importContract,
     openContract,
     probeContract,
     startContract,
@@ -127,7 +128,11 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
     const window = downtime.at(-1);
     const sentences: string[] = [];
     const fence = stateOf(fenceContract.name);
-    if (fence === undefined)
+    if (stateOf(importContract.name) === "done")
+        sentences.push(
+            "The source came as files: nothing here could stop the old server, and somebody has said that it is stopped for good.",
+        );
+    else if (fence === undefined)
         sentences.push(
             steps.some((step) => step.phase === "migrate")
                 ? "The source was not fenced: it was copied while it could still write."

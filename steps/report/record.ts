@@ -38,8 +38,8 @@ const comparedTable = z.strictObject({
     /** Sum of the row hashes, as the database wrote it. */
     sourceHash: z.string().optional(),
     targetHash: z.string().optional(),
-    /** `emptied`: one-time keys that must not be handed out twice. */
-    state: z.enum(["equal", "different", "emptied", "not-compared"]),
+    /** `emptied`: one-time keys that must not be handed out twice. `added`: rows of media that came with an archive of them. */
+    state: z.enum(["equal", "different", "emptied", "added", "not-compared"]),
     /** False when the step that compared it was taken back after it. */
     stands: z.boolean(),
 });

@@ -3,6 +3,7 @@ import { badge, badgeTone, outcomeTone, type BadgeName } from "./badges.ts";
 import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound, type Proof } from "./contents.ts";
 import { Markup, markup, prose, table } from "./markup.ts";
 import { formatCount, formatInstant, formatSeconds, plural } from "./quantities.ts";
+import { recoveryColumns, recoveryTable } from "./recovery.ts";
 import type { ReportedTable, RunRecord } from "./record.ts";
 import { shownSteps, story, timeline, timelinePauses } from "./timeline.ts";
 
@@ -75,6 +76,21 @@ export function timelineSection(run: RunRecord): Markup | undefined {
         "Timeline",
         markup`${stories.map((step) => markup`<p><b>${step.name}</b>: ${story(step)}</p>`)}${drawing}<ul class="legend">${legend}</ul>
 <details><summary>The timeline as a table</summary>${table("Attempts at each step", columns, steps)}</details>`,
+    );
+}
+
+export function recoverySection(run: RunRecord): Markup | undefined {
+    const rows = recoveryTable(run);
+    if (rows === undefined) return undefined;
+    const columns = recoveryColumns.map((name, index) => ({ name, number: index > 0 }));
+    return section(
+        "recovery",
+        "Recovery time",
+        table(
+            "From the first step of the migration to the open gateway, measured",
+            columns,
+            rows.map((row) => row.map((cell) => prose(cell))),
+        ),
     );
 }
 

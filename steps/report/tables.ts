@@ -16,6 +16,7 @@ export function tablesOf(steps: readonly ReportedStep[], evidence: readonly Step
                 ...byName.get(table.name),
                 ...known(table),
                 ...(table.emptied === undefined ? {} : { emptied: table.emptied }),
+                ...(table.added === undefined ? {} : { added: table.added }),
                 ...(table.equal === undefined ? {} : { equal: table.equal }),
                 name: table.name,
                 stands: stands(steps, step),
@@ -42,11 +43,13 @@ function known({ sourceRows, targetRows, sourceHash, targetHash }: Counts): Show
 }
 
 /**
- * Equal takes both counts and both hashes; one pair that differs is enough for a difference. Where rows were to be emptied, it is the
- * step that says whether they are.
+ * Equal takes both counts and both hashes; one pair that differs is enough for a difference. Where rows were to be emptied or
+ * added, it is the step that says whether they are.
  */
-function compared({ sourceRows, targetRows, sourceHash, targetHash, emptied, equal }: Counts): ReportedTable["state"] {
+function compared(seen: Counts): ReportedTable["state"] {
+    const { sourceRows, targetRows, sourceHash, targetHash, emptied, added, equal } = seen;
     if (emptied === true && equal === true) return "emptied";
+    if (added !== undefined && added > 0 && equal === true) return "added";
     const pairs = [
         [sourceRows, targetRows],
         [sourceHash, targetHash],
