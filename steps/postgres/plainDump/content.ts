@@ -39,7 +39,7 @@ export interface PlainDumpContent {
 }
 
 /** In {@link PlainDumpContent.leftOut} when the dump has the table, but not its rows. */
-export const withoutOneTimeKeys = "data of e2e_one_time_keys_json";
+const withoutOneTimeKeys = "data of e2e_one_time_keys_json";
 /** Its rows are of no use after a restore: Synapse's guide has them excluded, or emptied before the start. */
 const oneTimeKeys = "e2e_one_time_keys_json";
 

@@ -41,7 +41,7 @@ export async function readCopyBlock(
         const { before, dataEnd, lineEnd, end } = scanned;
         const data = source.buffer.subarray(source.at, dataEnd);
         const fault = characters.firstFault(data);
-        if (fault !== undefined) throw notUtf8(source, block, rows, Math.max(source.at, source.at + fault));
+        if (fault !== undefined) throw notUtf8(source, block, rows, source.at + fault);
         if (before !== undefined) await sink.rows(before, 0, 0);
         if (data.length > 0) await sink.rows(data, lineEnd === undefined ? 0 : lineEnd - source.at, scanned.rows);
         rows += scanned.rows;
@@ -77,7 +77,7 @@ function scan(source: ByteSource, lines: CopyLines, block: CopyBlock, rows: numb
 function notUtf8(source: ByteSource, block: CopyBlock, rows: number, index: number): MigrationError {
     return new MigrationError("SM-E0904", {
         where: place(source, block, rows, index),
-        found: `the byte 0x${(source.buffer[index] ?? 0).toString(16)}, which is not UTF-8 there`,
+        found: "a byte that is not UTF-8 there",
     });
 }
 

@@ -33,7 +33,7 @@ export function canonicalByte(byte: number): readonly number[] {
 }
 
 /** Whether `\` and this byte are written by COPY TO itself. */
-export function isPlainEscape(byte: number): boolean {
+function isPlainEscape(byte: number): boolean {
     return escapedLetters.has(byte);
 }
 
@@ -53,7 +53,7 @@ export class CopyEscape {
             const isNull = byte === tab || byte === newline;
             return { bytes: isNull ? [backslash, letterN] : [letterN], used: false };
         }
-        const digits = kind === letterX ? this.seen.slice(1) : this.seen;
+        const digits = this.seen.slice(kind === letterX ? 1 : 0);
         const [base, length] = kind === letterX ? [16, 2] : [8, 3];
         const value = digitValue(byte, base);
         if (value === undefined) {

@@ -33,20 +33,19 @@ const [quote, doubleQuote, dollar, dash, slash, star, semicolon] = ["'", '"', "$
  *
  * A dump with `standard_conforming_strings = off` is not read as it is meant: it has to be refused.
  *
- * @param text  from the beginning of an item on; with all that is there when `last`
  * @returns `"more"` when the item does not end in `text`, `"end"` when there is nothing but white space
  */
-export function nextItem(text: Buffer, from: number, last: boolean): Lexed | "more" | "end" {
+export function nextItem(text: Buffer, from: number): Lexed | "more" | "end" {
     let start = from;
     while (isSpace(text[start])) start += 1;
     if (start >= text.length) return "end";
     const first = text[start];
     if (first === backslash || (first === dash && text[start + 1] === dash)) {
         const end = text.indexOf(newline, start);
-        if (end < 0 && !last) return "more";
-        const line = text.toString("utf8", start, end < 0 ? text.length : end).replace(/\r$/, "");
+        if (end < 0) return "more";
+        const line = text.toString("utf8", start, end).replace(/\r$/, "");
         const kind = first === backslash ? "command" : "comment";
-        return { item: { kind, text: line }, start, end: end < 0 ? text.length : end + 1 };
+        return { item: { kind, text: line }, start, end: end + 1 };
     }
     return readStatement(text, start);
 }

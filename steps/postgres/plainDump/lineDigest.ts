@@ -14,6 +14,8 @@ export interface DigestedTable {
 
 export interface LineDigestOptions {
     readonly jobs: number;
+    /** As `pg_export_snapshot()` gave it; without one the database must stand still. */
+    readonly snapshot?: string;
     readonly signal?: AbortSignal;
     readonly onTable?: (done: number, total: number) => void;
 }
@@ -45,7 +47,7 @@ export async function tableLineDigests(
     const waiting = [...present].sort((a, b) => (sizeOf.get(keyOf(b)) ?? 0) - (sizeOf.get(keyOf(a)) ?? 0));
     const digests = new Map<string, LineDigest>();
     const worker = (client: Client): Promise<void> =>
-        inSnapshot(client, undefined, async () => {
+        inSnapshot(client, options.snapshot, async () => {
             for (let table = waiting.shift(); table !== undefined; table = waiting.shift()) {
                 signal.throwIfAborted();
                 digests.set(keyOf(table), await digestTable(client, table));
@@ -82,5 +84,6 @@ async function digestTable(client: Client, { schema, name, columns }: DigestedTa
         for (let at = 0; at < data.length; at += largestScan)
             rows += lines.scan(data.subarray(at, at + largestScan), 0).rows;
     }
+    if (!lines.complete) throw new Error(`COPY of ${schema}.${name} ended inside of a line`);
     return { schema, name, rows, digest: lines.sum.toString() };
 }

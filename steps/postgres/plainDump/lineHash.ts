@@ -24,11 +24,6 @@ export class LineSum {
         this.b = (this.b + BigInt(b)) & mask;
     }
 
-    public merge(other: LineSum): void {
-        this.a = (this.a + other.a) & mask;
-        this.b = (this.b + other.b) & mask;
-    }
-
     /** 32 hexadecimal digits. */
     public toString(): string {
         return [this.a, this.b].map((half) => half.toString(16).padStart(16, "0")).join("");

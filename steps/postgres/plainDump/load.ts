@@ -6,13 +6,13 @@ import { CopyDealer } from "./copyDealer.ts";
 import { planLoad, runTasks, type Task } from "./loadPlan.ts";
 import { readPlainDump, type ReadProgress } from "./read.ts";
 import { prepareSession, refuseUnfitDatabase, runPlaced } from "./session.ts";
-import type { PlainDumpSink } from "./sink.ts";
+import type { CopyBlock, PlainDumpSink } from "./sink.ts";
 import type { PlacedStatement } from "./statement.ts";
 import { WorkQueue } from "./workQueue.ts";
 
 export type { PlainDumpContent } from "./content.ts";
 
-export interface PlainDumpProgress extends ReadProgress {
+interface PlainDumpProgress extends ReadProgress {
     readonly phase: "data" | "indexes" | "constraints";
 }
 
@@ -77,6 +77,8 @@ class Loader implements PlainDumpSink {
     private readonly dealer: CopyDealer;
     /** What comes behind the first statement that has to wait for the rows. */
     private readonly later: PlacedStatement[] = [];
+    /** Statements before the rows share a transaction: each in its own takes half as long again. */
+    private inTransaction = false;
     private read: ReadProgress = { bytes: 0, tables: 0, rows: 0 };
 
     constructor(client: Client, queue: WorkQueue, load: PlainDumpLoad, signal: AbortSignal) {
@@ -96,6 +98,7 @@ class Loader implements PlainDumpSink {
                 this.report("data");
             },
         });
+        await this.commit();
         await this.queue.drained();
         const plan = planLoad(this.later, content.tables);
         this.report("indexes");
@@ -115,13 +118,18 @@ class Loader implements PlainDumpSink {
         }
         const waits = statement.kind === "index" || statement.kind === "constraint" || statement.kind === "trigger";
         // A sequence's value does not depend on anything behind the rows.
-        if (waits || (this.later.length > 0 && statement.kind !== "setval")) this.later.push(placed);
-        else await runPlaced(this.client, placed);
+        if (waits || (this.later.length > 0 && statement.kind !== "setval")) {
+            this.later.push(placed);
+            return;
+        }
+        if (!this.inTransaction) await this.client.query("BEGIN");
+        this.inTransaction = true;
+        await runPlaced(this.client, placed);
     }
 
-    public beginRows(...[block]: Parameters<PlainDumpSink["beginRows"]>): Promise<void> {
+    public async beginRows(block: CopyBlock): Promise<void> {
+        await this.commit();
         this.dealer.begin(block);
-        return Promise.resolve();
     }
 
     public rows(data: Buffer, lineEnd: number, rows: number): Promise<void> {
@@ -131,6 +139,12 @@ class Loader implements PlainDumpSink {
     public endRows(): Promise<void> {
         this.dealer.end();
         return Promise.resolve();
+    }
+
+    /** Lets the other connections see what was made. */
+    private async commit(): Promise<void> {
+        if (this.inTransaction) await this.client.query("COMMIT");
+        this.inTransaction = false;
     }
 
     private runAll(tasks: readonly Task[]): Promise<void> {

@@ -74,7 +74,7 @@ class Reading {
     private async lex(): Promise<Lexed | undefined> {
         const { source } = this;
         for (let last = false; ; last = !(await source.extend())) {
-            const lexed = nextItem(source.buffer, source.at, last);
+            const lexed = nextItem(source.buffer, source.at);
             if (typeof lexed === "object") {
                 source.moveTo(lexed.start);
                 return lexed;
@@ -84,7 +84,7 @@ class Reading {
                 source.moveTo(source.buffer.length);
                 return undefined;
             }
-            if (last) throw this.cutOff("it ends inside of a statement");
+            if (last) throw this.cutOff("it ends inside of a statement or a line");
             if (source.buffer.length - source.at > longestStatement) throw this.tooLong();
         }
     }
@@ -106,9 +106,10 @@ class Reading {
         this.source.moveTo(end);
         this.inventory.statements += 1;
         const { searchPath } = this.inventory;
-        if (this.inventory.isOfMarker(statement) && statement.kind !== "copy")
+        if (this.inventory.isOfMarker(statement) && statement.kind !== "copy") {
+            if (statement.kind === "table") this.inventory.learnTable(statement, where);
             this.inventory.leave("marker of an earlier migration");
-        else if (this.note(statement, where, name))
+        } else if (this.note(statement, where, name))
             await this.sink.statement({ statement, text: item.text, line, searchPath });
         else if (statement.kind === "copy") await this.copy(statement, where);
         this.last = `${name} in line ${line}`;

@@ -16,11 +16,6 @@ export class Utf8Check {
         this.carried = Buffer.from(bytes.subarray(end));
         return isUtf8(whole) ? undefined : firstInvalid(whole) - carried;
     }
-
-    /** Whether no character is open. */
-    public get complete(): boolean {
-        return this.carried.length === 0;
-    }
 }
 
 /** Bytes of a character at the end that goes on behind it. */
@@ -38,7 +33,7 @@ function sequenceLength(first: number): number {
 }
 
 /** Of bytes that are known not to be UTF-8: the beginning of the first character that is none. */
-export function firstInvalid(bytes: Buffer): number {
+function firstInvalid(bytes: Buffer): number {
     let [valid, invalid] = [0, bytes.length];
     while (valid < invalid) {
         const middle = Math.floor((valid + invalid) / 2) + 1;
@@ -46,7 +41,5 @@ export function firstInvalid(bytes: Buffer): number {
         if (isUtf8(prefix.subarray(0, middle - unfinished(prefix)))) valid = middle;
         else invalid = middle - 1;
     }
-    let at = Math.max(0, valid);
-    while (at > 0 && at > valid - longest && ((bytes[at] ?? 0) & 0xc0) === 0x80) at -= 1;
-    return at;
+    return valid - unfinished(bytes.subarray(0, valid));
 }
