@@ -26,6 +26,8 @@ import { installedSynapse } from "./synapse/targetVersion.ts";
 
 const manifestName = "import-manifest.json";
 
+type ImportResult = z.infer<typeof importContract.result>;
+
 export const importDump = defineStep(
     importContract,
     async (spec, run) => {
@@ -37,14 +39,14 @@ export const importDump = defineStep(
         const owner = await ownerAddress(database, incoming);
         const options = { step: "import", signal: run.signal };
         await refuseUnsuitableServer(maintenance, spec, run);
-        await makeIncoming(maintenance, incoming, database.owner, run.id, options);
-        await withClient(owner, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));
         const opening = { passphrase: spec.passphrase, workDirectory: run.directory };
         const fill = (await isSqlite(source.database, opening)) ? fillFromSqlite : fillFromDump;
+        await makeIncoming(maintenance, incoming, database.owner, run.id, options);
+        await withClient(owner, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));
         const filled = await fill(spec, owner, run);
         const looked = await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
             const findings = [...filled.findings, ...(await look(client, spec))];
-            const oneTimeKeys = source.stoppedBeforeExport === true ? "kept" : "emptied";
+            const oneTimeKeys: ImportResult["oneTimeKeys"] = source.stoppedBeforeExport === true ? "kept" : "emptied";
             // Keys that the old server has handed out since the dump would be handed out again, and messages could not be read.
             if (oneTimeKeys === "emptied")
                 await client.query(`TRUNCATE ${quotedName(oneTimeKeysTable.schema, oneTimeKeysTable.name)}`);
@@ -55,7 +57,7 @@ export const importDump = defineStep(
             );
             return {
                 findings,
-                oneTimeKeys: oneTimeKeys as "kept" | "emptied",
+                oneTimeKeys,
                 newest,
                 sequences: await readSequences(client),
                 definitions: await readDefinitions(client),
@@ -81,7 +83,7 @@ export const importDump = defineStep(
         await run.evidence({
             ...{ incoming, findings, oneTimeKeys, lossWindowSeconds, seconds, manifestDigest, input, dump, rows },
             ...filled.evidence,
-            tables: tables.map(({ columns: _, ...table }) => table),
+            tables: tables.map((table) => ({ ...table, columns: undefined })),
         });
         refuseErrors(findings, `the database that was loaded from ${source.database.join(", ")}`);
         await withClient(owner, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));

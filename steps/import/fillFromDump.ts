@@ -1,6 +1,8 @@
 /** Fills the incoming database from a dump of pg_dump, read as what it is: a foreign program. */
+import { finding } from "../assess/check.ts";
 import { openDump } from "../bundle/openDump.ts";
 import { withClient } from "../postgres/connection.ts";
+import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { loadPlainDump } from "../postgres/plainDump/load.ts";
 import { readDatabaseFacts } from "../postgres/serverFacts.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -39,7 +41,9 @@ export const fillFromDump: Fill = async (spec, address, run) => {
             input,
             dump: { serverVersion, programVersion, bytes, sha256 },
             tables: tables.map(({ columns, ...table }) => ({ ...table, columns: [...columns] })),
-            findings: [],
+            findings: plainDumpWarnings(content, source.database.join(", ")).map(({ code, detail }) =>
+                finding(code, `${detail.where}: ${detail.found}`),
+            ),
             evidence: { leftOut, owners, statements },
         };
     } finally {
