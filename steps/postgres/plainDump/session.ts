@@ -1,5 +1,5 @@
 /** Sessions that load a dump. */
-import { freemem, totalmem } from "node:os";
+import { availableParallelism, freemem, totalmem } from "node:os";
 import { escapeIdentifier, type QueryConfig } from "pg";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
@@ -15,10 +15,14 @@ const remoteBudget = 512 * megabyte;
 /** @param jobs  sessions that build indexes at a time */
 export async function prepareSession(client: Client, address: DatabaseAddress, jobs: number): Promise<void> {
     const budget = isHere(address) ? Math.min(totalmem() / 4, freemem()) : remoteBudget;
+    // Each index has a connection already; more than the cores only wait for each other.
+    const workers = isHere(address)
+        ? `SET max_parallel_maintenance_workers = ${Math.floor(availableParallelism() / jobs)};`
+        : "";
     const share = Math.round(Math.min(1024, Math.max(64, budget / jobs / megabyte)));
     await client.query(
         // Nobody else sees the database before all of it is checked, so nothing is lost with a commit that is.
-        `SET synchronous_commit = off; SET maintenance_work_mem = '${share}MB'; SET check_function_bodies = off;
+        `SET synchronous_commit = off; SET maintenance_work_mem = '${share}MB'; ${workers} SET check_function_bodies = off;
         SET standard_conforming_strings = on; SET client_min_messages = warning; SET search_path = ''`,
     );
 }
