@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
 import type { Bytes } from "./byteReader.ts";
+import { refuseOtherChecksums } from "./checksums.ts";
 import { extractArchive } from "./extract.ts";
 import type { Layer } from "./magic.ts";
 import { openLayers, type OpenedInput } from "./open.ts";
@@ -40,6 +41,7 @@ const unpackedName = "unpacked-dump";
  */
 export async function openDump(paths: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
     const input = await onlyInput(paths);
+    await refuseOtherChecksums(input, options);
     const [first = ""] = input;
     const { content, layers, path } = await recognise(input, options);
     if ((await stat(first)).isDirectory()) {
@@ -107,12 +109,15 @@ function withoutClosing({
     readonly stream: Bytes;
     readonly finished: Promise<OpenedInput>;
 }): OpenedDump {
+    const described = finished.then(({ files, layers }) => ({
+        files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
+        layers: [...layers],
+    }));
+    // The stream fails too: whoever reads only that has seen the error.
+    described.catch(() => undefined);
     return {
         stream,
-        finished: finished.then(({ files, layers }) => ({
-            files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
-            layers: [...layers],
-        })),
+        finished: described,
         close: () => Promise.resolve(),
     };
 }

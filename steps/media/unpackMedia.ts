@@ -1,6 +1,7 @@
 /** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
 import { lstat, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { refuseOtherChecksums } from "../bundle/checksums.ts";
 import { extractArchives } from "../bundle/extract.ts";
 import { joinedParts } from "../bundle/parts.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -30,10 +31,11 @@ export const unpackedMediaDirectory = (workDirectory: string): string => join(wo
 
 /**
  * @param paths  archives, each whole in itself, or one directory
- * @throws MigrationError SM-E0969 when neither a store nor an archive is in them, and those of {@link extractArchive}
+ * @throws MigrationError SM-E0932 when a checksum beside them is another, SM-E0969 when neither a store nor an archive is in them, and those of {@link extractArchive}
  */
 export async function unpackMedia(paths: readonly string[], options: UnpackMediaOptions): Promise<UnpackedMedia> {
     const [first = ""] = paths;
+    await refuseOtherChecksums(paths, options);
     if (paths.length === 1 && (await lstat(first)).isDirectory()) return look(first, options, 0);
     const directory = unpackedMediaDirectory(options.workDirectory);
     await rm(directory, { recursive: true, force: true });

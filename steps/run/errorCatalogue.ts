@@ -2,6 +2,7 @@
 import { artefactErrors } from "./catalogue/artefactErrors.ts";
 import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
+import { checksumErrors } from "./catalogue/checksumErrors.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
 import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
@@ -24,6 +25,7 @@ export const errorCatalogue = {
     ...plainDumpErrors,
     ...mediaArchiveErrors,
     ...bundleErrors,
+    ...checksumErrors,
     ...serviceErrors,
     ...sourceFilesErrors,
     ...sqliteErrors,

@@ -1,0 +1,80 @@
+/** Tells what a damage did to the SQL text of a dump, by other means than the reader that is tried. */
+import { isUtf8 } from "node:buffer";
+import { benign, missed, type Verdict } from "./verdict.ts";
+
+interface Line {
+    readonly bytes: Buffer;
+    readonly isRow: boolean;
+}
+
+/** Rows of a table that are another, well-formed row each are all that cannot be known. */
+export function judgeSql(whole: Buffer, read: Buffer): Verdict {
+    if (whole.equals(read)) return benign;
+    const [before, after] = [linesOf(whole), linesOf(read)];
+    const same = before.length === after.length && before.every(({ isRow }, at) => isRow === after[at]?.isRow);
+    if (!same) return sameStatements(before, after) ? benign : missed(firstDifference(before, after));
+    const changed = before.flatMap((line, at) => {
+        const other = after[at];
+        return other === undefined || line.bytes.equals(other.bytes) ? [] : [[line, other] as const];
+    });
+    const rows = changed.filter(([line]) => line.isRow);
+    const areRows = rows.every(([line, other]) => isUtf8(other.bytes) && tabs(line.bytes) === tabs(other.bytes));
+    if (!sameStatements(before, after) || !areRows) return missed(firstDifference(before, after));
+    return rows.length === 0 ? benign : { kind: "undetectable", what: "content of a row" };
+}
+
+/** The statements alone: a server that takes them has the tables, indexes and sequences that they say. */
+export function withoutRows(dump: Buffer): string {
+    const lines = linesOf(dump).filter(({ bytes, isRow }) => !isRow && !isFraming(bytes));
+    return lines.map(({ bytes }) => bytes.toString("utf8")).join("\n");
+}
+
+function isFraming(bytes: Buffer): boolean {
+    return bytes.equals(endOfRows) || bytes[0] === 0x5c || bytes.indexOf("COPY ") === 0;
+}
+
+const endOfRows = Buffer.from("\\.");
+
+function linesOf(dump: Buffer): Line[] {
+    const lines: Line[] = [];
+    let inRows = false;
+    for (let at = 0; at < dump.length;) {
+        const newline = dump.indexOf(10, at);
+        const end = newline < 0 ? dump.length : newline;
+        const bytes = dump.subarray(at, end);
+        if (inRows && bytes.equals(endOfRows)) inRows = false;
+        lines.push({ bytes, isRow: inRows });
+        if (!inRows && bytes.indexOf("COPY ") === 0 && bytes.toString("latin1").endsWith(" FROM stdin;")) inRows = true;
+        at = end + 1;
+    }
+    return lines;
+}
+
+const statements = (lines: readonly Line[]): string[] =>
+    lines
+        .filter(({ bytes, isRow }) => !isRow && bytes.length > 0 && bytes.indexOf("--") !== 0 && !isSession(bytes))
+        .map(({ bytes }) => bytes.toString("latin1"));
+
+/** `\\restrict` and its like have another key each time that pg_restore writes them. */
+const isSession = (bytes: Buffer): boolean => /^\\(un)?restrict /.test(bytes.toString("latin1", 0, 16));
+
+/** Without comments and empty lines. */
+function sameStatements(before: readonly Line[], after: readonly Line[]): boolean {
+    const [a, b] = [statements(before), statements(after)];
+    return a.length === b.length && a.every((text, at) => text === b[at]);
+}
+
+function firstDifference(before: readonly Line[], after: readonly Line[]): string {
+    const [a, b] = [statements(before), statements(after)];
+    const at = a.findIndex((text, index) => text !== b[index]);
+    const shown = (text: string | undefined): string => JSON.stringify((text ?? "nothing").slice(0, 160));
+    return at < 0
+        ? `${b.length - a.length} statements more, ${after.length - before.length} lines more`
+        : `${shown(b[at])} instead of ${shown(a[at])}`;
+}
+
+function tabs(bytes: Buffer): number {
+    let count = 0;
+    for (let at = bytes.indexOf(9); at >= 0; at = bytes.indexOf(9, at + 1)) count++;
+    return count;
+}
