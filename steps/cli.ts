@@ -96,8 +96,10 @@ function notASpec(step: string, found: string): MigrationError {
 
 /** What is on a command line can be read by everybody on the machine. */
 function refuseSecretArguments(args: readonly string[]): void {
-    const secret = args.find((argument) =>
-        /^--?[\w-]*(pepper|secret|password|passphrase|signing-?key|token)/i.test(argument),
+    const secret = args.find(
+        (argument) =>
+            /^--?[\w-]*(pepper|secret|password|passphrase|signing-?key|token)/i.test(argument) &&
+            !/^--(password|passphrase)-file(=|$)/.test(argument),
     );
     if (secret === undefined) return;
     throw new MigrationError("SM-E0210", {
@@ -113,9 +115,14 @@ const program = new Command("synapse-migrate")
 for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
-    const [{ registerInit }, { registerStatus }] = await Promise.all([import("./init.ts"), import("./status.ts")]);
+    const [{ registerInit }, { registerStatus }, { registerTables }] = await Promise.all([
+        import("./init.ts"),
+        import("./status.ts"),
+        import("./tables/command.ts"),
+    ]);
     registerInit(program);
     registerStatus(program);
+    registerTables(program);
 }
 
 try {

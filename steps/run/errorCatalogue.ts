@@ -11,6 +11,7 @@ import { serviceErrors } from "./catalogue/serviceErrors.ts";
 import { sourceFilesErrors } from "./catalogue/sourceFilesErrors.ts";
 import { sqliteErrors } from "./catalogue/sqliteErrors.ts";
 import { stateErrors } from "./catalogue/stateErrors.ts";
+import { tablesErrors } from "./catalogue/tablesErrors.ts";
 import { usageErrors } from "./catalogue/usageErrors.ts";
 
 export { exitCodes, type CatalogueEntry, type ErrorFamily } from "./catalogue/entry.ts";
@@ -29,6 +30,7 @@ export const errorCatalogue = {
     ...serviceErrors,
     ...sourceFilesErrors,
     ...sqliteErrors,
+    ...tablesErrors,
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;
