@@ -1,6 +1,7 @@
 /** Puts the media of a bundle into the target's store, and their rows into its database where that has none. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { importMediaContract, type Check } from "./contract.ts";
 import { serviceUser } from "./hosts/serviceUser.ts";
 import { checkMediaArchive } from "./media/archive/readArchive.ts";
@@ -16,11 +17,10 @@ import { requireApart, requirePrepared } from "./media/targetStore.ts";
 import { hashedFiles, TreeDigest } from "./media/treeDigest.ts";
 import type { FileContent } from "./media/copy.ts";
 import { unpackedMediaDirectory, unpackMedia } from "./media/unpackMedia.ts";
-import { withClient } from "./postgres/connection.ts";
+import { queryOne, withClient, type Client } from "./postgres/connection.ts";
 import { ownerAddress } from "./postgres/targetAddress.ts";
 import { registerSecret } from "./run/redaction.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
-import type { z } from "zod";
 
 type ImportMediaSpec = z.infer<typeof importMediaContract.spec>;
 
@@ -142,7 +142,13 @@ async function fromArchive(directory: string, spec: ImportMediaSpec, run: StepRu
     const { inserted, already } = await withClient(
         address,
         { step: "import-media", signal, statementSeconds: 0 },
-        (client) => insertMediaRows(client, placed.rows),
+        async (client) => {
+            // An attempt that was killed may have added some: what counts is how many the dump did not have.
+            const dumped = await run.once("count-media-rows", () => mediaRowCount(client));
+            await insertMediaRows(client, placed.rows);
+            const inserted = (await mediaRowCount(client)) - dumped;
+            return { inserted, already: placed.rows.length - inserted };
+        },
     );
     const left = placed.leftOut;
     const check: Check = {
@@ -166,6 +172,11 @@ async function fromArchive(directory: string, spec: ImportMediaSpec, run: StepRu
             rows: { inserted, already },
         },
     };
+}
+
+async function mediaRowCount(client: Client): Promise<number> {
+    const sql = "SELECT count(*)::text AS rows FROM local_media_repository";
+    return (await queryOne(client, z.object({ rows: z.coerce.number() }), sql)).rows;
 }
 
 /** Every file of the target's store, against the rows of the database that it belongs to. */

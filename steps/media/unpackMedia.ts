@@ -1,5 +1,5 @@
 /** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
-import { lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { refuseOtherChecksums } from "../bundle/checksums.ts";
 import { extractArchives } from "../bundle/extract.ts";
@@ -36,13 +36,34 @@ export const unpackedMediaDirectory = (workDirectory: string): string => join(wo
 export async function unpackMedia(paths: readonly string[], options: UnpackMediaOptions): Promise<UnpackedMedia> {
     const [first = ""] = paths;
     await refuseOtherChecksums(paths, options);
-    if (paths.length === 1 && (await lstat(first)).isDirectory()) return look(first, options, 0);
+    const directories = [];
+    for (const path of paths) if (await isDirectory(path)) directories.push(path);
+    if (paths.length === 1 && directories.length === 1) return look(first, options, 0);
+    if (directories.length > 0)
+        throw new MigrationError("SM-E0969", {
+            where: paths.join(", "),
+            found: `${directories.length} directories among ${paths.length} paths`,
+            expected: "one directory, or files",
+        });
     const directory = unpackedMediaDirectory(options.workDirectory);
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });
     const inner = join(directory, "level-0");
     await unpackInto(inner, paths, options);
     return look(inner, options, 1);
+}
+
+/** @throws MigrationError SM-E0931 */
+async function isDirectory(path: string): Promise<boolean> {
+    const found = await stat(path).catch((cause: unknown) => {
+        throw new MigrationError("SM-E0931", {
+            where: path,
+            found: String(cause),
+            expected: "a file or a directory",
+            cause,
+        });
+    });
+    return found.isDirectory();
 }
 
 async function unpackInto(
@@ -80,7 +101,7 @@ async function look(directory: string, options: UnpackMediaOptions, depth: numbe
     }
     throw new MigrationError("SM-E0969", {
         where: directory,
-        found: `neither ${localFolders[0] ?? "local_content"} nor manifest.json in it, nor below it`,
+        found: `neither ${localFolders[0]} nor manifest.json in it, nor below it`,
         expected: "a Synapse media store, or an export of matrix-media-repo",
     });
 }

@@ -158,7 +158,9 @@ describe("compareImported", function () {
             `CREATE DATABASE ${other} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`,
         );
         const failed = failedOf(await compareImported(cluster.superuserAddress(other), manifest, kept)).join("\n");
-        expect(failed).to.match(/database-rows: public\.\w+ is missing/).and.to.contain("SQL_ASCII");
+        expect(failed)
+            .to.match(/database-rows: public\.\w+ is missing/)
+            .and.to.contain("SQL_ASCII");
     });
 
     describe("the manifest of an import", () => {
