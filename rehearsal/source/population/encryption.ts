@@ -102,7 +102,17 @@ async function setUpCrossSigning(
     const userSigningKey = byMaster(published("user_signing", userSigning));
     await account.client.post(
         "/_matrix/client/v3/keys/device_signing/upload",
-        { master_key: masterKey, self_signing_key: selfSigningKey, user_signing_key: userSigningKey },
+        {
+            master_key: masterKey,
+            self_signing_key: selfSigningKey,
+            user_signing_key: userSigningKey,
+            // Older servers ask for the password also when there are no keys yet that would be replaced.
+            auth: {
+                type: "m.login.password",
+                identifier: { type: "m.id.user", user: account.userId },
+                password: account.password,
+            },
+        },
         nothing,
     );
     const { signatures, ...unsigned } = deviceKeys;

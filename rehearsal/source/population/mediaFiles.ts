@@ -1,7 +1,7 @@
 /** Files of several types and sizes in the media repository, with thumbnails. */
 import { createHash } from "node:crypto";
 import type { ExpectedMedia } from "../expectations.ts";
-import type { MatrixClient } from "../matrixClient.ts";
+import { MatrixError, type MatrixClient } from "../matrixClient.ts";
 import type { Account, Site } from "./accounts.ts";
 import { inParallel } from "./parallel.ts";
 import { png } from "./png.ts";
@@ -47,12 +47,25 @@ export async function thumbnail(
     mxc: string,
     size: { readonly width: number; readonly height: number; readonly method: string },
 ): Promise<Buffer> {
-    return (await client.bytes(`/_matrix/client/v1/media/thumbnail/${address(mxc)}`, size)).bytes;
+    return fetched(client, `thumbnail/${address(mxc)}`, size);
 }
 
 /** The bytes of a file. */
 export async function download(client: MatrixClient, mxc: string): Promise<Buffer> {
-    return (await client.bytes(`/_matrix/client/v1/media/download/${address(mxc)}`)).bytes;
+    return fetched(client, `download/${address(mxc)}`);
+}
+
+/** Servers from before Matrix 1.11 have only the addresses that ask for no token. */
+async function fetched(
+    client: MatrixClient,
+    path: string,
+    query: Readonly<Record<string, string | number>> = {},
+): Promise<Buffer> {
+    const found = await client.bytes(`/_matrix/client/v1/media/${path}`, query).catch((error: unknown) => {
+        if (error instanceof MatrixError && error.errcode === "M_UNRECOGNIZED") return undefined;
+        throw error;
+    });
+    return (found ?? (await client.bytes(`/_matrix/media/v3/${path}`, query))).bytes;
 }
 
 export function digest(bytes: Buffer): string {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ExpectedRoom } from "../expectations.ts";
 import { roomKinds } from "../expectations.ts";
-import { jsonObject, matrixPath, type JsonObject } from "../matrixClient.ts";
+import { jsonObject, matrixPath, type JsonObject, type MatrixClient } from "../matrixClient.ts";
 import { nothing, type Account, type Site } from "./accounts.ts";
 import { inParallel } from "./parallel.ts";
 
@@ -30,7 +30,7 @@ export async function makeRooms(site: Site, accounts: readonly Account[], count:
 }
 
 /**
- * Replaces a room by one of version 12, whose ids look different. Its members come along.
+ * Replaces a room by one of the newest version; from 12 on its id looks different. Its members come along.
  *
  * @returns the new room; the old one stays, closed
  */
@@ -39,11 +39,20 @@ export async function upgradeRoom(room: Room): Promise<Room> {
     if (creator === undefined) throw new Error("every room has a creator");
     const { replacement_room: roomId } = await creator.client.post(
         matrixPath`/_matrix/client/v3/rooms/${room.roomId}/upgrade`,
-        { new_version: "12" },
+        { new_version: (await supportedVersions(creator.client))[0] },
         z.object({ replacement_room: z.string() }),
     );
     await gather(roomId, creator, room.members.slice(1), true);
     return { index: room.index, roomId, kind: "private", name: room.name, members: room.members };
+}
+
+/** Of those that rooms are made in, newest first; an older server does not know all of them. */
+async function supportedVersions(client: MatrixClient): Promise<readonly string[]> {
+    const shape = z.object({
+        capabilities: z.object({ "m.room_versions": z.object({ available: z.record(z.string(), z.string()) }) }),
+    });
+    const { capabilities } = await client.get("/_matrix/client/v3/capabilities", shape);
+    return versions.filter((version) => version in capabilities["m.room_versions"].available);
 }
 
 async function makeRoom(site: Site, accounts: readonly Account[], index: number): Promise<Room> {
@@ -51,13 +60,14 @@ async function makeRoom(site: Site, accounts: readonly Account[], index: number)
     const members = turn(accounts, index).slice(0, kind === "public" ? largestMembership : smallMembership);
     const [creator, ...others] = members;
     if (creator === undefined) throw new Error("every room has a creator");
+    const supported = await supportedVersions(creator.client);
     const name = `${kind} room ${index} – „Größe“ \\o/ 🏠`;
     const { room_id: roomId } = await creator.client.post(
         "/_matrix/client/v3/createRoom",
         {
             name,
             topic: `What is said in room ${index}\nstays there.\\.`,
-            room_version: kind === "upgraded" ? "10" : versions[Math.floor(index / 4) % versions.length],
+            room_version: kind === "upgraded" ? "10" : supported[Math.floor(index / 4) % supported.length],
             ...presets(kind, index),
         },
         roomCreated,
