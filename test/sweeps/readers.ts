@@ -21,7 +21,7 @@ import { isSqlite, openSqlite } from "../../steps/sqlite/openSqlite.ts";
 import { passphrase } from "../steps/bundle/fixtures.ts";
 import { serverName, type OwnDump, type SourceDatabase } from "./sourceDatabase.ts";
 import { contentOfSqlite, parseSqliteContent } from "./sqliteDatabase.ts";
-import { judgeSql, withoutRows } from "./sqlText.ts";
+import { judgeSql, judgeTaken, withoutRows } from "./sqlText.ts";
 import { benign, found, missed, type Verdict } from "./verdict.ts";
 
 const progress = lineProgress("sweep", () => undefined, redact);
@@ -57,7 +57,7 @@ export async function readDump(path: string, work: string, whole: Buffer, source
     const verdict = judgeSql(whole, read);
     if (verdict.kind !== "missed") return verdict;
     const refusal = await source.refusalOf(withoutRows(read));
-    return refusal === undefined ? verdict : found(`PostgreSQL ${refusal}`);
+    return refusal === undefined ? (judgeTaken(whole, read) ?? verdict) : found(`PostgreSQL ${refusal}`);
 }
 
 export async function readSqlite(path: string, work: string, whole: string, source: SourceDatabase): Promise<Verdict> {

@@ -58,19 +58,45 @@ const statements = (lines: readonly Line[]): string[] =>
 /** `\\restrict` and its like have another key each time that pg_restore writes them. */
 const isSession = (bytes: Buffer): boolean => /^\\(un)?restrict /.test(bytes.toString("latin1", 0, 16));
 
-/** Without comments and empty lines. */
+/** Without comments and empty lines, and as PostgreSQL folds names that are not quoted. */
 function sameStatements(before: readonly Line[], after: readonly Line[]): boolean {
-    const [a, b] = [statements(before), statements(after)];
-    return a.length === b.length && a.every((text, at) => text === b[at]);
+    return folded(statements(before).join("\n")) === folded(statements(after).join("\n"));
+}
+
+function folded(text: string): string {
+    const pieces = text.split(/('(?:[^']|'')*'|"[^"]*")/);
+    return pieces.map((piece, at) => (at % 2 === 0 ? piece.toLowerCase() : piece)).join("");
+}
+
+/** What a statement that a server takes may have been changed in without harm: its place, or the text of a description. */
+export function judgeTaken(whole: Buffer, read: Buffer): Verdict | undefined {
+    const [before, after] = [linesOf(whole), linesOf(read)];
+    const ordered = (lines: readonly Line[]): string => {
+        const rows = lines.filter(({ isRow }) => isRow).map(({ bytes }) => bytes.toString("latin1"));
+        return [...statements(lines), ...rows].sort().join("\n");
+    };
+    if (ordered(before) === ordered(after)) return benign;
+    const bare = (lines: readonly Line[]): string =>
+        folded(
+            statements(lines)
+                .join("\n")
+                .replace(/^COMMENT ON [^;]*? IS '(?:[^']|'')*';$/gm, ""),
+        );
+    if (bare(before) !== bare(after)) return undefined;
+    return { kind: "undetectable", what: "text of COMMENT ON, which nothing uses" };
 }
 
 function firstDifference(before: readonly Line[], after: readonly Line[]): string {
     const [a, b] = [statements(before), statements(after)];
     const at = a.findIndex((text, index) => text !== b[index]);
-    const shown = (text: string | undefined): string => JSON.stringify((text ?? "nothing").slice(0, 160));
+    const [was = "nothing", is = "nothing"] = [a[at], b[at]];
+    let same = 0;
+    while (same < was.length && was[same] === is[same]) same++;
+    const begin = Math.max(0, same - 60);
+    const shown = (text: string): string => JSON.stringify(text.slice(begin, begin + 120));
     return at < 0
         ? `${b.length - a.length} statements more, ${after.length - before.length} lines more`
-        : `${shown(b[at])} instead of ${shown(a[at])}`;
+        : `${shown(is)} instead of ${shown(was)}`;
 }
 
 function tabs(bytes: Buffer): number {
