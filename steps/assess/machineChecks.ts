@@ -7,6 +7,10 @@ import { finding, type AssessmentCheck } from "./check.ts";
 
 /** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
 const restoreFactor = 1.3;
+/** Compressed, a database without its indexes takes less than a third; encryption adds nothing to speak of. */
+const compressedFactor = 0.5;
+/** As matrix-media-repo has them, and as Synapse does. */
+const mediaInBundle = 2;
 /** An uncompressed directory dump holds no indexes; it never exceeds the database. */
 const dumpFactor = 1;
 
@@ -28,6 +32,15 @@ export const machineChecks: readonly AssessmentCheck[] = [
             // Sizes that are not known are 0, which any file system has room for.
             if (measured.notRun.length > 0) return "not-run";
             const { databaseBytes, mediaBytes } = measured.sizes;
+            if (spec.bundle !== undefined)
+                return lackingSpace([
+                    // The export of the media, until it is packed.
+                    await fileSystemOf(spec.run.directory, mediaBytes),
+                    await fileSystemOf(
+                        spec.targetDirectory,
+                        databaseBytes * compressedFactor + mediaBytes * mediaInBundle,
+                    ),
+                ]);
             return lackingSpace([
                 await fileSystemOf(spec.run.directory, databaseBytes * dumpFactor),
                 await fileSystemOf(spec.targetDirectory, databaseBytes * restoreFactor + mediaBytes),

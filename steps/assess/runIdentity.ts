@@ -7,7 +7,7 @@ import { readFenceHolder } from "../fence/holder.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { readJournal } from "../run/journal.ts";
 import { runDirectoryPaths } from "../run/runDirectory.ts";
-import { stepState } from "../run/stepState.ts";
+import { isCommitted, stepState } from "../run/stepState.ts";
 import type { HomeserverConfig } from "../synapse/homeserverConfig.ts";
 import type { HomeserverSecrets } from "../synapse/homeserverSecrets.ts";
 import { verifyKeysOf } from "../synapse/signingKey.ts";
@@ -42,7 +42,7 @@ export async function pinnedRun(
                 const records = await readJournal(runDirectoryPaths(join(runsDirectory, name)).journal);
                 return {
                     id: name,
-                    committed: stepState(records, "commit").state === "done",
+                    committed: isCommitted(records),
                     fenced: stepState(records, "fence").state !== "clean",
                 };
             }),

@@ -22,44 +22,46 @@ export const targetChecks: readonly AssessmentCheck[] = [
     {
         id: "target-database-server",
         cost: "cheap",
-        async run({ spec: { targetServer }, client }) {
+        async run({ spec: { targetServer, bundle }, client }) {
+            // The server that a bundle is restored to is the receiver's.
+            if (bundle !== undefined) return [];
             if (targetServer === undefined) return "not-run";
             const source = await serverVersion(client);
-            return targetServer.kind === "managed"
-                ? orFinding("SM-E0523", async () =>
-                      olderServer(
-                          source,
-                          await programVersion(targetServer.programs, "postgres"),
-                          "a server of its own",
-                      ),
-                  )
-                : orFinding("SM-E0522", async () =>
-                      olderServer(
-                          source,
-                          await askedVersion(targetServer),
-                          `the server at ${targetServer.host}:${targetServer.port}`,
-                      ),
-                  );
+            return olderTarget(source, targetServer);
         },
     },
     {
         id: "target-database-programs",
         cost: "cheap",
-        async run({ spec: { targetServer }, client }) {
-            if (targetServer === undefined) return "not-run";
+        async run({ spec: { targetServer, bundle }, client }) {
+            const programs = targetServer?.programs ?? bundle?.programs;
+            if (programs === undefined) return "not-run";
             const source = await serverVersion(client);
-            const found = ["pg_dump", "pg_restore"].map((program) =>
+            const needed = bundle === undefined ? ["pg_dump", "pg_restore"] : ["pg_dump"];
+            const found = needed.map((program) =>
                 orFinding("SM-E0523", async () =>
-                    olderProgram(source, await programVersion(targetServer.programs, program), [
-                        targetServer.programs,
-                        program,
-                    ]),
+                    olderProgram(source, await programVersion(programs, program), [programs, program]),
                 ),
             );
             return (await Promise.all(found)).flat();
         },
     },
 ];
+
+/** SM-E0503 when the target's server is older than the one that the data come from, SM-E0522 or SM-E0523 when it cannot be asked. */
+export function olderTarget(source: ServerVersion, targetServer: TargetServer): Promise<Finding[]> {
+    return targetServer.kind === "managed"
+        ? orFinding("SM-E0523", async () =>
+              olderServer(source, await programVersion(targetServer.programs, "postgres"), "a server of its own"),
+          )
+        : orFinding("SM-E0522", async () =>
+              olderServer(
+                  source,
+                  await askedVersion(targetServer),
+                  `the server at ${targetServer.host}:${targetServer.port}`,
+              ),
+          );
+}
 
 /** Major versions: a minor one changes nothing that a dump has. */
 export function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {

@@ -57,6 +57,8 @@ export const assessContract = contract({
         targetPython: absolutePath,
         /** The server the database will be restored into. Absent, nothing is known of its version: listed as not run. */
         targetServer: databaseServer.optional(),
+        /** The target is a bundle: there is no server, but a pg_dump in this directory. */
+        bundle: z.strictObject({ programs: absolutePath }).optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */

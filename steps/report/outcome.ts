@@ -2,10 +2,13 @@
 import {
     commitContract,
     fenceContract,
+    handOverContract,
     importContract,
     openContract,
+    prepareBundleContract,
     probeContract,
     startContract,
+    verifyBundleContract,
     verifyContract,
 } from "../contract.ts";
 import { formatInstant, formatSeconds, plural } from "./quantities.ts";
@@ -15,7 +18,12 @@ import type { Outcome, ReportedStep, RunRecord } from "./record.ts";
 export type RunFacts = Omit<RunRecord, "outcome">;
 
 /** Without these nothing is proven, however many checks passed. */
-const proofs = [verifyContract.name, startContract.name, probeContract.name];
+const serverProofs = [verifyContract.name, startContract.name, probeContract.name];
+const bundleProofs = [verifyBundleContract.name];
+
+/** Whether the target is files for another provider, which are not started here. */
+const isBundle = ({ steps }: Pick<RunFacts, "steps">): boolean =>
+    steps.some(({ name }) => name === prepareBundleContract.name);
 
 export function outcomeOf(facts: RunFacts): Outcome {
     const { state, headline, sentence } = verdict(facts);
@@ -45,6 +53,7 @@ function verdict(facts: RunFacts): Verdict {
     const holds = (name: string): boolean => facts.steps.some((step) => step.name === name && step.state === "done");
     if (doubt.length > 0)
         return { state: "unproven", headline: "Not proven the same server", sentence: `${doubt.join("; ")}.` };
+    const proofs = isBundle(facts) ? bundleProofs : serverProofs;
     if (proofs.every(holds)) return proven(facts, server);
     const ofMigration = facts.steps.filter((step) => step.phase === "migrate");
     if (ofMigration.some((step) => step.state === "undone") && !ofMigration.some((step) => step.state === "done")) {
@@ -113,6 +122,12 @@ function proven(facts: RunFacts, server: string): Verdict {
     const parts = [`${plural(count("passed"), "check")} passed`, "none failed"];
     if (count("warning") > 0) parts.push(plural(count("warning"), "warning"));
     parts.push(notRunOf(facts).length === 0 ? "all were run" : `${notRunOf(facts).length} not run (listed below)`);
+    if (isBundle(facts))
+        return {
+            state: "proven",
+            headline: "The bundle is proven whole",
+            sentence: `The bundle of ${server} holds all of it: ${parts.join(", ")}.`,
+        };
     return {
         state: "proven",
         headline: "Proven the same server",
@@ -144,6 +159,8 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
         );
     else if (fence !== "done")
         sentences.push("The fence is not certain: look whether the source runs before anything else.");
+    else if (stateOf(handOverContract.name) === "done")
+        sentences.push("The bundle is handed over: the source is fenced and must never serve again.");
     else if (committed) sentences.push("The target is committed: the source is fenced and must never serve again.");
     else
         sentences.push(
@@ -154,7 +171,8 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
             `The gateway is open since ${formatInstant(window.until)}, after ${formatSeconds(window.seconds ?? 0)} of downtime.`,
         );
     } else if (stateOf(openContract.name) === "done") sentences.push("The gateway is open.");
-    else if (state === "proven") sentences.push("The gateway is still closed: no client has reached the target yet.");
+    else if (state === "proven" && !isBundle({ steps }))
+        sentences.push("The gateway is still closed: no client has reached the target yet.");
     if (state === "failed" || state === "interrupted")
         sentences.push("Running `pulumi up` again goes on where this stopped.");
     return sentences;

@@ -4,6 +4,7 @@ import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
 import { checksumErrors } from "./catalogue/checksumErrors.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
+import { exportErrors } from "./catalogue/exportErrors.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
 import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
 import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
@@ -30,6 +31,7 @@ export const errorCatalogue = {
     ...serviceErrors,
     ...sourceFilesErrors,
     ...sqliteErrors,
+    ...exportErrors,
     ...tablesErrors,
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -12,7 +12,7 @@ import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { prepareRunDirectory, type RunDirectory } from "./runDirectory.ts";
 import { secretsIn, specDigest, withoutSecrets } from "./specDigest.ts";
 import type { StepDefinition, StepRun } from "./step.ts";
-import { stepState, type StepState } from "./stepState.ts";
+import { isCommitted, stepState, type StepState } from "./stepState.ts";
 
 /** A step of any specification and result, as the registry keeps it. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the registry holds steps of many types; zod checks what goes in and comes out
@@ -127,7 +127,7 @@ async function withStep<T>(call: StepCall, work: (open: OpenStep) => Promise<T>)
             run: stepRun(call, reference, paths, progress, state),
             state,
             digest: await specDigest({ version: contract.version, spec }, paths.digestKey),
-            committed: stepState(records, "commit").state === "done",
+            committed: isCommitted(records),
             disposable: reference.disposable ?? false,
             paths,
         });

@@ -28,6 +28,13 @@ export function stepState(records: readonly JournalRecord[], step: string): Step
     return { state: "done", actions, result: done.result, ...digest };
 }
 
+/** Steps after which the source must never serve again: a target that was opened, a bundle that was handed over. */
+const committingSteps = ["commit", "hand-over"];
+
+/** Whether the run is past the point of no return. */
+export const isCommitted = (records: readonly JournalRecord[]): boolean =>
+    committingSteps.some((step) => stepState(records, step).state === "done");
+
 /** Steps of a phase that are not clean, the one begun last first: the order in which to take them back. */
 export function stepsToUndo(records: readonly JournalRecord[], phase: string): string[] {
     const begun = new Map<string, number>();

@@ -30,6 +30,14 @@ const media = {
     checks: [],
 };
 
+const exported = (section: string) => ({
+    sectionFile: `/srv/work/runs/r1/export-${section}.json`,
+    sectionDigest: digest("7"),
+    files: 1,
+    bytes: 1_000_000,
+    seconds: 3,
+});
+
 const results: Readonly<Record<string, unknown>> = {
     assess: assessment,
     "guard-stage": { guards: "stage" },
@@ -97,6 +105,22 @@ const results: Readonly<Record<string, unknown>> = {
     commit: { committedAt: instant },
     open: { openedAt: instant, downtimeSeconds: 40, checks: [] },
     cleanup: { removedBytes: 1_000_000, removedDatabases: ["synapse_previous_r1"] },
+    "prepare-bundle": {
+        directory: "/srv/bundle",
+        verifyKeys: { "ed25519:a_AbCd": "Y2FuIGJlIHJlYWQgYnkgZXZlcnlib2R5" },
+    },
+    "export-database": { ...exported("database"), tables: 170, rows: 1000 },
+    "export-media": { ...exported("media"), media: 12, longestBytes: 2_000_000 },
+    "export-config": exported("configuration"),
+    "seal-bundle": {
+        manifestFile: "/srv/bundle/manifest.json",
+        manifestDigest: digest("5"),
+        files: 7,
+        bytes: 3_000_000,
+    },
+    "verify-bundle": { proof: digest("6"), passed: 7, warnings: [], notRun: [] },
+    "hand-over": { handedOverAt: instant },
+    "clear-export": { removedBytes: 4000 },
     report: {
         json: "/srv/reports/r1/report.json",
         markdown: "/srv/reports/r1/report.md",
