@@ -6,12 +6,12 @@ import { runtimeEnvironment } from "./components/environment.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
 import { readStackConfig } from "./components/stackConfig.ts";
-import { localTarget } from "./components/targets/local.ts";
+import { targetLayout } from "./components/targets/target.ts";
 
 async function program() {
     await refuseOldCli();
     const { config, secrets } = readStackConfig();
-    const target = localTarget(config.target);
+    const target = targetLayout(config.target);
     const quick = await assessQuickly(config, secrets, target);
     await announce(quick);
     refuseIfBlocked(config, quick);

@@ -8,7 +8,7 @@ import { MigrationError } from "../steps/run/errors.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
 import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
-import type { TargetLayout } from "./targets/local.ts";
+import type { AnyTargetLayout } from "./targets/target.ts";
 
 export type Assessment = z.infer<typeof assessContract.result>;
 export type AssessmentSpec = SpecInputs<z.infer<typeof assessContract.spec>>;
@@ -25,7 +25,7 @@ export const runDirectory = (config: MigrationConfig, id: string): string => joi
 export function assessmentSpec(
     config: MigrationConfig,
     secrets: MigrationSecrets,
-    target: TargetLayout,
+    target: AnyTargetLayout,
     runId: string | undefined,
     mode: { readonly quick: boolean; readonly enforce: boolean },
 ): AssessmentSpec {
@@ -37,7 +37,9 @@ export function assessmentSpec(
         source: config.source,
         targetDirectory: target.directory,
         targetPython: target.python,
-        targetServer: target.database.server,
+        ...(target.kind === "emsBundle"
+            ? { bundle: { programs: target.clientDirectory } }
+            : { targetServer: target.database.server }),
         ...mode,
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
@@ -57,7 +59,7 @@ export function assessmentSpec(
 export async function assessQuickly(
     config: MigrationConfig,
     secrets: MigrationSecrets,
-    target: TargetLayout,
+    target: AnyTargetLayout,
 ): Promise<Assessment> {
     const spec = assessmentSpec(config, secrets, target, config.run, { quick: true, enforce: false });
     const call = {

@@ -5,7 +5,7 @@ import { phases, type Phase, type Source } from "../steps/contract.ts";
 import { MigrationError, throwAll } from "../steps/run/errors.ts";
 import { decoded, kindOf, plainSchema, secretKeys, type PlainKey, type SecretKey } from "./configKeys.ts";
 import { invalidValue, missingValue, schemaProblems, unknownKey, type Locate } from "./configProblems.ts";
-import type { LocalTargetConfig } from "./targets/local.ts";
+import type { TargetConfig } from "./targets/target.ts";
 
 /** What a stack's configuration asks for. Holds no secret. */
 export interface MigrationConfig {
@@ -21,7 +21,7 @@ export interface MigrationConfig {
     /** Id of the run; the assessment finds one when it is absent. */
     readonly run?: string | undefined;
     readonly source: Source;
-    readonly target: LocalTargetConfig;
+    readonly target: TargetConfig;
     readonly copy: "archive";
     /** Processes that dump and restore at the same time. */
     readonly copyJobs: number;
@@ -131,7 +131,7 @@ function conflicts(
         for (const key of ["signingKey", ...(runs ? (["macaroonSecretKey"] as const) : [])] as const)
             if (!secrets.has(key))
                 problems.push(missingValue([key], "a secret of the source, from phase stage on", locate));
-    if (runs && secrets.has("passphrase"))
+    if (runs && config.target.kind !== "emsBundle" && secrets.has("passphrase"))
         problems.push(
             invalidValue(
                 ["passphrase"],
@@ -158,10 +158,42 @@ function conflicts(
                 locate,
             ),
         );
-    const { listener, gateway } = config.target;
-    if (listener.port !== 0 && listener.port === gateway.port && listener.bindAddress === gateway.bindAddress)
+    return [...problems, ...targetConflicts(config, secrets, locate)];
+}
+
+/** What a target of one kind needs, or cannot have. */
+function targetConflicts(
+    { target, source, canaryUser }: PlainConfig,
+    secrets: ReadonlySet<SecretKey>,
+    locate: Locate,
+): MigrationError[] {
+    const problems: MigrationError[] = [];
+    if (target.kind === "local") {
+        const { listener, gateway } = target;
+        if (listener.port !== 0 && listener.port === gateway.port && listener.bindAddress === gateway.bindAddress)
+            problems.push(
+                invalidValue(["target", "gateway", "port"], gateway.port, "another port than the listener's", locate),
+            );
+        return problems;
+    }
+    if (source.kind !== "selfHosted")
         problems.push(
-            invalidValue(["target", "gateway", "port"], gateway.port, "another port than the listener's", locate),
+            invalidValue(
+                ["target", "kind"],
+                target.kind,
+                "local: only a source of kind selfHosted is exported",
+                locate,
+            ),
+        );
+    if (target.recipientKeyFile === undefined && !secrets.has("passphrase"))
+        problems.push(missingValue(["passphrase"], "a passphrase, or target.recipientKeyFile", locate));
+    if (target.recipientKeyFile !== undefined && secrets.has("passphrase"))
+        problems.push(
+            invalidValue(["passphrase"], "(encrypted)", "not set: target.recipientKeyFile encrypts the bundle", locate),
+        );
+    if (canaryUser !== undefined)
+        problems.push(
+            invalidValue(["canaryUser"], canaryUser, "not set: a bundle is not started, and nobody logs in", locate),
         );
     return problems;
 }

@@ -1,7 +1,7 @@
 /** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
 import { absolutePath, bundleSource, phases, selfHostedSource } from "../steps/contract.ts";
-import { localTargetSchema } from "./targets/local.ts";
+import { targetSchema } from "./targets/target.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */
 export type ConfigKind = "string" | "integer" | "boolean" | "object";
@@ -32,7 +32,7 @@ export const plainSchema = z.strictObject({
         .regex(/^[a-z0-9]{1,16}$/, "must be 1 to 16 lower-case letters and digits")
         .optional(),
     source: sourceSchema,
-    target: localTargetSchema,
+    target: targetSchema,
     copy: z.enum(["archive"]).default("archive"),
     copyJobs: z.number().int().min(1).max(64).default(2),
     safeguardHours: z.number().int().min(24).default(24),

@@ -16,6 +16,7 @@ import {
 } from "../steps/contract.ts";
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
+import { BundleExport } from "./bundleExport.ts";
 import { Database, type Safeguarded } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
@@ -24,13 +25,15 @@ import { moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
+import type { EmsBundleLayout } from "./targets/emsBundle.ts";
 import type { TargetLayout } from "./targets/local.ts";
+import type { AnyTargetLayout } from "./targets/target.ts";
 
 /** What {@link HomeserverMigration} needs. */
 export interface HomeserverMigrationArgs {
     readonly config: MigrationConfig;
     readonly secrets: MigrationSecrets;
-    readonly target: TargetLayout;
+    readonly target: AnyTargetLayout;
     /** Names the run's directories and databases; another id replaces every step. */
     readonly runId: string;
     /** Versions of programs and plugins, for the report. */
@@ -66,11 +69,12 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
         let proofs = {};
         this.assessment = this.#assess();
-        if (this.#enter("stage", guardStageContract)) {
-            const target = this.#stage();
+        if (args.target.kind === "emsBundle") proofs = this.#export(args.target);
+        else if (this.#enter("stage", guardStageContract)) {
+            const target = this.#stage(args.target);
             this.gatewayUrl = target.gateway.url;
             if (this.#enter("migrate", guardMigrateContract)) {
-                const moved = this.#move(target);
+                const moved = this.#move(target, args.target);
                 const { fenceToken, restored, safeguard } = moved;
                 const proof = this.#verify(target, moved);
                 const swapped = target.database.swap(restored.incoming, proof, safeguard);
@@ -88,6 +92,21 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         this.proofs = proofs;
         this.report = this.#report();
         this.registerOutputs({ report: this.report, proofs: this.proofs });
+    }
+
+    /** Into files for another provider; nothing is started here. @returns the digest of all that was compared, from phase `migrate` on */
+    #export(layout: EmsBundleLayout): Readonly<Record<string, pulumi.Output<string>>> {
+        const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
+        if (source.kind !== "selfHosted" || !this.#enter("stage", guardStageContract)) return {};
+        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
+        const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
+        if (!this.#enter("migrate", guardMigrateContract)) return {};
+        const proven = bundle.export();
+        if (this.#enter("cutover", guardCutoverContract)) {
+            const handedOverAt = bundle.handOver(proven);
+            if (reaches(phase, "finish")) bundle.clear(handedOverAt);
+        }
+        return { verify: proven.proof };
     }
 
     /** Declares the guard of a phase, if the declared phase includes it. */
@@ -112,8 +131,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 
     /** Secrets, empty database, media storage, configuration, and the closed gateway. */
-    #stage() {
-        const { config, secrets, target } = this.#args;
+    #stage(target: TargetLayout) {
+        const { config, secrets } = this.#args;
         const [parts, child] = [this.#parts(), { parent: this }];
         const { signingKey, pepper, macaroonSecretKey } = secrets;
         // The configuration's rules have seen to it that it is set from this phase on.
@@ -142,9 +161,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return { keys, database, media, homeserver, gateway };
     }
 
-    #move({ database, media, keys: { verifyKeys } }: Target): MovedHomeserver {
-        const { config, secrets, target } = this.#args;
-        const { clientDirectory, python } = target;
+    #move(
+        { database, media, keys: { verifyKeys } }: Target,
+        { clientDirectory, python }: TargetLayout,
+    ): MovedHomeserver {
+        const { config, secrets } = this.#args;
         const [steps, parent] = [this.#steps, this];
         const args = { parent, steps, config, secrets, database, media, clientDirectory, python, verifyKeys };
         return config.source.kind === "selfHosted" ? moveRunning(config.source, args) : moveBundle(config.source, args);

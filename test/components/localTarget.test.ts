@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { assessContract, databaseContract } from "../../steps/contract.ts";
-import { localTarget } from "../../components/targets/local.ts";
-import { configWith, declare, target } from "./stacks.ts";
+import { localTarget, localTargetSchema } from "../../components/targets/local.ts";
+import { declare, target } from "./stacks.ts";
 
 const existing = {
     kind: "existing",
@@ -13,7 +13,7 @@ const existing = {
 
 describe("localTarget", () => {
     it("keeps everything below the target's directory", () => {
-        const layout = localTarget(configWith().target);
+        const layout = localTarget(localTargetSchema.parse(target));
         expect(layout).to.deep.include({
             directory: "/srv/target",
             mediaStore: "/srv/target/media_store",

@@ -4,7 +4,7 @@ import { parseConfig, type ConfigFacts, type MigrationConfig } from "../../compo
 import { HomeserverMigration } from "../../components/homeserverMigration.ts";
 import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
 import type { MigrationSecrets } from "../../components/stackConfig.ts";
-import { localTarget } from "../../components/targets/local.ts";
+import { targetLayout } from "../../components/targets/target.ts";
 import { record, type RecorderOptions } from "./recorder.ts";
 
 const project = "synapse-migration";
@@ -112,7 +112,7 @@ function secretsOf(config: MigrationConfig): MigrationSecrets {
 /** Declares a migration and records what that registers. */
 export async function declare(changes: Readonly<Record<string, Setting>> = {}, options: RecorderOptions = {}) {
     const config = configWith(changes);
-    const target = localTarget(config.target);
+    const target = targetLayout(config.target);
     return record(
         () =>
             new HomeserverMigration("migration", {
