@@ -30,14 +30,13 @@ export interface OpenedDump {
     readonly close: () => Promise<void>;
 }
 
-/** Formats that `pg_restore` turns into SQL. Nothing is given to a database by it: the text is read as any other dump's. */
-const archives: readonly Content[] = ["custom-dump", "tar-dump"];
 const stallSeconds = 600;
 const unpackedName = "unpacked-dump";
 
 /**
  * @param paths  one file or directory, or the parts of one file
- * @throws MigrationError SM-E0917 when it is not a dump, SM-E0905 when pg_restore cannot read it, and those of the layers
+ * @throws MigrationError SM-E0932 when a checksum beside it is another, SM-E0917 when it is not a dump, SM-E0905 when pg_restore cannot read
+ *     it, and those of the layers
  */
 export async function openDump(paths: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
     const input = await onlyInput(paths);
@@ -48,12 +47,16 @@ export async function openDump(paths: readonly string[], options: OpenDumpOption
         if (content === "directory-dump") return fromDirectory(path ?? first, options, { files: [], layers: [] });
         throw notADump(first, content);
     }
-    if (layers.includes("tar") || layers.includes("zip")) return fromArchive(input, layers, options);
+    // Unpacked, a dump in tar format is one in directory format. As it is, pg_restore never ends when it is cut off.
+    if (layers.includes("tar") || layers.includes("zip") || content === "tar-dump")
+        return fromArchive(input, layers, options);
     const cannotBeDecrypted = content === "unknown" && layers.includes("gpg");
-    if (content !== "plain-dump" && !archives.includes(content) && !cannotBeDecrypted) throw notADump(first, content);
+    if (content !== "plain-dump" && content !== "custom-dump" && !cannotBeDecrypted) throw notADump(first, content);
     const { stream, finished } = openLayers(input, options);
-    const isArchive = archives.includes(content);
-    return withoutClosing({ stream: isArchive ? restored([], stream, options, first) : stream, finished });
+    return withoutClosing({
+        stream: content === "custom-dump" ? restored([], stream, options, first) : stream,
+        finished,
+    });
 }
 
 /** @throws MigrationError SM-E0930 when the files are not one, whole or in all its parts */

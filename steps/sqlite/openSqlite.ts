@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { refuseOtherChecksums } from "../bundle/checksums.ts";
 import { extractArchive } from "../bundle/extract.ts";
 import { openLayers, type OpenedInput } from "../bundle/open.ts";
 import { joinedParts } from "../bundle/parts.ts";
@@ -42,6 +43,7 @@ export async function openSqlite(given: readonly string[], options: OpenSqliteOp
     const [artefact] = await joinedParts(given);
     const paths = artefact?.paths ?? [];
     const [first = ""] = paths;
+    await refuseOtherChecksums(paths, options);
     const { content, layers } = await recognise(paths, options);
     if (content !== "sqlite") throw notSqlite(first, `content of kind ${content}`);
     // A file as it is has its write-ahead log beside it, which is of no use anywhere else.

@@ -177,6 +177,14 @@ describe("openDump", function () {
             "SM-E0905",
         ],
         [
+            "a tar dump that was cut, which pg_restore would read for ever",
+            async () => {
+                const whole = await readFile(join(directory, "tar"));
+                return [await file("cut.tar", whole.subarray(0, Math.floor(whole.length / 1024) * 512))];
+            },
+            "SM-E0956",
+        ],
+        [
             "a dump in directory format that misses a file",
             async () => {
                 const copy = join(await newDirectory(cluster), "copy.dir");
