@@ -23,6 +23,8 @@ export interface RehearsalArgs {
     readonly messages: number;
     readonly seed: string;
     readonly route: RouteName;
+    /** Python of the source's Synapse; the target's when absent. */
+    readonly sourcePython?: string | undefined;
     /** Leaves everything running and in place, and says where. */
     readonly keep: boolean;
     readonly projectDirectory: string;
@@ -90,7 +92,7 @@ async function run(
     const source = await timings.during("source: Synapse", () =>
         SourceHomeserver.start({
             directory: join(directory, "source"),
-            python: synapse.python,
+            python: args.sourcePython ?? synapse.python,
             serverName,
             cluster: cluster ?? new SourceSqlite(databaseFile, synapse.python),
         }),
@@ -103,8 +105,21 @@ async function run(
     });
     keepExpectations(directory, expectations);
     const canary = await registerCanary(source, seed);
+    const reportDirectory = join(dirname(directory), "reports", basename(directory));
+    const { projectDirectory, keep } = args;
     const routeArgs = {
         ...{ source, canary, progress, signal },
+        ownStack: {
+            ...{
+                name: `${basename(directory)}-bundle`,
+                pulumi,
+                python: synapse.python,
+                projectDirectory,
+                timings,
+                keep,
+            },
+            reportDirectory: `${reportDirectory}-bundle`,
+        },
         directory: makePrivateDirectory(join(directory, "export")),
         postgresPrograms: postgres.directory,
     };
@@ -113,19 +128,20 @@ async function run(
         if (cluster === undefined) throw new Error("the source has no cluster");
         return route.prepare({ ...routeArgs, cluster });
     });
+    if (made.takeAway !== undefined && !keep) stoppable.unshift({ stop: made.takeAway });
     let checks = 0;
     const report = await migrate({
         stackName: basename(directory),
         pulumi,
         python: synapse.python,
         postgresPrograms: postgres.directory,
-        projectDirectory: args.projectDirectory,
+        projectDirectory,
         directory,
-        reportDirectory: join(dirname(directory), "reports", basename(directory)),
+        reportDirectory,
         source,
         canary,
         route: made,
-        keep: args.keep,
+        keep,
         timings,
         progress,
         signal,

@@ -1,8 +1,10 @@
 /** A way a homeserver is moved, as the rehearsal goes it: what the stack is given, made out of a homeserver that was filled. */
 import type { Progress } from "../../steps/run/progress.ts";
+import type { PulumiToolchain } from "../../toolchain/toolchain.ts";
 import type { Canary } from "../source/canary.ts";
 import type { SourceCluster } from "../source/cluster.ts";
 import type { SourceHomeserver } from "../source/homeserver.ts";
+import type { Timings } from "../timings.ts";
 
 /** What a route works on. */
 export interface RouteArgs {
@@ -12,8 +14,24 @@ export interface RouteArgs {
     readonly directory: string;
     /** Directory of the PostgreSQL programs. */
     readonly postgresPrograms: string;
+    /** For a route that is a migration itself: its stack, beside the one that is rehearsed. */
+    readonly ownStack: OwnStack;
     readonly progress: Progress;
     readonly signal: AbortSignal;
+}
+
+/** What a route needs to make a stack of its own. */
+export interface OwnStack {
+    readonly name: string;
+    readonly pulumi: PulumiToolchain;
+    /** Python of the target's Synapse. */
+    readonly python: string;
+    readonly projectDirectory: string;
+    /** Outlives the rehearsal. */
+    readonly reportDirectory: string;
+    readonly timings: Timings;
+    /** Leaves the stack as it is, for a look at it. */
+    readonly keep: boolean;
 }
 
 /** What a stack is configured with, beyond what all rehearsals have. */
@@ -21,6 +39,8 @@ export interface RouteStack {
     /** Keys of the project's configuration. */
     readonly config: Readonly<Record<string, unknown>>;
     readonly secrets: Readonly<Record<string, string>>;
+    /** Takes away what the route itself has set up, however the rehearsal has ended; absent where that is nothing but files. */
+    readonly takeAway?: () => Promise<void>;
 }
 
 export type Route = ClusterRoute | SqliteRoute;

@@ -5,6 +5,7 @@ import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
 import { sqlite } from "./sqlite.ts";
 import type { Route } from "./route.ts";
+import { toEms } from "./toEms.ts";
 
 export const routes = {
     local,
@@ -12,6 +13,7 @@ export const routes = {
     "ems-export": emsExport,
     "ems-zip": emsZip,
     sqlite,
+    "to-ems": toEms,
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof routes;
