@@ -25,7 +25,7 @@ export interface MergedTable {
 /**
  * Nothing is changed unless all of it is. The side schema stays, and the plan is stale afterwards.
  *
- * @throws MigrationError SM-E0988 for another database's plan, and a plan with refusals the first of which it names; SM-E0986 while anybody
+ * @throws MigrationError SM-E0988 for a plan with refusals, the first of which it names; SM-E0986 while anybody
  *     is connected; SM-E0985 when either side has changed; SM-E0981 to SM-E0984, SM-E0987 as when the plan was made; SM-E0989 when the
  *     outcome is not the planned one
  */

@@ -8,12 +8,11 @@ import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
 import { prepareRunDirectory } from "../run/runDirectory.ts";
 import { examine, type Examination } from "./examination.ts";
-import { pairTable } from "./pairedTable.ts";
+import { liveSchema, pairTable } from "./pairedTable.ts";
 import { planText, type TablesPlan } from "./plan.ts";
 import { planMarkdown } from "./planMarkdown.ts";
 import { dropSideSchema, indexSideTable, makeSideSchema } from "./sideSchema.ts";
 import { readColumns } from "./tableShape.ts";
-import { liveSchema } from "./pairedTable.ts";
 
 export interface TablesOptions {
     /** One backup: a file, its parts, or a directory, in any format that `openDump` reads. */
