@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { query, queryOne, quotedName } from "../postgres/connection.ts";
 import { sequenceFindings } from "../postgres/synapseSequences.ts";
+import type { Finding } from "../contract.ts";
+import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding, type DatabaseCheck } from "./check.ts";
 import { withTableScans } from "./tableScans.ts";
 
@@ -58,13 +60,7 @@ export const databaseChecks: readonly DatabaseCheck[] = [
             );
             if (schema === undefined)
                 return [finding("SM-E0506", "the table schema_version is empty, as after an incomplete restore")];
-            const needed = compat?.version ?? schema.version;
-            const target = `the target's Synapse ${targetSynapse.version} writes ${targetSynapse.schema}`;
-            if (needed > targetSynapse.schema)
-                return [finding("SM-E0506", `the database needs a Synapse of schema ${needed} or newer; ${target}`)];
-            if (schema.version > targetSynapse.schema)
-                return [finding("SM-W0506", `the database has schema ${schema.version}; ${target}`)];
-            return [];
+            return newerSchema(schema.version, compat?.version, targetSynapse);
         },
     },
     {
@@ -125,3 +121,17 @@ export const databaseChecks: readonly DatabaseCheck[] = [
         },
     },
 ];
+
+/**
+ * SM-E0506 when the target's Synapse refuses the database, SM-W0506 when it has not been made for it.
+ *
+ * @param schema  of the table `schema_version`
+ * @param compat  of the table `schema_compat_version`, which databases of old have not
+ */
+export function newerSchema(schema: number, compat: number | undefined, targetSynapse: InstalledSynapse): Finding[] {
+    const needed = compat ?? schema;
+    const target = `the target's Synapse ${targetSynapse.version} writes ${targetSynapse.schema}`;
+    if (needed > targetSynapse.schema)
+        return [finding("SM-E0506", `the database needs a Synapse of schema ${needed} or newer; ${target}`)];
+    return schema > targetSynapse.schema ? [finding("SM-W0506", `the database has schema ${schema}; ${target}`)] : [];
+}
