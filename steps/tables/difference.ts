@@ -46,7 +46,7 @@ export async function differenceOf(client: Client, table: PairedTable): Promise<
 }
 
 /** Row count and sum of 64-bit hashes over the text of all rows: finds what was changed by chance, not by somebody who means it. */
-export async function tableDigest(client: Client, table: string): Promise<string> {
+async function tableDigest(client: Client, table: string): Promise<string> {
     const { digest } = await queryOne(
         client,
         z.object({ digest: z.string() }),

@@ -19,12 +19,12 @@ const secret: ReadonlySet<string> = new Set([
     ],
 ]);
 
-export function isSecretColumn(table: string, column: string): boolean {
+function isSecretColumn(table: string, column: string): boolean {
     return telling.test(column) || secret.has(`${table}.${column}`);
 }
 
 /** SQL for the text that stands for a value in messages and plans: the value, or the beginning of its SHA-256. */
-export function shownValue(alias: string, table: string, column: string): string {
+function shownValue(alias: string, table: string, column: string): string {
     const text = `${alias}.${escapeIdentifier(column)}::text`;
     const shown = isSecretColumn(table, column)
         ? `'sha256:' || left(encode(sha256(convert_to(${text}, 'UTF8')), 'hex'), 12)`
