@@ -162,12 +162,9 @@ function conflicts(
 }
 
 /** What a target of one kind needs, or cannot have. */
-function targetConflicts(
-    { target, source, canaryUser }: PlainConfig,
-    secrets: ReadonlySet<SecretKey>,
-    locate: Locate,
-): MigrationError[] {
+function targetConflicts(config: PlainConfig, secrets: ReadonlySet<SecretKey>, locate: Locate): MigrationError[] {
     const problems: MigrationError[] = [];
+    const { target, source, canaryUser } = config;
     if (target.kind === "local") {
         const { listener, gateway } = target;
         if (listener.port !== 0 && listener.port === gateway.port && listener.bindAddress === gateway.bindAddress)
@@ -185,8 +182,9 @@ function targetConflicts(
                 locate,
             ),
         );
-    if (target.recipientKeyFile === undefined && !secrets.has("passphrase"))
-        problems.push(missingValue(["passphrase"], "a passphrase, or target.recipientKeyFile", locate));
+    const isEncrypted = target.recipientKeyFile !== undefined || secrets.has("passphrase");
+    if (!isEncrypted && reaches(declaredPhase(config), "stage"))
+        problems.push(missingValue(["passphrase"], "one, or target.recipientKeyFile, from phase stage on", locate));
     if (target.recipientKeyFile !== undefined && secrets.has("passphrase"))
         problems.push(
             invalidValue(["passphrase"], "(encrypted)", "not set: target.recipientKeyFile encrypts the bundle", locate),
