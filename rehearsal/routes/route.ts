@@ -21,7 +21,7 @@ export interface RouteArgs {
 }
 
 /** What a route needs to make a stack of its own. */
-export interface OwnStack {
+interface OwnStack {
     readonly name: string;
     readonly pulumi: PulumiToolchain;
     /** Python of the target's Synapse. */

@@ -248,6 +248,105 @@ describe("the steps of a bundle", function () {
         await done(verifyBundle, verifySpec(), verifyBundleContract.result);
     });
 
+    describe("of a source that goes on, encrypted to the receiver's key", () => {
+        let place: { directory: string; recipientKeyFile: string };
+        const b2 = () => runOf(synapse, "b2");
+        const spec = () => ({ run: b2(), source: sourceOf(synapse), bundle: place });
+        const prepare = () => ({ ...spec(), clientDirectory: programs, ...secretsOf(synapse) });
+
+        before(async () => {
+            const home = join(synapse.directory, "receiver");
+            await mkdir(home, { mode: 0o700 });
+            const gpg = ["--batch", "--homedir", home, "--pinentry-mode", "loopback", "--passphrase", ""];
+            await execute("gpg", [
+                ...gpg,
+                "--quick-generate-key",
+                "receiver@example.org",
+                "future-default",
+                "default",
+                "1d",
+            ]);
+            place = { directory: join(synapse.directory, "bundle-2"), recipientKeyFile: join(home, "receiver.pgp") };
+            await execute("gpg", [...gpg, "--output", place.recipientKeyFile, "--export"]);
+            await execute("gpgconf", ["--homedir", home, "--kill", "all"]);
+        });
+
+        it("says that it is a rehearsal, and that only the receiver can read it; going back removes all of it", async () => {
+            const { verifyKeys } = await done(prepareBundle, prepare(), prepareBundleContract.result);
+            const database = { ...spec(), clientDirectory: programs };
+            const media = { ...spec(), remoteCache: "drop" };
+            const sections = [
+                await done(exportDatabase, database, exportDatabaseContract.result),
+                await done(exportMedia, media, exportMediaContract.result),
+                await done(exportConfig, spec(), exportConfigContract.result),
+            ].map(({ sectionFile, sectionDigest }) => ({ sectionFile, sectionDigest }));
+            const seal = {
+                ...{ run: b2(), serverName: synapse.homeserver.serverName, bundle: place, verifyKeys },
+                ...{ database: sections[0], media: sections[1], configuration: sections[2] },
+            };
+            const sealed = await done(sealBundle, seal, sealBundleContract.result);
+            const notes = await readFile(join(place.directory, "README.md"), "utf8");
+            expect(notes)
+                .to.include("A rehearsal: the old server runs on")
+                .and.include("Empty `e2e_one_time_keys_json`");
+            const verify = { run: b2(), bundle: place, manifestDigest: sealed.manifestDigest };
+            const result = await done(verifyBundle, verify, verifyBundleContract.result);
+            expect(result.passed).to.equal(3);
+            expect(result.notRun.map(({ id }) => id)).to.deep.equal([
+                ...["bundle-database", "bundle-media-export", "bundle-media-backup", "bundle-configuration"],
+            ]);
+            await undone(sealBundle, seal);
+            await undone(exportConfig, spec());
+            await undone(exportMedia, media);
+            await undone(exportDatabase, database);
+            expect(await readdir(place.directory)).to.deep.equal([]);
+            await undone(prepareBundle, prepare());
+            expect(await readdir(synapse.directory)).not.to.include("bundle-2");
+        });
+
+        it("refuses secrets that are not the source's, and a key that cannot be used, before anything is made", async () => {
+            const run = testRun("b3", runOf(synapse, "b2").directory);
+            const other = { ...prepare(), pepper: "another" };
+            await expectError("SM-E0820", () => prepareBundle.act(other, run));
+            const noKey = { ...prepare(), bundle: { ...place, recipientKeyFile: synapse.homeserver.files.configFile } };
+            await expectError("SM-E0928", () => prepareBundle.act(noKey, run));
+            const nobody = { ...prepare(), bundle: { directory: place.directory } };
+            await expectError("SM-E0928", () => prepareBundle.act(nobody, run));
+            expect(await readdir(synapse.directory)).not.to.include("bundle-2");
+        });
+
+        it("refuses a directory that holds something, and one that another run has prepared", async () => {
+            const run = testRun("b3", runOf(synapse, "b2").directory);
+            const taken = { ...prepare(), bundle: { ...place, directory: bundle.directory } };
+            await expectError("SM-E0713", () => prepareBundle.act(taken, run));
+            const spec = { ...common(), run: b2(), clientDirectory: programs };
+            await expectError("SM-E0713", () => exportDatabase.act(spec, run));
+        });
+
+        for (const [title, filter, end, code] of [
+            ["that pg_dump could not finish (D04)", "head -c 30000", 1, "SM-E1101"],
+            ["that is cut, though pg_dump ended well", "head -c 30000", 0, "SM-E0901"],
+            ["that lacks a row", "sed '0,/^@/{/^@/d}'", 0, "SM-E0912"],
+        ] as const) {
+            it(`leaves nothing of a dump ${title}`, async () => {
+                const clientDirectory = join(synapse.directory, "programs");
+                await mkdir(clientDirectory, { recursive: true });
+                const script = `#!/bin/bash\ncase "$1" in --version) exec ${programs}/pg_dump --version;; esac\n`;
+                const dump = `${programs}/pg_dump "$@" | ${filter}\nexit ${end}\n`;
+                await writeFile(join(clientDirectory, "pg_dump"), script + dump, { mode: 0o755 });
+                await done(prepareBundle, prepare(), prepareBundleContract.result);
+                try {
+                    const run = testRun("b2", b2().directory);
+                    await expectError(code, () => exportDatabase.act({ ...spec(), clientDirectory }, run));
+                    expect(await readdir(place.directory)).to.deep.equal([]);
+                    expect(await readdir(b2().directory)).not.to.include("pgpass-export-database");
+                } finally {
+                    await undone(prepareBundle, prepare());
+                }
+            });
+        }
+    });
+
     async function opened(name: string, args: readonly string[]): Promise<string> {
         const chunks: Buffer[] = [];
         const { stream, finished } = openLayers([join(bundle.directory, name)], {
