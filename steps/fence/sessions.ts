@@ -11,13 +11,18 @@ const session = z.object({
 });
 export type Session = z.infer<typeof session>;
 
-/** Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`. */
+/**
+ * Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`.
+ *
+ * Of another role's session PostgreSQL may tell no more than that it is there, without its `backend_type` (manual 28.2.3): it counts.
+ */
 export async function foreignSessions(client: ClientBase): Promise<Session[]> {
     const { rows } = await client.query(
-        `SELECT pid, application_name AS application, usename AS role, client_addr::text AS address, state
+        `SELECT pid, coalesce(application_name, '') AS application, usename AS role, client_addr::text AS address, state
          FROM pg_stat_activity
-         WHERE datname = current_database() AND backend_type = 'client backend'
-           AND pid <> pg_backend_pid() AND application_name NOT LIKE 'synapse-migration%'
+         WHERE datname = current_database() AND usesysid IS NOT NULL
+           AND coalesce(backend_type, 'client backend') = 'client backend'
+           AND pid <> pg_backend_pid() AND coalesce(application_name, '') NOT LIKE 'synapse-migration%'
          ORDER BY pid`,
     );
     return z.array(session).parse(rows);

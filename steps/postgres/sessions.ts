@@ -18,7 +18,8 @@ export async function refuseSessions(client: Client, databases: readonly string[
             role: z.string().nullable(),
         }),
         `SELECT datname AS database, pid, application_name AS application, usename AS role FROM pg_stat_activity
-        WHERE datname = ANY ($1) AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY pid`,
+        WHERE datname = ANY ($1) AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+            AND pid <> pg_backend_pid() ORDER BY pid`,
         [databases],
     );
     if (sessions.length === 0) return;
