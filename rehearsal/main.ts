@@ -14,6 +14,7 @@ const options = z.object({
     messages: z.number(),
     seed: z.string(),
     route: z.string().refine(isRouteName),
+    sourcePython: z.string().startsWith("/").optional(),
     keep: z.boolean().default(false),
 });
 /** Each of them is a reason to clean up and go. */
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
         .option("--messages <number>", "messages over all rooms", wholeNumber(1), 300)
         .option("--seed <text>", "the same seed makes the same texts and passwords", "rehearsal")
         .addOption(new Option("--route <name>", `how it is moved:\n${routeList}`).choices(routeNames).default("local"))
+        .option("--source-python <path>", "Python with the source's Synapse, where that is of another version")
         .option("--keep", "leave source, target and stack running")
         .parse();
     const aborter = new AbortController();
