@@ -156,6 +156,15 @@ function conflicts(
                 locate,
             ),
         );
+    if (config.rehearsal && config.target.database.replace)
+        problems.push(
+            invalidValue(
+                ["target", "database", "replace"],
+                true,
+                "false: a rehearsal replaces nothing that is in use",
+                locate,
+            ),
+        );
     const { listener, gateway } = config.target;
     if (listener.port !== 0 && listener.port === gateway.port && listener.bindAddress === gateway.bindAddress)
         problems.push(
