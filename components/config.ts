@@ -166,7 +166,16 @@ function targetConflicts(config: PlainConfig, secrets: ReadonlySet<SecretKey>, l
     const problems: MigrationError[] = [];
     const { target, source, canaryUser } = config;
     if (target.kind === "local") {
-        const { listener, gateway } = target;
+        const { listener, gateway, database } = target;
+        if (config.rehearsal && database.replace)
+            problems.push(
+                invalidValue(
+                    ["target", "database", "replace"],
+                    true,
+                    "false: a rehearsal replaces nothing that is in use",
+                    locate,
+                ),
+            );
         if (listener.port !== 0 && listener.port === gateway.port && listener.bindAddress === gateway.bindAddress)
             problems.push(
                 invalidValue(["target", "gateway", "port"], gateway.port, "another port than the listener's", locate),

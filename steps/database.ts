@@ -23,12 +23,13 @@ import {
     createDatabaseStatement,
     readDatabaseFacts,
     refuseOldServer,
+    refusePossiblySame,
     refuseSameDatabase,
     refuseStandby,
     type DatabaseFacts,
 } from "./postgres/serverFacts.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
-import { adminAddress, checkedName, ownerAddress } from "./postgres/targetAddress.ts";
+import { adminAddress, checkedName, ownerAddress, scratchName } from "./postgres/targetAddress.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 
@@ -38,6 +39,8 @@ export const database = defineStep(
     databaseContract,
     async (spec, run) => {
         checkedName(spec.name);
+        // The longest name that a replacement needs is refused here, and not when the source is down.
+        if (spec.replace === true) scratchName(spec.name, run.id);
         const target = await targetOf(spec, run);
         const where = `database ${spec.name} at ${target.host}:${target.port}`;
         const options = { step: "database", patienceSeconds: 10, signal: run.signal };
@@ -124,8 +127,9 @@ async function refuseOccupied(
             { step: "database", readOnly: true },
             readDatabaseFacts,
         );
-        refuseSameDatabase(from, { systemIdentifier: facts.systemIdentifier, oid: found.oid }, where);
-        if (replace && found.state === "occupied") refusePossiblySame(from, found.oid, facts, where);
+        const identity = { systemIdentifier: facts.systemIdentifier, oid: found.oid };
+        refuseSameDatabase(from, identity, where);
+        if (replace && found.state === "occupied") refusePossiblySame(from, identity, where);
     }
     if (found.state === "occupied" && found.marker === undefined && !replace)
         throw new MigrationError("SM-E0804", {
@@ -134,17 +138,6 @@ async function refuseOccupied(
             expected: "no database with this name, or an empty one",
             fix: replaceFix,
         });
-}
-
-/** Where a server does not say which one it is, nobody can rule out that the database to be replaced is the source's. */
-function refusePossiblySame(from: DatabaseFacts, oid: string, facts: DatabaseFacts, where: string): void {
-    if (facts.systemIdentifier !== null || from.oid !== oid) return;
-    throw new MigrationError("SM-E0803", {
-        where,
-        found: `database oid ${oid}, that of the source, on a server whose system identifier the role may not read`,
-        expected: "a database that is certainly not the source's",
-        fix: "let the role execute pg_control_system(), choose another database name, or put the database aside by hand",
-    });
 }
 
 async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {

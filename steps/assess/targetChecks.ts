@@ -64,7 +64,7 @@ export function olderTarget(source: ServerVersion, targetServer: TargetServer): 
 }
 
 /** Major versions: a minor one changes nothing that a dump has. */
-export function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {
+function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {
     return target.major >= source.major
         ? []
         : [finding("SM-E0503", `${where} is PostgreSQL ${target.text}, the source's is ${source.text}`)];

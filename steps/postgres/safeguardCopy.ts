@@ -21,7 +21,7 @@ import { restoreArchive } from "./restoreArchive.ts";
 import { refuseLackingSpace } from "./safeguardSpace.ts";
 import { readDatabaseFacts, type DatabaseFacts } from "./serverFacts.ts";
 import { refuseSessions } from "./sessions.ts";
-import { adminAddress, checkedName, ownerAddress, previousName } from "./targetAddress.ts";
+import { adminAddress, ownerAddress, previousName, scratchName } from "./targetAddress.ts";
 
 const step = "safeguard";
 /** How long sessions of an attempt that was killed are waited for: the server ends them once it notices. */
@@ -41,11 +41,6 @@ export function safeguardPaths(runDirectory: string) {
     const root = join(runDirectory, "safeguard");
     const directory = join(root, "dump");
     return { root, directory, partial: `${directory}.partial`, manifestFile: join(root, "manifest.json") };
-}
-
-/** The database that the copy is restored into, to see that it can be. */
-export function scratchName(name: string, run: string): string {
-    return checkedName(`${name}_safecheck_${run}`);
 }
 
 /**
@@ -125,8 +120,8 @@ async function dumpInto(
                 client,
                 {
                     ...{ address, step, jobs, clientDirectory, program, directory },
-                    // Converting could fail on what the database took without a check, as SQL_ASCII does.
-                    ...{ encoding: facts.encoding, standsStill: true },
+                    // What SQL_ASCII took without a check cannot be converted; all else can, and what is lost in that is found.
+                    ...{ encoding: facts.encoding === "SQL_ASCII" ? facts.encoding : "UTF8", standsStill: true },
                 },
                 run,
             );

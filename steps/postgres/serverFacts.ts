@@ -132,3 +132,18 @@ export function refuseSameDatabase(source: DatabaseIdentity, target: DatabaseIde
         expected: "another database than the source's",
     });
 }
+
+/**
+ * For a database that would be put aside: where its server does not say which one it is, nobody can rule out that it is the source's.
+ *
+ * @throws MigrationError SM-E0803
+ */
+export function refusePossiblySame(source: DatabaseIdentity, target: DatabaseIdentity, where: string): void {
+    if (target.systemIdentifier !== null || source.oid !== target.oid) return;
+    throw new MigrationError("SM-E0803", {
+        where,
+        found: `database oid ${target.oid}, that of the source, on a server whose system identifier the role may not read`,
+        expected: "a database that is certainly not the source's",
+        fix: "let the role execute pg_control_system(), choose another database name, or put the database aside by hand",
+    });
+}

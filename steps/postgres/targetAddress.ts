@@ -31,6 +31,11 @@ export function previousName(name: string, runId: string): string {
     return checkedName(`${name}_pre_${runId}`);
 }
 
+/** The database that the copy of a replaced one is restored into, to see that it can be. */
+export function scratchName(name: string, runId: string): string {
+    return checkedName(`${name}_safecheck_${runId}`);
+}
+
 /**
  * @throws MigrationError SM-E0805 for the names of PostgreSQL's own databases (B16) and for names it would cut
  */

@@ -34,6 +34,11 @@ describe("rules of the configuration", () => {
         ],
         ["a work directory inside of the target", { workDirectory: "/srv/target/work" }, "SM-E0211 target.directory"],
         [
+            "a rehearsal that replaces a database",
+            { rehearsal: "true", target: { ...target, database: { kind: "managed", replace: true } } },
+            "SM-E0211 target.database.replace",
+        ],
+        [
             "listener and gateway on one port",
             { target: { ...target, listener: { port: 8008 }, gateway: { port: 8008 } } },
             "SM-E0211 target.gateway.port",

@@ -7,7 +7,7 @@ import type { databaseContract } from "../../steps/contract.ts";
 import { database } from "../../steps/database.ts";
 import { withClient, type DatabaseAddress } from "../../steps/postgres/connection.ts";
 import { isRunning, removeCluster, stopCluster } from "../../steps/postgres/managedCluster.ts";
-import { readMarker } from "../../steps/postgres/marker.ts";
+import { createMarker, readMarker } from "../../steps/postgres/marker.ts";
 import { adminAddress, ownerAddress } from "../../steps/postgres/targetAddress.ts";
 import { serviceUser } from "../../steps/hosts/serviceUser.ts";
 import { expectError } from "../support/expectError.ts";
@@ -225,6 +225,41 @@ describe("the step database", function () {
             await cluster.query(occupied, "CREATE TABLE t (a int)");
             await expectError("SM-E0804", async () => database.act(await specOf(run, { name: occupied }), run));
             await expectError("SM-E0805", async () => database.act(await specOf(run, { name: "template1" }), run));
+        });
+
+        it("takes one that holds data where it may be replaced, and leaves it as it is", async () => {
+            const run = await newRun(cluster);
+            const occupied = await cluster.createDatabase();
+            await cluster.query(occupied, "CREATE TABLE t (a int)");
+            const spec = await specOf(run, { name: occupied, replace: true });
+            expect((await database.act(spec, run)).database.name).to.equal(occupied);
+            expect(await withClient(cluster.superuserAddress(occupied), { step: "test" }, readMarker)).to.equal(
+                undefined,
+            );
+            await database.undo?.(spec, run);
+            expect(await cluster.databases()).to.include(occupied);
+            const error = await expectError("SM-E0804", () => database.act({ ...spec, replace: false }, run));
+            expect(error.detail.found).to.equal("table public.t");
+            expect(error.detail.fix).to.include("target.database.replace: true");
+        });
+
+        it("never replaces the source's own database, a committed one, or PostgreSQL's own", async () => {
+            const run = await newRun(cluster);
+            const replace = { replace: true };
+            const source = await cluster.createDatabase();
+            await cluster.query(source, "CREATE TABLE t (a int)");
+            const own = { ...replace, source: await cluster.source(source), name: source };
+            await expectError("SM-E0803", async () => database.act(await specOf(run, own), run));
+            const committed = await cluster.createDatabase();
+            await cluster.query(committed, "CREATE TABLE t (a int)", "synapse");
+            await withClient(cluster.address(committed), { step: "test" }, (client) =>
+                createMarker(client, "other", "rehearsal.test", "committed"),
+            );
+            await expectError("SM-E0707", async () =>
+                database.act(await specOf(run, { ...replace, name: committed }), run),
+            );
+            for (const name of ["template1", "x".repeat(53)])
+                await expectError("SM-E0805", async () => database.act(await specOf(run, { ...replace, name }), run));
         });
 
         it("says who was refused, and what does not answer", async () => {

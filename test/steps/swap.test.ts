@@ -1,6 +1,8 @@
 import { expect } from "chai";
+import { rm } from "node:fs/promises";
 import { withClient } from "../../steps/postgres/connection.ts";
 import { createMarker, readMarker, type MarkerState } from "../../steps/postgres/marker.ts";
+import { safeguard } from "../../steps/safeguard.ts";
 import { swap } from "../../steps/swap.ts";
 import { expectError } from "../support/expectError.ts";
 import { testCluster, testServerName, type TestCluster } from "../support/cluster.ts";
@@ -92,6 +94,31 @@ describe("the step swap", () => {
             "table public.precious",
         );
         expect(await found(name)).to.deep.equal([name, incoming]);
+    });
+
+    it("puts aside what holds data when that is what was copied, and gives it its name back with all rows", async () => {
+        const { run, name, incoming, previous, spec } = await prepared();
+        await cluster.query(name, "CREATE TABLE precious (a int); INSERT INTO precious VALUES (1), (2)", "synapse");
+        const made = await safeguard.act({ run: spec.run, database: spec.database, replace: true }, run);
+        if (made.previous !== "copied") throw new Error(made.previous);
+        const copying = { ...spec, copy: { manifestFile: made.manifestFile, digest: made.digest } };
+        expect(await swap.act(copying, run)).to.include({ name, previous });
+        expect(await cluster.query(previous, "SELECT a FROM precious")).to.have.length(2);
+        expect(await swap.act(copying, run)).to.include({ previous });
+        await swap.undo?.(copying, run);
+        expect(await found(name)).to.deep.equal([name, incoming]);
+        expect(await cluster.query(name, "SELECT a FROM precious", "synapse")).to.have.length(2);
+
+        await withClient(cluster.address(name), { step: "someone" }, () =>
+            expectError("SM-E0709", () => swap.act(copying, run)),
+        );
+        await cluster.query("postgres", `ALTER DATABASE ${name} RENAME TO ${name}_x`);
+        await cluster.query("postgres", `CREATE DATABASE ${name} TEMPLATE ${name}_x`);
+        const error = await expectError("SM-E0804", () => swap.act(copying, run));
+        expect(error.detail.expected).to.match(/^the one with oid \d+, which was copied, or an empty database/);
+        await rm(made.manifestFile);
+        await expectError("SM-E0911", () => swap.act(copying, run));
+        expect(await found(name)).to.deep.equal([name, incoming, `${name}_x`]);
     });
 
     it("refuses to touch a committed target, in both directions", async () => {

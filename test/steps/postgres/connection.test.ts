@@ -7,6 +7,7 @@ import { withPasswordFile } from "../../../steps/postgres/passwordFile.ts";
 import { scramVerifier } from "../../../steps/postgres/scramVerifier.ts";
 import {
     refuseOldServer,
+    refusePossiblySame,
     refuseSameDatabase,
     refuseStandby,
     type DatabaseFacts,
@@ -159,6 +160,14 @@ describe("what rules a server out", () => {
         refuseSameDatabase({ ...facts, systemIdentifier: null }, { ...facts, systemIdentifier: null }, "here");
         await expectError("SM-E0803", () =>
             Promise.resolve().then(() => refuseSameDatabase(facts, { ...facts }, "here")),
+        );
+    });
+
+    it("takes a database that may be the source's for it where it would be put aside", async () => {
+        refusePossiblySame(facts, { ...facts }, "here");
+        refusePossiblySame(facts, { systemIdentifier: null, oid: "5" }, "here");
+        await expectError("SM-E0803", () =>
+            Promise.resolve().then(() => refusePossiblySame(facts, { ...facts, systemIdentifier: null }, "here")),
         );
     });
 });
