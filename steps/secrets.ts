@@ -45,7 +45,7 @@ export const secrets = defineStep(
         const verifyKeys = verifyKeysOf(signingKeys);
         await run.evidence({
             verifyKeys,
-            macaroonSecret: source.macaroon.origin,
+            macaroonSecret: macaroonOrigin(source, secret),
             pepper: source.pepper === undefined ? "absent" : source.pepper === "" ? "empty" : "set",
             sections: Object.keys(secret).sort(),
             findings: source.findings,
@@ -60,6 +60,12 @@ export const secrets = defineStep(
 /** Written out where Synapse takes it from elsewhere, so that a later change of that other setting changes nothing. */
 function effectiveMacaroon({ macaroon }: HomeserverSecrets): { macaroon_secret_key?: string } {
     return macaroon.value === undefined ? {} : { macaroon_secret_key: macaroon.value };
+}
+
+/** A backup's configuration may have the secret that nobody gave. */
+function macaroonOrigin({ macaroon }: HomeserverSecrets, carried: Readonly<Record<string, unknown>>): string {
+    const fromConfiguration = macaroon.value === undefined && typeof carried["macaroon_secret_key"] === "string";
+    return fromConfiguration ? "configuration" : macaroon.origin;
 }
 
 /** Where the configuration does not have it, because it comes without one, or with that of a server that was never used. */
