@@ -5,7 +5,6 @@ import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { databaseContract } from "./contract/stage.ts";
 import type { TargetDatabase } from "./contract/shared.ts";
-import type { Source } from "./contract/source.ts";
 import { makePrivateDirectory } from "./hosts/atomicFile.ts";
 import { query, withClient, type DatabaseAddress } from "./postgres/connection.ts";
 import { describeObjects, inspectDatabase, replaceFix, type DatabaseState } from "./postgres/databaseState.ts";

@@ -64,4 +64,4 @@ export interface SqliteRoute extends AnyRoute {
 }
 
 export type ClusterRouteArgs = RouteArgs & { readonly cluster: SourceCluster };
-export type SqliteRouteArgs = RouteArgs & { readonly databaseFile: string };
+type SqliteRouteArgs = RouteArgs & { readonly databaseFile: string };

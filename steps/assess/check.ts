@@ -22,7 +22,7 @@ export interface AssessmentContext {
 }
 
 /** What a check of a database alone looks at: of the source's, or of one that was made from a dump. */
-export type DatabaseContext = Pick<AssessmentContext, "client" | "targetSynapse">;
+type DatabaseContext = Pick<AssessmentContext, "client" | "targetSynapse">;
 
 export interface DatabaseCheck extends Omit<AssessmentCheck, "run"> {
     readonly run: (context: DatabaseContext) => Promise<Finding[] | "not-run">;

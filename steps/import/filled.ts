@@ -7,7 +7,7 @@ import type { StepRun } from "../run/step.ts";
 
 export type ImportSpec = z.infer<typeof importContract.spec>;
 
-export interface Filled extends Pick<ImportManifest, "input" | "dump" | "tables"> {
+interface Filled extends Pick<ImportManifest, "input" | "dump" | "tables"> {
     /** Beyond what every loaded database is asked: blocks where it is an error. */
     readonly findings: readonly Finding[];
     /** For the report. */

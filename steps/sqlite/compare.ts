@@ -20,7 +20,7 @@ export interface ComparePortedOptions extends PythonProgramOptions {
     readonly target: DatabaseAddress;
 }
 
-export interface ComparedTable {
+interface ComparedTable {
     readonly name: string;
     readonly sqliteRows: number;
     /** Absent where PostgreSQL has no such table. */
@@ -31,7 +31,7 @@ export interface ComparedTable {
     readonly transformed: readonly string[];
 }
 
-export interface DroppedRows {
+interface DroppedRows {
     readonly table: string;
     readonly rows: number;
     readonly reason: string;

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { query, queryOne, quotedName, type Client } from "../postgres/connection.ts";
 import { runPythonProgram, type PythonProgramOptions } from "./pythonProgram.ts";
 
-export interface PortedColumn {
+interface PortedColumn {
     readonly name: string;
     /** PostgreSQL's name of the type: `bigint`, `text`, `boolean`. */
     readonly type: string;

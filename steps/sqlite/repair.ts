@@ -5,7 +5,7 @@ import { readSequences, type Sequence } from "../postgres/sequences.ts";
 import { synapseSequences } from "../postgres/sequenceStreams.ts";
 import { sequenceFaults } from "../postgres/synapseSequences.ts";
 
-export interface SequenceRepair {
+interface SequenceRepair {
     /** With its schema. */
     readonly sequence: string;
     /** The sequence as it was left: decimal, with `(not called)` where the number itself was to be handed out next. */

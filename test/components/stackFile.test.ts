@@ -112,6 +112,7 @@ describe("examples of stacks", () => {
         "example-ems-export",
         "example-ems-zip",
         "example-backup",
+        "example-sqlite",
         "example-to-ems",
     ]) {
         const { config } = z
