@@ -93,6 +93,7 @@ async function fromArchive(
         const opened = await openDump([join(only.parentPath, only.name)], { ...options, workDirectory: unpacked });
         return { ...withoutClosing({ stream: opened.stream, finished: opened.finished.then(() => finished) }), close };
     } catch (error) {
+        await close();
         throw error;
     }
 }
