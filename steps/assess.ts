@@ -8,7 +8,7 @@ import { identityChecks } from "./assess/identityChecks.ts";
 import { indexChecks } from "./assess/indexChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
 import { assessBundle } from "./assess/bundleAssessment.ts";
-import { conclude, shown } from "./assess/conclusion.ts";
+import { conclude, documentedFindings, shown } from "./assess/conclusion.ts";
 import { serverVersion } from "./assess/serverVersion.ts";
 import { targetChecks } from "./assess/targetChecks.ts";
 import { isCancelled } from "./assess/cancelled.ts";
@@ -19,8 +19,6 @@ import { assessContract, type Finding } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
 import { withClient } from "./postgres/connection.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
-import { MigrationError, MigrationErrors } from "./run/errors.ts";
-import { errorCatalogue, type CatalogueEntry } from "./run/errorCatalogue.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "./run/runDirectory.ts";
 import type { Progress } from "./run/progress.ts";
 import { defineStep } from "./run/step.ts";
@@ -77,27 +75,12 @@ export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
         return await assessSource(quick, keep, evidenceFile, pinned?.id);
     } catch (error) {
         // A preview shows what is wrong beside everything else it has to say, instead of ending with a stack trace.
-        const findings = findingsOf(error);
+        const findings = documentedFindings(error);
         await keep({ findings, notRun: allChecks.map(({ id }) => id) });
         const runId = pinned?.id ?? spec.run.id ?? "unread";
         const counts = { errors: findings.length, findings: shown(findings) };
         return { ...nothingRead(spec, runId, evidenceFile), ...counts };
     }
-}
-
-/** What a source that cannot be read has to say for itself. Rethrows what is not a documented error. */
-function findingsOf(error: unknown): Finding[] {
-    const errors = error instanceof MigrationErrors ? error.errors : error instanceof MigrationError ? [error] : [];
-    if (errors.length === 0) throw error;
-    return errors.map(({ code, detail }) => {
-        const entry: CatalogueEntry = errorCatalogue[code];
-        return {
-            id: code,
-            severity: "error",
-            evidence: `${entry.title}: ${detail.where}: ${detail.found}`,
-            fix: detail.fix ?? entry.fix,
-        };
-    });
 }
 
 async function assessSource(

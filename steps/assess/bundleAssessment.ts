@@ -1,17 +1,16 @@
 /** The assessment of a source that comes as files. */
 import { createHash } from "node:crypto";
-import { stat, lstat, readdir } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { z } from "zod";
+import { inputStatus } from "../bundle/inputFiles.ts";
 import type { assessContract, Finding } from "../contract.ts";
-import { MigrationError, MigrationErrors } from "../run/errors.ts";
-import { errorCatalogue, type CatalogueEntry } from "../run/errorCatalogue.ts";
 import type { Progress } from "../run/progress.ts";
 import { registerSecret } from "../run/redaction.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { bundleChecks, type AssessSpec, type BundleContext, type Input } from "./bundleChecks.ts";
-import { conclude } from "./conclusion.ts";
+import { conclude, documentedFindings } from "./conclusion.ts";
 import { predictedDowntime } from "./downtime.ts";
 import { importedRuns } from "./importedRun.ts";
 
@@ -53,7 +52,7 @@ export async function assessBundle(
             notRun.push(id);
             continue;
         }
-        const found = await check(context).catch(documented);
+        const found = await check(context).catch(documentedFindings);
         findings.push(...found);
         if (found.length === 0) passed.push(id);
     }
@@ -91,31 +90,9 @@ async function measuredFiles(
     }
 }
 
-/** What a file has to say for itself, beside everything else there is to say. Rethrows what is not a documented error. */
-function documented(error: unknown): Finding[] {
-    const errors = error instanceof MigrationErrors ? error.errors : error instanceof MigrationError ? [error] : [];
-    if (errors.length === 0) throw error;
-    return errors.map(({ code, detail }) => {
-        const entry: CatalogueEntry = errorCatalogue[code];
-        return {
-            id: code,
-            severity: "error",
-            evidence: `${entry.title}: ${detail.where}: ${detail.found}`,
-            fix: detail.fix ?? entry.fix,
-        };
-    });
-}
-
 /** @throws MigrationError SM-E0931 when it is not there */
 async function measured(path: string): Promise<Input> {
-    const found = await stat(path).catch((cause: unknown) => {
-        throw new MigrationError("SM-E0931", {
-            where: path,
-            found: String(cause),
-            expected: "a file or a directory",
-            cause,
-        });
-    });
+    const found = await inputStatus(path);
     if (!found.isDirectory()) return { path, bytes: found.size, files: 1 };
     let [bytes, files] = [0, 0];
     for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {

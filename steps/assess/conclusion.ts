@@ -1,8 +1,8 @@
 /** What follows from what the checks found: counts, order, what is shown, and whether it may go on. */
 import type { z } from "zod";
 import type { assessContract, Finding } from "../contract.ts";
-import { MigrationError, throwAll } from "../run/errors.ts";
-import { errorCatalogue, type ErrorCode } from "../run/errorCatalogue.ts";
+import { MigrationError, MigrationErrors, throwAll } from "../run/errors.ts";
+import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "../run/errorCatalogue.ts";
 import { unlessAcknowledged } from "./acknowledgement.ts";
 
 type AssessSpec = z.infer<typeof assessContract.spec>;
@@ -47,6 +47,21 @@ export async function conclude(
         committed: false,
         evidenceFile,
     };
+}
+
+/** What an error has to say, as a finding that blocks. Rethrows what is not a documented error. */
+export function documentedFindings(error: unknown): Finding[] {
+    const errors = error instanceof MigrationErrors ? error.errors : error instanceof MigrationError ? [error] : [];
+    if (errors.length === 0) throw error;
+    return errors.map(({ code, detail }) => {
+        const entry: CatalogueEntry = errorCatalogue[code];
+        return {
+            id: code,
+            severity: "error",
+            evidence: `${entry.title}: ${detail.where}: ${detail.found}`,
+            fix: detail.fix ?? entry.fix,
+        };
+    });
 }
 
 /** As many as a result has room for, and not longer than it has. */

@@ -1,6 +1,7 @@
 /** Reads the input: one file after the other as one stream, each with its digest. Never changes them. */
 import { createHash } from "node:crypto";
-import { open, type FileHandle } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { open, stat, type FileHandle } from "node:fs/promises";
 import { MigrationError } from "../run/errors.ts";
 import { magicBytes } from "./magic.ts";
 
@@ -20,6 +21,22 @@ export interface ReadFilesOptions {
 }
 
 const chunkBytes = 256 * 1024;
+
+/**
+ * What is at the path, links followed.
+ *
+ * @throws MigrationError SM-E0931 when there is nothing, or nothing that may be looked at
+ */
+export async function inputStatus(path: string): Promise<Stats> {
+    return stat(path).catch((cause: unknown) => {
+        throw new MigrationError("SM-E0931", {
+            where: path,
+            found: String(cause),
+            expected: "a file or a directory",
+            cause,
+        });
+    });
+}
 
 /**
  * The bytes of these files in this order.

@@ -1,7 +1,8 @@
 /** Finds the files that belong together: the parts of one file, and the numbered archives of one export. Incomplete sets are refused. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
+import { inputStatus } from "./inputFiles.ts";
 import { compareSuffixes, follows, isFirst, partName, type PartName } from "./partNames.ts";
 
 /** One file, whole or in parts. */
@@ -55,14 +56,7 @@ async function filesAt(path: string): Promise<string[]> {
 }
 
 async function look(path: string): Promise<Found & { readonly isDirectory: boolean }> {
-    const found = await stat(path).catch((cause: unknown) => {
-        throw new MigrationError("SM-E0931", {
-            where: path,
-            found: String(cause),
-            expected: "a file or a directory",
-            cause,
-        });
-    });
+    const found = await inputStatus(path);
     return { path, bytes: found.size, isDirectory: found.isDirectory(), part: partName(basename(path)) };
 }
 

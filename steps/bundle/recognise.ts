@@ -5,10 +5,9 @@ import { basename, join } from "node:path";
 import { openPromise } from "yauzl";
 import { finding } from "../assess/check.ts";
 import type { Finding } from "../contract.ts";
-import { MigrationError } from "../run/errors.ts";
 import { ByteReader } from "./byteReader.ts";
 import { contentOfNames } from "./contentOfNames.ts";
-import { headOf, readFiles } from "./inputFiles.ts";
+import { headOf, inputStatus, readFiles } from "./inputFiles.ts";
 import { formatOf, magicBytes, type Format, type Layer } from "./magic.ts";
 import { nameWarnings } from "./nameWarnings.ts";
 import { unwrap, type OpenOptions } from "./open.ts";
@@ -58,14 +57,7 @@ export async function recognise(
 ): Promise<Recognised> {
     const paths = typeof input === "string" ? [input] : input;
     const [path = ""] = paths;
-    const found = await stat(path).catch((cause: unknown) => {
-        throw new MigrationError("SM-E0931", {
-            where: path,
-            found: String(cause),
-            expected: "a file or a directory",
-            cause,
-        });
-    });
+    const found = await inputStatus(path);
     if (found.isDirectory()) return recogniseDirectory(path, options);
     const { layers, content, skipped } = await recogniseFile(path, paths, options);
     let bytes = found.size;

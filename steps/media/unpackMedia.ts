@@ -1,8 +1,9 @@
 /** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { refuseOtherChecksums } from "../bundle/checksums.ts";
 import { extractArchives } from "../bundle/extract.ts";
+import { inputStatus } from "../bundle/inputFiles.ts";
 import { joinedParts } from "../bundle/parts.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
@@ -37,7 +38,7 @@ export async function unpackMedia(paths: readonly string[], options: UnpackMedia
     const [first = ""] = paths;
     await refuseOtherChecksums(paths, options);
     const directories = [];
-    for (const path of paths) if (await isDirectory(path)) directories.push(path);
+    for (const path of paths) if ((await inputStatus(path)).isDirectory()) directories.push(path);
     if (paths.length === 1 && directories.length === 1) return look(first, options, 0);
     if (directories.length > 0)
         throw new MigrationError("SM-E0969", {
@@ -51,19 +52,6 @@ export async function unpackMedia(paths: readonly string[], options: UnpackMedia
     const inner = join(directory, "level-0");
     await unpackInto(inner, paths, options);
     return look(inner, options, 1);
-}
-
-/** @throws MigrationError SM-E0931 */
-async function isDirectory(path: string): Promise<boolean> {
-    const found = await stat(path).catch((cause: unknown) => {
-        throw new MigrationError("SM-E0931", {
-            where: path,
-            found: String(cause),
-            expected: "a file or a directory",
-            cause,
-        });
-    });
-    return found.isDirectory();
 }
 
 async function unpackInto(
