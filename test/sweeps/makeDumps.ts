@@ -119,7 +119,7 @@ async function eachMember(directory: string, isCentral: (member: string) => bool
     const others = sizes.filter(({ member }) => !isCentral(member)).sort((a, b) => b.bytes - a.bytes);
     const large = new Set(others.slice(0, sweptWhole).map(({ member }) => member));
     return sizes.flatMap(({ member, bytes }) => {
-        const places = isCentral(member) ? parts : large.has(member) ? partsOfLarge : 2;
+        const places = isCentral(member) ? parts : large.has(member) ? partsOfLarge : 1;
         return [...evenly(member, bytes, places), { member, kind: "missing", at: 0 } satisfies Damage];
     });
 }

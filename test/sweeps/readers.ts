@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { refuseOtherChecksums } from "../../steps/bundle/checksums.ts";
 import { openDump } from "../../steps/bundle/openDump.ts";
 import { checkMediaArchive } from "../../steps/media/archive/readArchive.ts";
 import { brokenMedia, checkCompleteness, type MediaRow, type ThumbnailRow } from "../../steps/media/completeness.ts";
@@ -61,8 +60,6 @@ export async function readDump(path: string, work: string, whole: Buffer, source
 }
 
 export async function readSqlite(path: string, work: string, whole: string, source: SourceDatabase): Promise<Verdict> {
-    // The import does not look for checksums beside an SQLite database by itself.
-    await refuseOtherChecksums([path]);
     const opening = { passphrase, workDirectory: work };
     if (!(await isSqlite([path], opening))) return readDump(path, work, Buffer.alloc(0), source);
     const { file } = await openSqlite([path], { ...opening, directory: work });
