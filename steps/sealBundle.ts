@@ -14,7 +14,7 @@ import { checksumsName, manifestName, notesName, openNames } from "./bundle/bund
 import { receiverNotes } from "./bundle/receiverNotes.ts";
 import { sealBundleContract } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
-import { digestOf } from "./postgres/manifest.ts";
+import { digestOf } from "./postgres/manifestFile.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
 

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { ExportedSection } from "../contract/export.ts";
 import { count, instant, sha256 } from "../contract/shared.ts";
 import { writePrivateFile } from "../hosts/atomicFile.ts";
-import { digestOf } from "../postgres/manifest.ts";
+import { digestOf } from "../postgres/manifestFile.ts";
 import { MigrationError } from "../run/errors.ts";
 import { artefactShape, type Artefact } from "./artefact.ts";
 

@@ -1,10 +1,7 @@
 /** The manifest of an import: what the dump itself says is in it, counted and hashed while it was read. */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { count, instant, sha256 } from "../contract/shared.ts";
-import { writePrivateFile } from "../hosts/atomicFile.ts";
-import { MigrationError } from "../run/errors.ts";
-import { digestOf } from "./manifest.ts";
+import { readManifestFile, writeManifestFile } from "./manifestFile.ts";
 import { definitionShape } from "./catalogue.ts";
 import { sequenceShape } from "./sequences.ts";
 
@@ -36,40 +33,10 @@ const importManifestShape = z.strictObject({
 });
 export type ImportManifest = z.infer<typeof importManifestShape>;
 
-const fileShape = z.strictObject({ digest: sha256, manifest: importManifestShape });
+/** @returns its digest */
+export const writeImportManifest = (path: string, manifest: ImportManifest): Promise<string> =>
+    writeManifestFile(path, manifest);
 
-/** Writes it whole or not at all, mode 0600. @returns its digest */
-export async function writeImportManifest(path: string, manifest: ImportManifest): Promise<string> {
-    const digest = digestOf(manifest);
-    await writePrivateFile(path, `${JSON.stringify({ digest, manifest }, undefined, 1)}\n`);
-    return digest;
-}
-
-/**
- * @throws MigrationError SM-E0911 when it is missing, damaged, or another one
- */
-export async function readImportManifest(path: string, digest: string): Promise<ImportManifest> {
-    const refuse = (found: string, cause?: unknown): MigrationError =>
-        new MigrationError("SM-E0911", {
-            where: path,
-            found,
-            expected: `the manifest with the digest ${digest}`,
-            cause,
-        });
-    const text = await readFile(path, "utf8").catch((error: unknown) => {
-        throw refuse(error instanceof Error ? error.message : String(error), error);
-    });
-    const file = fileShape.safeParse(parsed(text));
-    if (!file.success) throw refuse("not the manifest of an import, or a damaged one");
-    const actual = digestOf(file.data.manifest);
-    if (actual !== digest || file.data.digest !== digest) throw refuse(`a manifest whose digest is ${actual}`);
-    return file.data.manifest;
-}
-
-function parsed(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
-}
+/** @throws MigrationError SM-E0911 when it is missing, damaged, or another one */
+export const readImportManifest = (path: string, digest: string): Promise<ImportManifest> =>
+    readManifestFile(path, digest, importManifestShape);
