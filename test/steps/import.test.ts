@@ -151,7 +151,7 @@ describe("the step import", function () {
 
         it("another passphrase", async () => {
             const path = await fileOf("dump.sql.gz.gpg", encrypted(compressed(dump), cluster.directory));
-            await refused("SM-E0920", backupOf([path]), { passphrase: "wrong" });
+            await refused("SM-E0920", backupOf([path]), { passphrase: "wr0ng-passphrase" });
         });
 
         it("a database under the target's name that any run has committed", async () => {

@@ -60,7 +60,7 @@ describe("opening an input through its layers", () => {
             const encrypted = gpgSymmetric(dump, directory);
             const before = await agents();
             await opened(directory, encrypted);
-            await expectError("SM-E0920", () => opened(directory, encrypted, { passphrase: "wrong" }));
+            await expectError("SM-E0920", () => opened(directory, encrypted, { passphrase: "wr0ng-passphrase" }));
             expect((await readdir(directory)).filter((name) => name.startsWith("gnupg-"))).to.deep.equal([]);
             expect(await agents()).to.deep.equal(before);
         }));

@@ -217,7 +217,7 @@ describe("openDump", function () {
 
     it("refuses another passphrase, and none", async () => {
         const path = await file("dump.sql.gz.gpg", encrypted(compressed(plain), directory));
-        await expectError("SM-E0920", async () => read([path], await options({ passphrase: "wrong" })));
+        await expectError("SM-E0920", async () => read([path], await options({ passphrase: "wr0ng-passphrase" })));
         const { clientDirectory, workDirectory, progress } = await options();
         await expectError("SM-E0920", () => read([path], { clientDirectory, workDirectory, progress }));
     });

@@ -105,7 +105,7 @@ describe("recognising files", () => {
     it("refuses a wrong passphrase, what is not read here, and what is not there", () =>
         withDirectory(async (directory) => {
             await writeFile(join(directory, "a"), gpgSymmetric(dump, directory));
-            await expectError("SM-E0920", () => recognise(join(directory, "a"), { passphrase: "wrong" }));
+            await expectError("SM-E0920", () => recognise(join(directory, "a"), { passphrase: "wr0ng-passphrase" }));
             await writeFile(join(directory, "b"), run("xz", ["-c"], { input: dump }));
             await expectError("SM-E0914", () => recognise(join(directory, "b")));
             await expectError("SM-E0931", () => recognise(join(directory, "c")));
