@@ -22,8 +22,9 @@ import { until } from "./fakeSynapse.ts";
 describe("a server of ours", () => {
     let directory: string;
     let options: DaemonOptions;
+    /** Tells last: who waits for that has a server that is all it will be. */
     const running = (extra: string) =>
-        `import fs from "node:fs"; fs.writeFileSync(process.argv[2], JSON.stringify(process.env)); setInterval(() => 0, 60000); ${extra}`;
+        `import fs from "node:fs"; setInterval(() => 0, 60000); ${extra}; fs.writeFileSync(process.argv[2], JSON.stringify(process.env));`;
 
     const define = async (extra = ""): Promise<void> => {
         const script = join(directory, "server.mjs");

@@ -115,7 +115,9 @@ describe("the configuration of a source that comes as files", () => {
         });
 
         it("have the given pepper in place of another one, and the same one once", async () => {
-            const homeserverConfig = await configured("password_config: {pepper: 0th3r-p3pper, policy: {enabled: true}}\n");
+            const homeserverConfig = await configured(
+                "password_config: {pepper: 0th3r-p3pper, policy: {enabled: true}}\n",
+            );
             const { sections } = await written({ pepper: "given" }, bundle({ homeserverConfig }));
             expect(sections?.["password_config"]).to.deep.equal({ pepper: "given", policy: { enabled: true } });
         });
