@@ -72,7 +72,9 @@ async function run(
 ): Promise<{ report: MigrationReport; checks: number }> {
     const { progress, signal, seed } = args;
     const { pulumi, postgres, synapse } = await timings.during("toolchain", () =>
-        ensureToolchain({ pulumi: true, postgres: true, synapse: true }, (line) => progress.say(line)),
+        ensureToolchain({ pulumi: true, postgres: true, synapse: true, archives: args.route !== "local" }, (line) =>
+            progress.say(line),
+        ),
     );
     if (pulumi === undefined || postgres === undefined || synapse === undefined)
         throw new Error("the toolchain lacks a part that was asked for");

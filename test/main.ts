@@ -83,7 +83,10 @@ async function checkCode(): Promise<number> {
 }
 
 const chosen = process.argv.slice(2);
-const toolchain = await ensureToolchain({ pulumi: true, postgres: true, synapse: true, chromium: true }, say);
+const toolchain = await ensureToolchain(
+    { pulumi: true, postgres: true, synapse: true, chromium: true, archives: true },
+    say,
+);
 const standIns = toolchain.pulumi?.plugins === "offline";
 if (standIns)
     say("offline plugins in use: the end-to-end tests run on this project's stand-ins for Pulumi's own plugins");

@@ -11,7 +11,7 @@ import { findPulumiCli, cachedCli, findRefusedCli } from "./pulumiCli.ts";
 import { findPlugins, failureFile, type Plugin } from "./pulumiPlugins.ts";
 import { cliProblem, nodeProblem, packageProblem, pinnedNames } from "./runtimeRules.ts";
 import { findPython, findSynapse, missingPackages } from "./synapse.ts";
-import { findChromium, systemPrograms } from "./systemPrograms.ts";
+import { archivePrograms, findChromium, systemPrograms } from "./systemPrograms.ts";
 import type { Machine } from "./machine.ts";
 import { oldestPostgresMajor, oldestPython, postgresPackage, pulumiVersion, synapseVersion } from "./versions.ts";
 
@@ -127,6 +127,13 @@ export async function prerequisites(
                 name,
                 ...(await programVersion(machine, name, ["--version"])),
                 fix: "apt-get install util-linux",
+            })),
+        )),
+        ...(await Promise.all(
+            Object.entries(archivePrograms).map(async ([name, packaged]) => ({
+                name,
+                ...(await programVersion(machine, name, ["--version"])),
+                fix: `${setUp}   (as root; or: apt-get install ${packaged}; for tests and rehearsals of bundles)`,
             })),
         )),
         {

@@ -12,7 +12,7 @@ const program = new Command("toolchain")
     .description("sets up what the project needs; finds before it installs")
     .action(async () => {
         const started = performance.now();
-        const wanted = { pulumi: true, postgres: true, synapse: true, chromium: true };
+        const wanted = { pulumi: true, postgres: true, synapse: true, chromium: true, archives: true };
         const { pulumi, postgres, synapse, chromium } = await ensureToolchain(wanted, console.error);
         console.log(`pulumi    ${pulumi?.version ?? ""}  ${pulumi?.program ?? ""}  (${pulumi?.plugins ?? ""} plugins)`);
         console.log(`postgres  ${postgres?.version ?? ""}  ${postgres?.directory ?? ""}`);

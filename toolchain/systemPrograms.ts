@@ -48,3 +48,31 @@ export async function ensureChromium(machine: Machine, progress: Progress): Prom
         expected: `one of ${browsers.join(", ")}`,
     });
 }
+
+/** What exports are made and opened with by hand, and the Debian package that each is in. */
+export const archivePrograms = { gpg: "gnupg", gpgconf: "gnupg", zip: "zip", xz: "xz-utils" } as const;
+
+/** Names of {@link archivePrograms} that are not on PATH. */
+export function missingArchivePrograms(machine: Machine): (keyof typeof archivePrograms)[] {
+    const names: (keyof typeof archivePrograms)[] = ["gpg", "gpgconf", "zip", "xz"];
+    return names.filter((name) => machine.find(name) === undefined);
+}
+
+/**
+ * Finds the programs that exports are made with, or installs Debian's.
+ *
+ * @throws MigrationError SM-E1180 when some are missing and cannot be installed
+ */
+export async function ensureArchivePrograms(machine: Machine, progress: Progress): Promise<void> {
+    const missing = missingArchivePrograms(machine);
+    if (missing.length === 0) return;
+    const packages = [...new Set(missing.map((name) => archivePrograms[name]))];
+    await installPackages(machine, packages, "programs that exports are made with", progress);
+    const left = missingArchivePrograms(machine);
+    if (left.length === 0) return;
+    throw new MigrationError("SM-E1180", {
+        where: "PATH",
+        found: `no ${left.join(" and no ")}, although ${packages.join(" and ")} were installed`,
+        expected: "the programs that exports are made with",
+    });
+}

@@ -9,7 +9,13 @@ import { ensurePostgres, findPostgres, type PostgresPrograms } from "./postgres.
 import { ensurePulumiCli, findPulumiCli, type PulumiCli } from "./pulumiCli.ts";
 import { ensurePlugins, type Plugin } from "./pulumiPlugins.ts";
 import { ensureSynapse, findSynapse, type SynapseEnvironment } from "./synapse.ts";
-import { ensureChromium, findChromium, requireSystemPrograms } from "./systemPrograms.ts";
+import {
+    ensureArchivePrograms,
+    ensureChromium,
+    findChromium,
+    missingArchivePrograms,
+    requireSystemPrograms,
+} from "./systemPrograms.ts";
 
 /** What to set up. What is not asked for is not looked for. */
 export interface Wanted {
@@ -17,6 +23,8 @@ export interface Wanted {
     readonly postgres?: boolean;
     readonly synapse?: boolean;
     readonly chromium?: boolean;
+    /** gpg, zip and the like: what the tests and the rehearsals of bundles make exports with. */
+    readonly archives?: boolean;
 }
 
 export interface PulumiToolchain {
@@ -65,8 +73,13 @@ export async function ensureToolchain(
         (want.pulumi !== true || cli !== undefined) &&
         (want.postgres !== true || postgres !== undefined) &&
         (want.synapse !== true || synapse !== undefined) &&
-        (want.chromium !== true || chromium !== undefined);
-    const install = async (): Promise<Toolchain> => ({
+        (want.chromium !== true || chromium !== undefined) &&
+        (want.archives !== true || missingArchivePrograms(machine).length === 0);
+    const install = async (): Promise<Toolchain> => {
+        if (want.archives === true) await ensureArchivePrograms(machine, progress);
+        return installed();
+    };
+    const installed = async (): Promise<Toolchain> => ({
         // The server comes before Synapse: with it comes a pg_config.
         ...(want.postgres === true ? { postgres: postgres ?? (await ensurePostgres(machine, progress)) } : {}),
         ...(want.synapse === true ? { synapse: synapse ?? (await ensureSynapse(machine, progress)) } : {}),

@@ -2,7 +2,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { cacheDirectory, findOnPath, pulumiHome, thisMachine } from "../../toolchain/machine.ts";
-import { ensureChromium, findChromium, requireSystemPrograms } from "../../toolchain/systemPrograms.ts";
+import {
+    ensureArchivePrograms,
+    ensureChromium,
+    findChromium,
+    requireSystemPrograms,
+} from "../../toolchain/systemPrograms.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { describe as describePrerequisites, isMet, prerequisites } from "../../toolchain/doctor.ts";
 import { postgresPrograms } from "../../toolchain/postgres.ts";
@@ -56,6 +61,24 @@ describe("the toolchain", () => {
         expect(() => requireSystemPrograms(machine)).to.throw("no setpriv and no flock");
     });
 
+    it("has the programs that exports are made with, or installs those that are missing", async () => {
+        expect(await codeOf(ensureArchivePrograms(machine, keptProgress()))).to.equal("SM-E1180");
+        machine.isRoot = true;
+        for (const name of ["gpg", "gpgconf"]) await machine.program(`bin/${name}`);
+        expect(await codeOf(ensureArchivePrograms(machine, keptProgress())), "apt-get brought nothing").to.equal(
+            "SM-E1180",
+        );
+        machine.answer = async (_, args) => {
+            if (args.includes("install")) for (const name of ["zip", "xz"]) await machine.program(`bin/${name}`);
+            return "";
+        };
+        await ensureArchivePrograms(machine, keptProgress());
+        const installed = machine.runs.filter((run) => run.includes("install"));
+        expect(installed.at(-1)).to.contain("zip xz-utils").and.not.to.contain("gnupg");
+        await ensureArchivePrograms(machine, keptProgress());
+        expect(machine.runs.filter((run) => run.includes("install"))).to.have.length(installed.length);
+    });
+
     it("has a browser of any of its names, or installs one", async () => {
         machine.isRoot = true;
         expect(await codeOf(ensureChromium(machine, keptProgress()))).to.equal("SM-E1180");
@@ -106,7 +129,16 @@ describe("the doctor", () => {
             "python",
         ])
             expect(list.find((each) => each.name === name)?.version, name).to.be.a("string");
-        for (const name of ["go", "postgres server and clients", "synapse", "setpriv", "flock", "chromium"])
+        for (const name of [
+            "go",
+            "postgres server and clients",
+            "synapse",
+            "setpriv",
+            "flock",
+            "gpg",
+            "zip",
+            "chromium",
+        ])
             expect(list.map((each) => each.name)).to.include(name);
     });
 
