@@ -11,6 +11,7 @@ import { serviceUser } from "../../steps/hosts/serviceUser.ts";
 import { withClient, type DatabaseAddress } from "../../steps/postgres/connection.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { freePort } from "../../rehearsal/freePort.ts";
+import { newerPostgres } from "./newerPostgres.ts";
 import { synapseDump } from "./synapseDump.ts";
 
 const host = "127.0.0.1";
@@ -39,16 +40,24 @@ after(async function () {
     shared = undefined;
 });
 
+export interface ClusterOptions {
+    /** Whose server runs: of the set-up, or of a newer major version. Client programs are the set-up's either way. */
+    readonly postgres?: "installed" | "newer";
+    /** Settings of the server beside, or in place of, the ones that tests have. */
+    readonly settings?: Readonly<Record<string, string>>;
+}
+
 /**
  * Starts a cluster of its own. It dies with this process, whatever ends that.
  *
  * @public
  */
-export async function startCluster(): Promise<TestCluster> {
+export async function startCluster({ postgres: which, settings }: ClusterOptions = {}): Promise<TestCluster> {
     const { postgres } = await ensureToolchain({ postgres: true }, () => undefined);
     if (postgres === undefined) throw new Error("the toolchain has no PostgreSQL");
     const directory = await mkdtemp(join(tmpdir(), "synapse-migration-test-"));
-    const cluster = new TestCluster(directory, postgres.directory, await freePort());
+    const serverPrograms = which === "newer" ? await newerPostgres() : postgres.directory;
+    const cluster = new TestCluster(directory, postgres.directory, await freePort(), serverPrograms, settings);
     try {
         await cluster.start();
         return cluster;
@@ -61,17 +70,27 @@ export async function startCluster(): Promise<TestCluster> {
 export class TestCluster {
     /** For the test's own files too; removed by {@link stop}. */
     public readonly directory: string;
-    /** Directory of PostgreSQL's programs. */
+    /** Directory of PostgreSQL's client programs. */
     public readonly programs: string;
     public readonly port: number;
+    private readonly serverPrograms: string;
+    private readonly settings: Readonly<Record<string, string>>;
     private readonly password = randomBytes(12).toString("hex");
     private process: ChildProcess | undefined;
     private template: Promise<void> | undefined;
 
-    constructor(directory: string, programs: string, port: number) {
+    constructor(
+        directory: string,
+        programs: string,
+        port: number,
+        serverPrograms = programs,
+        settings: Readonly<Record<string, string>> = {},
+    ) {
         this.directory = directory;
         this.programs = programs;
         this.port = port;
+        this.serverPrograms = serverPrograms;
+        this.settings = settings;
     }
 
     public get passwordFile(): string {
@@ -162,7 +181,7 @@ export class TestCluster {
         if (user !== undefined)
             for (const path of [this.directory, data, initdbPassword]) await chown(path, user.uid, user.gid);
         await runProgram(
-            join(this.programs, "initdb"),
+            join(this.serverPrograms, "initdb"),
             [
                 ...["--pgdata", data, "--username", superuser, "--pwfile", initdbPassword, "--auth", "scram-sha-256"],
                 ...["--encoding", "UTF8", "--locale", "C", "--no-sync"],
@@ -178,11 +197,12 @@ export class TestCluster {
                 full_page_writes: "off",
             },
             ...{ synchronous_commit: "off", shared_buffers: "64MB", max_wal_size: "2GB", autovacuum: "off" },
+            ...this.settings,
         };
         const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
         this.process = spawn(
             setpriv,
-            ["--pdeathsig", "QUIT", "--", join(this.programs, "postgres"), "-D", data, ...options],
+            ["--pdeathsig", "QUIT", "--", join(this.serverPrograms, "postgres"), "-D", data, ...options],
             { cwd: "/", stdio: "ignore", ...(user ?? {}) },
         );
         await withClient(this.superuserAddress(), { step: "test", patienceSeconds: startSeconds }, async (client) => {
