@@ -14,7 +14,7 @@ import { tableLineDigests } from "../steps/postgres/plainDump/lineDigest.ts";
 import { loadPlainDump } from "../steps/postgres/plainDump/load.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../rehearsal/directory.ts";
 import { SourceCluster } from "../rehearsal/source/cluster.ts";
-import { synapseDump } from "../test/support/synapseDump.ts";
+import { synapseDump } from "../rehearsal/source/synapseDump.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { fillStatements } from "./plainDump/fill.ts";
 import { median, report, type Measured } from "./plainDump/report.ts";
