@@ -11,6 +11,9 @@ const notOfExtension = (catalogue: string, oid: string): string =>
 /** Column options without `pg_attver=N`, which is local to a cluster and never dumped. */
 const columnOptions = `(SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) o WHERE o !~ '^pg_attver=[0-9]+$')`;
 
+/** A column's name as every version writes it: `quote_ident` quotes what is a keyword to the server that is asked, such as "json" to 16 and newer. */
+const columnName = `CASE WHEN a.attname ~ '^[a-z_][a-z0-9_]*$' THEN a.attname ELSE quote_ident(a.attname) END`;
+
 /** Run with an empty search_path, so that every name in a definition carries its schema. */
 export const definitionQueries: readonly string[] = [
     `SELECT 'schema' AS kind, quote_ident(nspname) AS name, '' AS definition FROM (${schemas}) s`,
@@ -26,7 +29,7 @@ export const definitionQueries: readonly string[] = [
     FROM pg_class c JOIN (${schemas}) s ON s.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'f') AND ${notOfExtension("pg_class", "c.oid")}`,
 
-    `SELECT 'column' AS kind, c.oid::regclass::text || '.' || quote_ident(a.attname) AS name,
+    `SELECT 'column' AS kind, c.oid::regclass::text || '.' || ${columnName} AS name,
         concat_ws(', ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'not null' END,
             'default ' || CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
             'generated ' || CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -68,7 +71,7 @@ export const definitionQueries: readonly string[] = [
     `SELECT 'sequence' AS kind, q.seqrelid::regclass::text AS name,
         concat_ws(', ', format_type(q.seqtypid, NULL), 'start ' || q.seqstart, 'increment ' || q.seqincrement,
             'from ' || q.seqmin || ' to ' || q.seqmax, 'cache ' || q.seqcache, CASE WHEN q.seqcycle THEN 'cycle' END,
-            (SELECT CASE d.deptype WHEN 'i' THEN 'identity of ' ELSE 'owned by ' END || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
+            (SELECT CASE d.deptype WHEN 'i' THEN 'identity of ' ELSE 'owned by ' END || d.refobjid::regclass::text || '.' || ${columnName}
                 FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                 WHERE d.classid = 'pg_class'::regclass AND d.objid = q.seqrelid AND d.objsubid = 0
                     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))) AS definition

@@ -8,6 +8,7 @@ import { exportErrors } from "./catalogue/exportErrors.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
 import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
 import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
+import { replicationErrors } from "./catalogue/replicationErrors.ts";
 import { serviceErrors } from "./catalogue/serviceErrors.ts";
 import { sourceFilesErrors } from "./catalogue/sourceFilesErrors.ts";
 import { sqliteErrors } from "./catalogue/sqliteErrors.ts";
@@ -28,6 +29,7 @@ export const errorCatalogue = {
     ...mediaArchiveErrors,
     ...bundleErrors,
     ...checksumErrors,
+    ...replicationErrors,
     ...serviceErrors,
     ...sourceFilesErrors,
     ...sqliteErrors,

@@ -1,0 +1,78 @@
+/**
+ * Keys that the target needs only while it follows.
+ *
+ * A server before PostgreSQL 16 looks for the row of an UPDATE or DELETE that came without a key by reading the whole table, for each of
+ * them. Where an index of the table covers columns that are never null, and its values are unique in fact though nobody said so, a unique
+ * index over them as replica identity of the target's table finds it at once. (16 and newer can use any btree index: manual 31.1.)
+ */
+import { DatabaseError, escapeIdentifier } from "pg";
+import { z } from "zod";
+import { query, quotedName, type Client } from "../connection.ts";
+import { publishedTables } from "./replicaIdentity.ts";
+
+export interface TemporaryKey {
+    readonly schema: string;
+    readonly table: string;
+    readonly index: string;
+}
+
+const withoutNeed = 160000;
+/** Reading fewer pages than this is faster than keeping an index. */
+const smallestPages = 16;
+const uniqueViolation = "23505";
+
+const candidateShape = z.object({ schema: z.string(), table: z.string(), columns: z.array(z.string()) });
+
+/** @param serverNumber  `server_version_num` of the target */
+export async function makeTemporaryKeys(client: Client, serverNumber: number): Promise<TemporaryKey[]> {
+    if (serverNumber >= withoutNeed) return [];
+    const candidates = await query(
+        client,
+        candidateShape,
+        `SELECT n.nspname AS schema, c.relname AS table,
+            (SELECT json_agg(a.attname ORDER BY k.position) FROM unnest(i.indkey[0 : i.indnkeyatts - 1]) WITH ORDINALITY k (number, position)
+                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number) AS columns
+        FROM ${publishedTables.replace("WHERE", "JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam WHERE")}
+            AND c.relreplident = 'f' AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+            AND pg_relation_size(c.oid) / current_setting('block_size')::int >= ${smallestPages}
+            AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attnotnull
+                AND a.attnum = ANY (i.indkey[0 : i.indnkeyatts - 1]))
+        ORDER BY c.oid, i.indnkeyatts DESC`,
+    );
+    const keys: TemporaryKey[] = [];
+    for (const { schema, table, columns } of candidates) {
+        if (keys.some((key) => key.schema === schema && key.table === table)) continue;
+        const key = { schema, table, index: `synapse_migration_key_${keys.length + 1}` };
+        if (await makeKey(client, key, columns)) keys.push(key);
+    }
+    return keys;
+}
+
+/** Removes them; the tables have what they had before. */
+export async function dropTemporaryKeys(client: Client, keys: readonly TemporaryKey[]): Promise<void> {
+    for (const { schema, table, index } of keys)
+        await client.query(
+            `BEGIN; ALTER TABLE ${quotedName(schema, table)} REPLICA IDENTITY FULL;
+            DROP INDEX IF EXISTS ${quotedName(schema, index)}; COMMIT`,
+        );
+}
+
+/** @returns false where the values are not unique */
+async function makeKey(
+    client: Client,
+    { schema, table, index }: TemporaryKey,
+    columns: readonly string[],
+): Promise<boolean> {
+    const name = quotedName(schema, table);
+    try {
+        await client.query(
+            `BEGIN; CREATE UNIQUE INDEX ${escapeIdentifier(index)} ON ${name} (${columns.map(escapeIdentifier).join(", ")});
+            ALTER TABLE ${name} REPLICA IDENTITY USING INDEX ${escapeIdentifier(index)}; COMMIT`,
+        );
+        return true;
+    } catch (error) {
+        await client.query("ROLLBACK");
+        if (error instanceof DatabaseError && error.code === uniqueViolation) return false;
+        throw error;
+    }
+}
