@@ -3,6 +3,7 @@ import { artefactErrors } from "./catalogue/artefactErrors.ts";
 import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
 import { checksumErrors } from "./catalogue/checksumErrors.ts";
+import { copyErrors } from "./catalogue/copyErrors.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 import { exportErrors } from "./catalogue/exportErrors.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
@@ -35,6 +36,7 @@ export const errorCatalogue = {
     ...sqliteErrors,
     ...exportErrors,
     ...tablesErrors,
+    ...copyErrors,
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

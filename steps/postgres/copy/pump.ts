@@ -1,0 +1,66 @@
+/** Rows of one part of a table, from one connection to another: never a prefix of them. */
+import { Transform, type TransformCallback } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { DatabaseError } from "pg";
+import { from as copyFrom, to as copyTo } from "pg-copy-streams";
+import { MigrationError } from "../../run/errors.ts";
+import type { Client } from "../connection.ts";
+import type { RateLimit } from "./rateLimit.ts";
+import { copyStatements, describePart, type TablePart } from "./tables.ts";
+
+export interface PumpOptions {
+    readonly limit?: RateLimit | undefined;
+    readonly onBytes: (bytes: number) => void;
+    readonly signal: AbortSignal;
+}
+
+const streamBytes = 256 * 1024;
+
+/**
+ * Copies the rows within the target's transaction, which the caller commits: where the source fails, the target's COPY is made to fail too.
+ * Values are not gathered: memory does not depend on their size.
+ *
+ * @returns how many rows
+ * @throws MigrationError SM-E0912 when both servers count differently; SM-E1104 without the values that the server's message quotes
+ */
+export async function pump(source: Client, target: Client, part: TablePart, options: PumpOptions): Promise<number> {
+    const { out, into } = copyStatements(part);
+    const where = describePart(part);
+    const rows = source.query(copyTo(out, { highWaterMark: streamBytes }));
+    const sink = target.query(copyFrom(into, { highWaterMark: streamBytes }));
+    try {
+        await pipeline(rows, meter(options), sink, { signal: options.signal });
+    } catch (error) {
+        throw withoutValues(error, where);
+    }
+    if (rows.rowCount === sink.rowCount) return sink.rowCount;
+    throw new MigrationError("SM-E0912", {
+        where,
+        found: `${sink.rowCount} rows taken by the target`,
+        expected: `the ${rows.rowCount} rows that the source gave`,
+    });
+}
+
+function meter({ limit, onBytes, signal }: PumpOptions): Transform {
+    return new Transform({
+        readableHighWaterMark: streamBytes,
+        writableHighWaterMark: streamBytes,
+        transform(chunk: Buffer, _encoding, done: TransformCallback) {
+            onBytes(chunk.length);
+            if (limit === undefined) done(null, chunk);
+            else
+                limit.pass(chunk.length, signal).then(
+                    () => done(null, chunk),
+                    (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+                );
+        },
+    });
+}
+
+/** The server's message about a value quotes it; connections and rights are told by who made the connection. */
+function withoutValues(error: unknown, where: string): unknown {
+    if (!(error instanceof DatabaseError) || error.code === undefined) return error;
+    if (error.code.startsWith("57") || error.code === "42501") return error;
+    const found = error.code.startsWith("22") ? "a value that the server refuses" : error.message;
+    return new MigrationError("SM-E1104", { where, found: `${found} (SQLSTATE ${error.code})` });
+}
