@@ -103,6 +103,15 @@ export function cacheDirectory(environment: Machine["environment"]): string {
     return join(base?.startsWith("/") === true ? base : join(homeOf(environment), ".cache"), "synapse-migration");
 }
 
+/** For what root makes and another user runs, where root's own cache is closed to that user. */
+const systemCache = "var/cache/synapse-migration";
+
+/** {@link cacheDirectory} where the user whom our servers run as can reach it, else the system's cache. */
+export function reachableCacheDirectory(machine: Machine): string {
+    const cache = cacheDirectory(machine.environment);
+    return machine.isReachable(cache) ? cache : join(machine.root, systemCache);
+}
+
 /** Where Pulumi keeps its versions and plugins: `$PULUMI_HOME`, or `~/.pulumi`. */
 export function pulumiHome(environment: Machine["environment"]): string {
     const home = environment["PULUMI_HOME"];

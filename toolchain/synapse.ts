@@ -6,7 +6,7 @@ import { z } from "zod";
 import { MigrationError } from "../steps/run/errors.ts";
 import type { Progress } from "../steps/run/progress.ts";
 import { installPackages } from "./aptPackages.ts";
-import { cacheDirectory, type Machine } from "./machine.ts";
+import { reachableCacheDirectory, type Machine } from "./machine.ts";
 import { isAtLeast, oldestPython, synapseVersion } from "./versions.ts";
 
 export interface SynapseEnvironment {
@@ -31,8 +31,6 @@ export interface PythonFacts {
 }
 
 const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "usr/bin/python3"] as const;
-/** For the environment that root makes and another user runs, where root's own cache is closed to that user. */
-const systemCache = "var/cache/synapse-migration";
 const requirements = join(import.meta.dirname, "synapse-requirements.txt");
 /** Written last: an environment without it is half made and is made again. */
 const finishedMarker = ".finished";
@@ -99,11 +97,7 @@ async function environmentDirectory(machine: Machine): Promise<string> {
         .update(await readFile(requirements))
         .digest("hex")
         .slice(0, 12);
-    const cache = cacheDirectory(machine.environment);
-    return join(
-        machine.isReachable(cache) ? cache : join(machine.root, systemCache),
-        `synapse-${synapseVersion}-${pins}`,
-    );
+    return join(reachableCacheDirectory(machine), `synapse-${synapseVersion}-${pins}`);
 }
 
 /**

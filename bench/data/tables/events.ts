@@ -2,8 +2,9 @@
 import { numbers } from "../expressions.ts";
 import type { Shape } from "../shape.ts";
 
-/** Every tenth event is a membership, every third of the others is a message in the clear, the rest is encrypted. */
-const type = `CASE WHEN n % 10 = 0 THEN 'm.room.member' WHEN n % 20 = 7 THEN 'm.reaction' WHEN n % 3 = 0 THEN 'm.room.message' ELSE 'm.room.encrypted' END`;
+/** Of twenty events two are memberships, one is a reaction, six are messages in the clear, the others are encrypted. */
+const kind = "pg_temp.pick(n, 12, 20)";
+const type = `CASE WHEN ${kind} < 2 THEN 'm.room.member' WHEN ${kind} = 2 THEN 'm.reaction' WHEN ${kind} < 9 THEN 'm.room.message' ELSE 'm.room.encrypted' END`;
 const eventId = "pg_temp.event_id(n)";
 const roomId = "pg_temp.room_id(pg_temp.room_of(n))";
 const sender = "pg_temp.user_id(pg_temp.sender_of(n))";
@@ -13,7 +14,7 @@ const content = `CASE
     WHEN type = 'm.reaction' THEN json_build_object('m.relates_to', json_build_object('rel_type', 'm.annotation', 'key', '👍',
         'event_id', pg_temp.event_id(pg_temp.before(n, 1))))
     WHEN type = 'm.room.message' THEN json_build_object('msgtype', 'm.text', 'body', pg_temp.words(n))
-    ELSE json_build_object('algorithm', 'm.megolm.v1.aes-sha2', 'ciphertext', pg_temp.noise(n, 4 + pg_temp.pick(n, 31, 8)),
+    ELSE json_build_object('algorithm', 'm.megolm.v1.aes-sha2', 'ciphertext', pg_temp.noise(n, 2 + pg_temp.pick(n, 31, 7)),
         'sender_key', pg_temp.key(pg_temp.sender_of(n)), 'device_id', pg_temp.device_id(pg_temp.sender_of(n)), 'session_id', pg_temp.key(n / 50))
     END`;
 
@@ -32,7 +33,7 @@ export function eventStatements({ events, rooms }: Shape): string[] {
         `INSERT INTO events (topological_ordering, event_id, type, room_id, processed, outlier, depth, origin_server_ts, received_ts, sender,
             contains_url, instance_name, stream_ordering, state_key)
         SELECT (n - 1) / ${rooms} + 1, ${eventId}, ${type}, ${roomId}, true, false, (n - 1) / ${rooms} + 1, pg_temp.at(n), pg_temp.at(n) + 40,
-            ${sender}, n % 50 = 3, 'master', n, CASE WHEN n % 10 = 0 THEN ${sender} END
+            ${sender}, n % 50 = 3, 'master', n, CASE WHEN ${kind} < 2 THEN ${sender} END
         FROM ${numbers(events)}`,
         `INSERT INTO event_json (event_id, room_id, internal_metadata, json, format_version)
         SELECT event_id, room_id, '{"device_id":"' || pg_temp.device_id(n) || '"}',

@@ -38,6 +38,6 @@ export function stateStatements({ events, rooms, users, groupsPerRoom }: Shape):
         SELECT room_id, count(*), count(*), 0, 0, 0, count(*), ${events}, 0 FROM current_state_events GROUP BY room_id`,
         `INSERT INTO users_who_share_private_rooms (user_id, other_user_id, room_id)
         SELECT a.user_id, b.user_id, a.room_id FROM local_current_membership a JOIN local_current_membership b USING (room_id)
-        WHERE a.user_id <> b.user_id`,
+        WHERE a.user_id < b.user_id`,
     ];
 }

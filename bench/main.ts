@@ -1,0 +1,95 @@
+/** `npm run bench`: measures this project's ways and those that people use today, in turns, on a generated homeserver. See bench/README.md. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { queryOne, withClient } from "../steps/postgres/connection.ts";
+import { makeRehearsalDirectory, removeRehearsalDirectory } from "../rehearsal/directory.ts";
+import type { PostgresPrograms } from "../toolchain/postgres.ts";
+import { ensureToolchain } from "../toolchain/toolchain.ts";
+import { synapseVersion } from "../toolchain/versions.ts";
+import { copyGenerated, generatedDatabase } from "./data/cache.ts";
+import { inDatabase, inTurns } from "./frame.ts";
+import { measureLimits } from "./limits.ts";
+import type { Bench } from "./methods/method.ts";
+import { direct, load } from "./methods/ours.ts";
+import { compressed, directory, encrypted, pgcopydb } from "./methods/programs.ts";
+import { readOptions, type BenchOptions } from "./options.ts";
+import type { BenchResult, SizeResult } from "./results/results.ts";
+import { describeResult } from "./results/tables.ts";
+import { writeResult } from "./results/write.ts";
+import { BenchServer } from "./server.ts";
+
+const passphrase = "a passphrase of the bench";
+const methods = [compressed, encrypted, load, directory, pgcopydb, direct];
+
+const say = (line: string): void => void process.stderr.write(`[bench] ${line}\n`);
+const [processor, cores] = [cpus()[0]?.model ?? "unknown", cpus().length];
+const options = readOptions(process.argv.slice(2), cores);
+const { postgres } = await ensureToolchain({ postgres: true, synapse: true }, say);
+if (postgres === undefined) throw new Error("the toolchain has no PostgreSQL");
+
+const sizes: SizeResult[] = [];
+for (const events of options.size) sizes.push(await benchSize(events, options, postgres));
+const { jobs, rounds } = options;
+const result: BenchResult = {
+    ...{ format: 1, at: new Date().toISOString(), jobs, rounds, sizes },
+    machine: { cores, model: processor, memoryBytes: totalmem() },
+    versions: { PostgreSQL: postgres.version, Synapse: synapseVersion, "Node.js": process.versions.node },
+};
+process.stdout.write(`${describeResult(result)}\n`);
+if (options.output !== undefined) for (const path of await writeResult(options.output, result)) say(`wrote ${path}`);
+
+async function benchSize(
+    events: number,
+    { only, rounds, jobs }: BenchOptions,
+    postgres: PostgresPrograms,
+): Promise<SizeResult> {
+    const work = makeRehearsalDirectory();
+    try {
+        const [from, to] = [join(work, "source"), join(work, "target")];
+        await copyGenerated(from, events, postgres, say);
+        await BenchServer.create(to, postgres.directory);
+        const bench: Bench = {
+            ...{ directory: work, programs: postgres.directory, jobs },
+            source: await BenchServer.start(from, postgres.directory, { wal_level: "logical" }),
+            target: await BenchServer.start(to, postgres.directory),
+            ...(await secretsOf(work)),
+        };
+        say(`${events} events: ${rounds} rounds`);
+        const measured = await inTurns(
+            bench,
+            methods.filter(({ id }) => only.some((part) => part === id)),
+            rounds,
+            say,
+        );
+        const limits = only.includes("limits")
+            ? await inDatabase(bench, (database) => measureLimits(bench, database))
+            : undefined;
+        const databaseBytes = await sizeOf(bench.source);
+        await Promise.all([bench.source.stop(), bench.target.stop()]);
+        return { events, databaseBytes, methods: measured, downtime: [], ...(limits === undefined ? {} : { limits }) };
+    } finally {
+        await removeRehearsalDirectory(work);
+    }
+}
+
+/** Passwords for libpq's programs, and a home for gpg. */
+async function secretsOf(work: string): Promise<Pick<Bench, "environment" | "passphraseFile">> {
+    const [passwords, passphraseFile, home] = [join(work, "passwords"), join(work, "passphrase"), join(work, "gnupg")];
+    await writeFile(passwords, `*:*:*:*:${BenchServer.password}\n`, { mode: 0o600 });
+    await writeFile(passphraseFile, `${passphrase}\n`, { mode: 0o600 });
+    await mkdir(home, { mode: 0o700 });
+    return { environment: { PGPASSFILE: passwords, GNUPGHOME: home }, passphraseFile };
+}
+
+async function sizeOf(server: BenchServer): Promise<number> {
+    const { bytes } = await withClient(server.address(generatedDatabase), { step: "bench" }, (client) =>
+        queryOne(
+            client,
+            z.object({ bytes: z.coerce.number() }),
+            "SELECT pg_database_size(current_database())::text AS bytes",
+        ),
+    );
+    return bytes;
+}

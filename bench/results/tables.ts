@@ -1,0 +1,140 @@
+/** Results as text: tables of Markdown, which people read in a terminal too. */
+import { goalsOf, reached, secondsOf, type Goal } from "./goals.ts";
+import { median, spread } from "./statistics.ts";
+import type { BenchResult, DowntimeRun, Limits, MeasuredMethod, SizeResult } from "./results.ts";
+
+const absent = "–";
+
+/** All of it. */
+export function describeResult(result: BenchResult): string {
+    const { machine, versions, rounds, jobs } = result;
+    const runs = `${rounds} ${rounds === 1 ? "round" : "rounds"}, ways in turns, ${jobs} jobs`;
+    return [
+        `${machine.cores} cores (${machine.model}), ${Math.round(machine.memoryBytes / 2 ** 30)} GiB; ${runs}`,
+        Object.entries(versions)
+            .map(([name, version]) => `${name} ${version}`)
+            .join(", "),
+        ...result.sizes.map((size) => describeSize(size, machine.cores)),
+        "### Goals, at the largest size",
+        goalTable(goalsOf(result)),
+    ].join("\n\n");
+}
+
+function describeSize(size: SizeResult, cores: number): string {
+    const { events, databaseBytes, methods, limits, downtime } = size;
+    return [
+        `### ${megabytes(databaseBytes)} MB on disk, ${events} events`,
+        ...(methods.length === 0 ? [] : [methodTable(size)]),
+        ...(limits === undefined ? [] : [limitText(limits, methods, cores)]),
+        ...(downtime.length === 0 ? [] : [downtimeTable(downtime)]),
+    ].join("\n\n");
+}
+
+/** A line for each way: median, from the fastest to the slowest run, and how many times as fast as a1 and a2. */
+export function methodTable({ methods, databaseBytes }: Pick<SizeResult, "methods" | "databaseBytes">): string {
+    const against = (id: string, seconds: number): string => {
+        const other = secondsOf({ methods }, id);
+        return other === undefined ? absent : `${(other / seconds).toFixed(2)}×`;
+    };
+    return table(
+        ["way", "median s", "from..to s", "MB/s", "vs a1", "vs a2", "parts s", "file MB", "peak MiB", "check s"],
+        methods.map(({ title, runs, checks, missing }) => {
+            if (runs.length === 0) return [title, missing ?? "not measured", ...Array.from({ length: 8 }, () => "")];
+            const all = spread(runs.map((run) => run.seconds));
+            const files = runs.flatMap(({ fileBytes }) => fileBytes ?? []);
+            const peaks = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
+            return [
+                title,
+                all.median.toFixed(1),
+                `${all.min.toFixed(1)}..${all.max.toFixed(1)}`,
+                (databaseBytes / 1e6 / all.median).toFixed(0),
+                against("a1", all.median),
+                against("a2", all.median),
+                partsText(runs.map(({ parts }) => parts)),
+                files.length === 0 ? absent : megabytes(median(files)),
+                peaks.length === 0 ? absent : (Math.max(...peaks) / 2 ** 20).toFixed(0),
+                checks.length === 0 ? absent : median(checks).toFixed(1),
+            ];
+        }),
+    );
+}
+
+/** How much of what the processor must do anyway each way is. */
+export function limitText(limits: Limits, methods: readonly MeasuredMethod[], cores: number): string {
+    const { copyOut, copyIn, indexes, rowBytes, indexBytes } = limits;
+    const work = copyOut + copyIn + indexes;
+    const atBest = work / cores;
+    const rate = (bytes: number, seconds: number): string => `${(bytes / 1e6 / seconds).toFixed(0)} MB/s`;
+    return [
+        `The machine's limit: ${atBest.toFixed(1)} s. Server processes need ${work.toFixed(1)} core-seconds for these rows: COPY out ${copyOut.toFixed(1)}`,
+        `(${rate(rowBytes, copyOut)} of rows), COPY in ${copyIn.toFixed(1)} (${rate(rowBytes, copyIn)}), indexes and keys ${indexes.toFixed(1)}`,
+        `(${rate(indexBytes, indexes)} of indexes), over ${cores} cores. Of that limit each way reaches:`,
+        methods
+            .flatMap(({ id, runs, checks }) =>
+                runs.length === 0 || checks.length === 0
+                    ? []
+                    : [`${id} ${Math.round((atBest / median(runs.map(({ seconds }) => seconds))) * 100)} %`],
+            )
+            .join(", "),
+    ].join("\n");
+}
+
+export function downtimeTable(runs: readonly DowntimeRun[]): string {
+    const rows = (name: keyof Pick<DowntimeRun, "before" | "downtime">): string[][] => {
+        const parts = [...new Set(runs.flatMap((run) => Object.keys(run[name])))];
+        return parts.map((part) => {
+            const all = spread(runs.flatMap((run) => run[name][part] ?? []));
+            return [
+                `${name === "before" ? "before it" : "downtime"}: ${part}`,
+                all.median.toFixed(2),
+                `${all.min.toFixed(2)}..${all.max.toFixed(2)}`,
+            ];
+        });
+    };
+    const all = spread(runs.map(({ seconds }) => seconds));
+    const errors = runs.reduce((sum, run) => sum + run.errors, 0);
+    const events = runs.reduce((sum, run) => sum + run.events, 0);
+    return [
+        table(
+            ["replicate", "median s", "from..to s"],
+            [
+                ...rows("before"),
+                ...rows("downtime"),
+                ["**downtime**", all.median.toFixed(2), `${all.min.toFixed(2)}..${all.max.toFixed(2)}`],
+            ],
+        ),
+        `The writer made ${events} events and met ${errors} errors.`,
+    ].join("\n\n");
+}
+
+export function goalTable(goals: readonly Goal[]): string {
+    const unit = { times: "×", percent: " %", seconds: " s", MiB: " MiB" } as const;
+    return table(
+        ["figure", "goal", "found", ""],
+        goals.map((goal) => {
+            const { title, bound, found } = goal;
+            const limit = "atLeast" in bound ? `≥ ${bound.atLeast}` : `≤ ${bound.atMost}`;
+            const verdict = reached(goal);
+            const digits = goal.unit === "times" || goal.unit === "seconds" ? 2 : 0;
+            return [
+                title,
+                `${limit}${unit[goal.unit]}`,
+                found === undefined ? absent : `${found.toFixed(digits)}${unit[goal.unit]}`,
+                verdict === undefined ? "not measured" : verdict ? "reached" : "missed",
+            ];
+        }),
+    );
+}
+
+function partsText(all: readonly Readonly<Record<string, number>>[]): string {
+    const names = [...new Set(all.flatMap((parts) => Object.keys(parts)))];
+    return names.map((name) => `${name} ${median(all.flatMap((parts) => parts[name] ?? [])).toFixed(1)}`).join(", ");
+}
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+    const line = (cells: readonly string[]): string =>
+        `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+    return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
