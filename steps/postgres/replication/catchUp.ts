@@ -6,9 +6,11 @@ import { outcome } from "../compareDatabase.ts";
 import { describeAddress, quotedName, withClient, type Client } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../fingerprint.ts";
 import { compareSequences, readSequences, type Sequence } from "../sequences.ts";
-import { clearSource } from "./abandon.ts";
+import { clearSource, refuseLeftovers } from "./abandon.ts";
 import { readBulk, type BulkRecord } from "./bulkRecord.ts";
 import { readSchema, refuseChangedSchema } from "./definitionGuard.ts";
+import { readProof, removeProof, writeProof, type CatchUpProof } from "./catchUpProof.ts";
+import { replicationName } from "./names.ts";
 import { currentPosition, requireFollowing, waitForPosition, type Sides } from "./progress.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import { resetIdentities } from "./replicaIdentity.ts";
@@ -29,32 +31,29 @@ export interface CatchUpOptions {
     readonly deadlineSeconds?: number;
 }
 
-export interface CaughtUp {
-    /** Write-ahead log position after the source's last change. */
-    readonly position: string;
-    readonly checks: readonly Check[];
-    /** Of the source's rows at the end; absent with `quick`, which has hashed those of the snapshot alone. */
-    readonly tables: readonly TableFingerprint[] | undefined;
-    readonly sequences: readonly Sequence[];
+export interface CaughtUp extends CatchUpProof {
     readonly bulk: BulkRecord;
-    /** Seconds of each part, in order. */
+    /** Seconds of each part, in order; of this attempt. */
     readonly parts: Readonly<Record<string, number>>;
     /** Objects on the source that could not be removed yet: the undo of the following tries again. */
     readonly left: readonly string[];
 }
 
 /**
- * Nobody may write to the source any more when this is called. Safe to repeat until it has ended; then there is nothing to follow.
+ * Nobody may write to the source any more when this is called. Safe to repeat: once the last change is proven to be there, only what is
+ * left to be removed is.
  *
  * @throws MigrationError SM-E1305, SM-E1306, SM-E1307 naming what is not the same, SM-E1310 when this run has ended following before
  */
 export async function catchUp(replication: Replication, options: CatchUpOptions): Promise<CaughtUp> {
-    const { run, owner, source } = replication;
+    const { run } = replication;
     const record = await readRecord(run.directory);
-    if (record?.state !== "following") throw followingEnded(replication, record?.state);
-    const bulk = await readBulk(run.directory, options.digest);
+    const bulk = record === undefined ? undefined : await readBulk(run.directory, options.digest);
+    if (record === undefined || bulk === undefined) throw followingEnded(replication, undefined);
+    const earlier = record.state === "ended" ? await readProof(run.directory) : undefined;
+    if (record.state !== "following" && earlier === undefined) throw followingEnded(replication, record.state);
     const parts: Record<string, number> = {};
-    const timed = async <T>(part: string, work: () => Promise<T>): Promise<T> => {
+    const timed: Timed = async (part, work) => {
         const began = performance.now();
         try {
             return await work();
@@ -62,7 +61,51 @@ export async function catchUp(replication: Replication, options: CatchUpOptions)
             parts[part] = Math.round(performance.now() - began) / 1000;
         }
     };
-    const proven = await onBoth(replication, async (sides) => {
+    const proof = earlier ?? (await prove(replication, options, bulk, timed));
+    // From here on the target is a server of its own: nothing that the source writes reaches it any more.
+    await writeProof(run.directory, proof);
+    await writeRecord(run.directory, { ...record, state: "ended" });
+    await timed("subscription", () =>
+        onTarget(replication, async (target) => {
+            await dropSubscription(target, replicationName(run.id));
+            await dropTemporaryKeys(target, bulk.temporaryKeys);
+            await resetIdentities(target, record.identities, run.signal);
+        }),
+    );
+    const left = await timed("source cleared", () => clearSource(replication, run.signal));
+    for (const line of left) run.progress.say(`still on the source: ${line}`);
+    return { ...proof, bulk, parts, left };
+}
+
+/**
+ * For who goes back to the source: ends what a catch-up that was killed has left half-done, so that no slot stays without a reader. A target
+ * that still follows goes on. After it, a catch-up that had ended cannot be repeated.
+ *
+ * @throws MigrationError SM-E1308 when something is left
+ */
+export async function forgetCatchUp(replication: Replication): Promise<void> {
+    const { run } = replication;
+    const record = await readRecord(run.directory);
+    if (record?.state !== "ended") return;
+    await removeProof(run.directory);
+    const left: string[] = [];
+    await onTarget(replication, (target) => dropSubscription(target, replicationName(run.id))).catch((error: unknown) =>
+        left.push(`subscription in ${describeAddress(replication.target)}: ${String(error)}`),
+    );
+    if (!record.sourceCleared) left.push(...(await clearSource(replication, run.signal)));
+    refuseLeftovers(left, `run ${run.id}`);
+}
+
+type Timed = <T>(part: string, work: () => Promise<T>) => Promise<T>;
+
+async function prove(
+    replication: Replication,
+    options: CatchUpOptions,
+    bulk: BulkRecord,
+    timed: Timed,
+): Promise<CatchUpProof> {
+    const { run, owner, source } = replication;
+    return onBoth(replication, async (sides) => {
         const deadline = { seconds: options.deadlineSeconds ?? 120, signal: run.signal };
         const position = await timed("last change", () =>
             run.progress.during("waiting for the last change", async () => {
@@ -87,19 +130,8 @@ export async function catchUp(replication: Replication, options: CatchUpOptions)
                 expected: "the same on both sides",
                 changed: "the target still follows",
             });
-        return { position, sequences, checks, tables };
+        return { position, checks, sequences, ...(tables === undefined ? {} : { tables }) };
     });
-    await writeRecord(run.directory, { ...record, state: "ended" });
-    await timed("subscription", () =>
-        onTarget(replication, async (target) => {
-            await dropSubscription(target, `synapse_migration_${run.id}`);
-            await dropTemporaryKeys(target, bulk.temporaryKeys);
-            await resetIdentities(target, record.identities, run.signal);
-        }),
-    );
-    const left = await timed("source cleared", () => clearSource(replication, run.signal));
-    for (const line of left) run.progress.say(`still on the source: ${line}`);
-    return { ...proven, bulk, parts, left };
 }
 
 /**

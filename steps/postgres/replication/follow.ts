@@ -1,4 +1,5 @@
 /** Copies a database that goes on being written to, and has the target take over every later change. */
+import type { Finding } from "../../contract/shared.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { compareDefinitions, describeDifference, readDefinitions } from "../catalogue.ts";
 import { describeAddress, type DatabaseAddress } from "../connection.ts";
@@ -14,8 +15,10 @@ import { createPublication } from "./publication.ts";
 import { otherRecords, readRecord, writeRecord } from "./record.ts";
 import { missingIdentities, setIdentities, type ReplicaIdentity } from "./replicaIdentity.ts";
 import { onBoth, onSource, onTarget, type Replication } from "./sides.ts";
+import { preflightSource } from "./sourcePreflight.ts";
 import { createSlot, readSlot } from "./slot.ts";
 import { createSubscription, upstreamOf } from "./subscription.ts";
+import { preflightTarget } from "./targetPreflight.ts";
 import { makeTemporaryKeys } from "./temporaryKeys.ts";
 
 /** How the rows of the snapshot get to the target. */
@@ -56,6 +59,8 @@ export interface Following {
     /** Tables that got a replica identity for as long as they are followed. */
     readonly identities: number;
     readonly lag: Lag;
+    /** What should be known while it follows. */
+    readonly findings: readonly Finding[];
 }
 
 /**
@@ -64,13 +69,15 @@ export interface Following {
  *
  * Whatever a killed attempt has left is removed first. On failure everything is taken back; the incoming database is the caller's.
  *
- * @throws MigrationError SM-E1301, SM-E1304, SM-E1305, SM-E1306, SM-E1307 when copy and snapshot differ, SM-E1309
+ * @throws MigrationError SM-E1301 to SM-E1304, SM-E1305, SM-E1306, SM-E1307 when copy and snapshot differ, SM-E1309
  */
 export async function follow(replication: Replication, options: FollowOptions): Promise<Following> {
     const { run } = replication;
     refuseLeftovers(await abandon(replication, true), "what an earlier attempt has left");
+    const findings = await preflightSource(replication);
+    await preflightTarget(replication);
     try {
-        return await begin(replication, options);
+        return { ...(await begin(replication, options)), findings };
     } catch (error) {
         const left = await abandon(replication, true).catch((failure: unknown) => [String(failure)]);
         for (const line of left) run.progress.say(`left behind: ${line}`);
@@ -78,7 +85,7 @@ export async function follow(replication: Replication, options: FollowOptions): 
     }
 }
 
-async function begin(replication: Replication, options: FollowOptions): Promise<Following> {
+async function begin(replication: Replication, options: FollowOptions): Promise<Omit<Following, "findings">> {
     const { run, source, owner, step } = replication;
     const { jobs } = options;
     const name = replicationName(run.id);

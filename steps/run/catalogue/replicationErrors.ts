@@ -8,6 +8,12 @@ export const replicationErrors = {
         "changes are read out of its write-ahead log, which must have them, and through a connection to the server itself",
         "set what is named, which may need a restart of the server; or choose `copy: direct`, which needs nothing of this",
     ),
+    "SM-W1301": entry(
+        "check",
+        "the source keeps more, or less, write-ahead log for a target than is good",
+        "a target that does not read for long fills the source's disk, or is cut off and has to be copied again",
+        "set max_slot_wal_keep_size as shown; it needs no restart",
+    ),
     "SM-E1302": entry(
         "check",
         "a database role lacks a right that replication needs",
