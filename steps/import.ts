@@ -9,11 +9,10 @@ import { fillFromDump } from "./import/fillFromDump.ts";
 import { fillFromSqlite } from "./import/fillFromSqlite.ts";
 import type { ImportSpec } from "./import/filled.ts";
 import { readDefinitions } from "./postgres/catalogue.ts";
-import { oneTimeKeysTable } from "./postgres/compareDatabase.ts";
-import { queryOne, quotedName, withClient, type Client, type DatabaseAddress } from "./postgres/connection.ts";
+import { queryOne, withClient, type Client, type DatabaseAddress } from "./postgres/connection.ts";
 import { inspectDatabase } from "./postgres/databaseState.ts";
 import { writeImportManifest } from "./postgres/importManifest.ts";
-import { dropIncoming, makeIncoming } from "./postgres/incomingDatabase.ts";
+import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "./postgres/incomingDatabase.ts";
 import { advanceMarker, createMarker, refuseCommitted } from "./postgres/marker.ts";
 import { readSequences } from "./postgres/sequences.ts";
 import { readDatabaseFacts, refuseStandby } from "./postgres/serverFacts.ts";
@@ -47,9 +46,7 @@ export const importDump = defineStep(
         const looked = await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
             const findings = [...filled.findings, ...(await look(client, spec))];
             const oneTimeKeys: ImportResult["oneTimeKeys"] = source.stoppedBeforeExport === true ? "kept" : "emptied";
-            // Keys that the old server has handed out since the dump would be handed out again, and messages could not be read.
-            if (oneTimeKeys === "emptied")
-                await client.query(`TRUNCATE ${quotedName(oneTimeKeysTable.schema, oneTimeKeysTable.name)}`);
+            if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
             const { newest } = await queryOne(
                 client,
                 z.object({ newest: z.coerce.number().nullable() }),

@@ -34,6 +34,7 @@ const entries: Readonly<Record<string, Entry>> = {
     dump: { phase: "migrate", load: async () => (await import("./dump.ts")).dump },
     safeguard: { phase: "migrate", load: async () => (await import("./safeguard.ts")).safeguard },
     restore: { phase: "migrate", load: async () => (await import("./restore.ts")).restore },
+    copy: { phase: "migrate", load: async () => (await import("./copy.ts")).copy },
     "media-final": { phase: "migrate", load: async () => (await import("./mediaFinal.ts")).mediaFinal },
     import: { phase: "migrate", load: async () => (await import("./import.ts")).importDump },
     "import-media": { phase: "migrate", load: async () => (await import("./importMedia.ts")).importMedia },

@@ -2,19 +2,16 @@
 import { dirname, join } from "node:path";
 import { restoreContract } from "./contract/migrate.ts";
 import { programVersion, refuseOldProgram } from "./postgres/clientPrograms.ts";
-import { oneTimeKeysTable } from "./postgres/compareDatabase.ts";
-import { quotedName, withClient, type ConnectionOptions, type DatabaseAddress } from "./postgres/connection.ts";
-import { inspectDatabase } from "./postgres/databaseState.ts";
+import { withClient } from "./postgres/connection.ts";
 import { refuseAlteredArchive } from "./postgres/dumpArchive.ts";
-import { dropIncoming, makeIncoming } from "./postgres/incomingDatabase.ts";
+import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "./postgres/incomingDatabase.ts";
 import { readManifest, type Manifest } from "./postgres/manifest.ts";
-import { advanceMarker, createMarker, describeMarker, refuseCommitted } from "./postgres/marker.ts";
-import { readDatabaseFacts, refuseSameDatabase, refuseStandby, type DatabaseFacts } from "./postgres/serverFacts.ts";
+import { advanceMarker, createMarker } from "./postgres/marker.ts";
 import { restoreArchive } from "./postgres/restoreArchive.ts";
 import { adminAddress, checkedName, incomingName, ownerAddress } from "./postgres/targetAddress.ts";
-import { refuseUnknownExtensions } from "./postgres/extensions.ts";
+import { refuseUnsuitableTarget } from "./postgres/unsuitableTarget.ts";
 import { MigrationError } from "./run/errors.ts";
-import { defineStep, type StepRun } from "./run/step.ts";
+import { defineStep } from "./run/step.ts";
 
 export const restore = defineStep(
     restoreContract,
@@ -27,8 +24,10 @@ export const restore = defineStep(
         const maintenance = await adminAddress(database);
         const owner = await ownerAddress(database, incoming);
         const options = { step: "restore", signal: run.signal };
-        await refuseUnsuitableServer(maintenance, spec, manifest, run, options);
-        const directory = join(dirname(spec.manifestFile), manifest.directory);
+        await refuseUnsuitableTarget(maintenance, database, manifest, run.id, options);
+        const program = await programVersion(database.clientDirectory, "pg_restore");
+        refuseOldProgram("pg_restore", program, manifest.database.serverVersionNumber);
+        const directory = dumpDirectory(manifest, spec.manifestFile);
         const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
         let read = 0;
         await run.progress.during(
@@ -47,9 +46,7 @@ export const restore = defineStep(
         );
         const oneTimeKeys = manifest.fenced && spec.fenceToken !== undefined ? "kept" : "emptied";
         await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
-            // Keys that the source has handed out since the snapshot would be handed out again, and messages could not be read.
-            if (oneTimeKeys === "emptied")
-                await client.query(`TRUNCATE ${quotedName(oneTimeKeysTable.schema, oneTimeKeysTable.name)}`);
+            if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
             await run.progress.during("analysing the restored tables", () => client.query("ANALYZE"));
             await advanceMarker(client, run.id, ["restoring"], "restored");
         });
@@ -73,7 +70,14 @@ export const restore = defineStep(
     },
 );
 
-type RestoreSpec = Parameters<typeof restore.act>[0];
+function dumpDirectory({ directory }: Manifest, manifestFile: string): string {
+    if (directory !== undefined) return join(dirname(manifestFile), directory);
+    throw new MigrationError("SM-E0906", {
+        where: manifestFile,
+        found: "the manifest of a copy from server to server, which has no files",
+        expected: "the manifest of a dump",
+    });
+}
 
 function refuseOtherServer(manifest: Manifest, serverName: string, where: string): void {
     if (manifest.serverName === serverName) return;
@@ -81,49 +85,5 @@ function refuseOtherServer(manifest: Manifest, serverName: string, where: string
         where,
         found: `a dump of ${manifest.serverName}`,
         expected: `a dump of ${serverName}`,
-    });
-}
-
-/** Everything that rules the target out, before anything is made. */
-async function refuseUnsuitableServer(
-    maintenance: DatabaseAddress,
-    { database }: RestoreSpec,
-    manifest: Manifest,
-    run: StepRun,
-    options: ConnectionOptions,
-): Promise<void> {
-    const where = `database ${database.name} at ${database.host}:${database.port}`;
-    const facts = await withClient(maintenance, options, async (client) => {
-        await refuseUnknownExtensions(client, manifest.definitions, where);
-        return readDatabaseFacts(client);
-    });
-    refuseStandby(facts, where);
-    refuseOlderServer(facts, manifest, where);
-    refuseOldProgram(
-        "pg_restore",
-        await programVersion(database.clientDirectory, "pg_restore"),
-        manifest.database.serverVersionNumber,
-    );
-    const final = await inspectDatabase(maintenance, database.name, options);
-    refuseCommitted(final.marker, where);
-    if (final.oid !== undefined)
-        refuseSameDatabase(manifest.database, { systemIdentifier: facts.systemIdentifier, oid: final.oid }, where);
-    if (final.marker?.run === run.id && final.marker.state !== "staged") {
-        throw new MigrationError("SM-E0708", {
-            where,
-            found: `${describeMarker(final.marker)}: what this run has restored`,
-            expected: "a run that has not restored yet",
-            fix: "undo the swap first by declaring phase `stage`, or give the run a new id (config `run`)",
-        });
-    }
-}
-
-/** Major versions: a minor one changes nothing that a dump has. */
-function refuseOlderServer(facts: DatabaseFacts, { database }: Manifest, where: string): void {
-    if (Math.floor(facts.versionNumber / 10000) >= Math.floor(database.serverVersionNumber / 10000)) return;
-    throw new MigrationError("SM-E0503", {
-        where,
-        found: `PostgreSQL ${facts.version}`,
-        expected: `PostgreSQL ${database.serverVersion} or newer`,
     });
 }

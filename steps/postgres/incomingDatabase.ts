@@ -1,7 +1,8 @@
 /** The database that a run restores into: made anew, and dropped only while it is this run's. */
 import { escapeIdentifier } from "pg";
 import { MigrationError } from "../run/errors.ts";
-import { withClient, type ConnectionOptions, type DatabaseAddress } from "./connection.ts";
+import { oneTimeKeysTable } from "./compareDatabase.ts";
+import { quotedName, withClient, type Client, type ConnectionOptions, type DatabaseAddress } from "./connection.ts";
 import { describeObjects, inspectDatabase } from "./databaseState.ts";
 import { describeMarker, refuseCommitted } from "./marker.ts";
 import { createDatabaseStatement } from "./serverFacts.ts";
@@ -66,4 +67,9 @@ export async function dropIncoming(
         client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`),
     );
     return `database ${name} was dropped`;
+}
+
+/** Keys that the source has handed out since its snapshot would be handed out again, and messages could not be read. */
+export async function emptyOneTimeKeys(client: Client): Promise<void> {
+    await client.query(`TRUNCATE ${quotedName(oneTimeKeysTable.schema, oneTimeKeysTable.name)}`);
 }

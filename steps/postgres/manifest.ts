@@ -1,4 +1,4 @@
-/** The manifest of a dump: what is in it, so that nothing has to be believed of the programs that wrote and read it. */
+/** The manifest of a dump or a copy: what is in it, so that nothing has to be believed of the programs that wrote and read it. */
 import { z } from "zod";
 import { count, instant, seconds, sha256 } from "../contract/shared.ts";
 import { definitionShape } from "./catalogue.ts";
@@ -37,8 +37,11 @@ const manifestShape = z.strictObject({
     tables: z.array(tableFingerprintShape),
     sequences: z.array(sequenceShape),
     definitions: z.array(definitionShape),
-    /** Directory of the files, relative to the manifest's own. */
-    directory: z.string().regex(/^[a-z0-9._-]+$/),
+    /** Directory of the files, relative to the manifest's own. Absent where rows went from server to server: then there are no files. */
+    directory: z
+        .string()
+        .regex(/^[a-z0-9._-]+$/)
+        .optional(),
     files: z.array(z.strictObject({ path: z.string().regex(/^[A-Za-z0-9._-]+$/), bytes: count, sha256 })),
 });
 export type Manifest = z.infer<typeof manifestShape>;

@@ -53,8 +53,12 @@ async function tablesOfObjects(client: Client): Promise<Map<string, string[]>> {
     return new Map(rows.map(({ oid, tables }) => [oid, tables]));
 }
 
-/** Nothing of this is in a homeserver's database; a dump and its restore carry it. */
-async function refuseUncopied(client: Client, where: string): Promise<void> {
+/**
+ * Nothing of this is in a homeserver's database; a dump and its restore carry it.
+ *
+ * @throws MigrationError SM-E0530 naming it
+ */
+export async function refuseUncopied(client: Client, where: string): Promise<void> {
     const found = await query(
         client,
         z.object({ what: z.string() }),

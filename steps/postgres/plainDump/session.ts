@@ -27,7 +27,8 @@ export async function prepareSession(client: Client, address: DatabaseAddress, j
     );
 }
 
-function isHere({ host }: DatabaseAddress): boolean {
+/** Whether the server is on this machine. */
+export function isHere({ host }: DatabaseAddress): boolean {
     return host.startsWith("/") || ["localhost", "127.0.0.1", "::1"].includes(host);
 }
 

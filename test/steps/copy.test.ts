@@ -1,0 +1,138 @@
+import { expect } from "chai";
+import { readdir } from "node:fs/promises";
+import type { z } from "zod";
+import type { copyContract } from "../../steps/contract.ts";
+import { copy } from "../../steps/copy.ts";
+import { tokenDigest, writeToken } from "../../steps/fence/token.ts";
+import { readWatermarks } from "../../steps/fence/watermarks.ts";
+import { compareDatabase } from "../../steps/postgres/compareDatabase.ts";
+import { withClient } from "../../steps/postgres/connection.ts";
+import { readManifest } from "../../steps/postgres/manifest.ts";
+import { readMarker } from "../../steps/postgres/marker.ts";
+import { restore } from "../../steps/restore.ts";
+import { expectError } from "../support/expectError.ts";
+import { testCluster, testServerName, type TestCluster } from "../support/cluster.ts";
+import { newRun } from "../support/migrationDump.ts";
+import type { TestRun } from "../support/stepRun.ts";
+
+type Spec = z.infer<typeof copyContract.spec>;
+
+describe("the step copy", function () {
+    this.timeout(60_000);
+    let cluster: TestCluster;
+
+    before(async function () {
+        this.timeout(180_000);
+        cluster = await testCluster();
+    });
+
+    it("copies into a database of its own that Synapse's role owns, marks it, and writes a manifest that holds", async () => {
+        const { spec, run } = await fenced();
+        const result = await copy.act(spec, run);
+        expect(result.incoming).to.equal(`${spec.database.name}_incoming_${run.id}`);
+        expect(result).to.include({ oneTimeKeys: "kept" });
+        expect(result.rows).to.be.greaterThan(500);
+        expect(result.bytes).to.be.greaterThan(10_000);
+        expect((await markerOf(result.incoming))?.state).to.equal("restored");
+        expect(await keysIn(result.incoming)).to.be.greaterThan(0);
+        expect(await failures(result, "kept")).to.deep.equal([]);
+        expect(await readdir(run.directory)).to.have.members(["fence-token.json", "copy-manifest.json"]);
+        expect(
+            await cluster.query(result.incoming, "SELECT to_regclass('synapse_migration.copy')::text AS t"),
+        ).to.deep.equal([{ t: null }]);
+
+        await copy.undo?.(spec, run);
+        expect(await cluster.databases()).to.not.include(result.incoming);
+        expect(await readdir(run.directory)).to.deep.equal(["fence-token.json"]);
+        await copy.undo?.(spec, run);
+    });
+
+    it("empties the one-time keys of a copy of a source that goes on", async () => {
+        const { spec, run } = await running();
+        const result = await copy.act(spec, run);
+        expect(result.oneTimeKeys).to.equal("emptied");
+        expect(await keysIn(result.incoming)).to.equal(0);
+        expect(await failures(result, "emptied")).to.deep.equal([]);
+    });
+
+    it("makes nothing when the source was written to after it was fenced", async () => {
+        const { spec, run, sourceName } = await fenced();
+        await cluster.query(sourceName, "SELECT nextval('events_stream_seq')");
+        await refused("SM-E0702", spec, run);
+    });
+
+    it("makes nothing when the source holds what only an archive can carry", async () => {
+        const { spec, run } = await running("SELECT lo_create(0)");
+        await refused("SM-E0530", spec, run);
+    });
+
+    it("makes nothing in place of the source itself", async () => {
+        const { spec, run, sourceName } = await running();
+        await refused("SM-E0803", { ...spec, database: cluster.target(sourceName) }, run);
+    });
+
+    it("leaves a manifest that a restore refuses, as it is of no files", async () => {
+        const { spec, run } = await running();
+        const { manifestFile, manifestDigest } = await copy.act(spec, run);
+        const { serverName } = spec.source;
+        const { safeguard, database } = spec;
+        const restoring = { run: spec.run, serverName, database, manifestFile, manifestDigest, safeguard, jobs: 1 };
+        const { detail } = await expectError("SM-E0906", () => restore.act(restoring, run));
+        expect(detail.where).to.equal(manifestFile);
+    });
+
+    async function running(also?: string): Promise<{ spec: Spec; run: TestRun; sourceName: string }> {
+        const sourceName = await cluster.createDatabase("synapse", cluster.newName("source"));
+        await cluster.query(
+            sourceName,
+            `INSERT INTO e2e_one_time_keys_json (user_id, device_id, algorithm, key_id, ts_added_ms, key_json)
+            VALUES ('@otk:rehearsal.test', 'D', 'signed_curve25519', 'k1', 1, '{}')`,
+        );
+        if (also !== undefined) await cluster.query(sourceName, also);
+        const run = await newRun(cluster);
+        const spec: Spec = {
+            run: { id: run.id, directory: run.directory },
+            source: await cluster.source(sourceName),
+            database: cluster.target(cluster.newName("target")),
+            safeguard: "absent",
+            jobs: 2,
+        };
+        return { spec, run, sourceName };
+    }
+
+    /** As the step fence leaves it. */
+    async function fenced(): Promise<Awaited<ReturnType<typeof running>>> {
+        const made = await running();
+        const watermarks = await withClient(cluster.address(made.sourceName), { step: "test" }, readWatermarks);
+        const fencedAt = new Date().toISOString();
+        const token = { run: made.run.id, serverName: testServerName, fencedAt, watermarks };
+        await writeToken(made.run.directory, token);
+        return { ...made, spec: { ...made.spec, fenceToken: tokenDigest(token) } };
+    }
+
+    async function failures(
+        {
+            incoming,
+            manifestFile,
+            manifestDigest,
+        }: Pick<z.infer<typeof copyContract.result>, "incoming" | "manifestFile" | "manifestDigest">,
+        oneTimeKeys: "kept" | "emptied",
+    ): Promise<string[]> {
+        const manifest = await readManifest(manifestFile, manifestDigest);
+        const { checks } = await compareDatabase(cluster.superuserAddress(incoming), manifest, {
+            oneTimeKeys,
+            owner: "synapse",
+        });
+        return checks.filter(({ state }) => state !== "passed").map(({ id, evidence }) => `${id}: ${evidence}`);
+    }
+
+    async function refused(code: Parameters<typeof expectError>[0], spec: Spec, run: TestRun): Promise<void> {
+        const before = await cluster.databases();
+        await expectError(code, () => copy.act(spec, run));
+        expect(await cluster.databases()).to.deep.equal(before);
+    }
+
+    const markerOf = (name: string) => withClient(cluster.address(name), { step: "test" }, readMarker);
+    const keysIn = async (name: string) =>
+        (await cluster.query(name, "SELECT count(*)::int AS n FROM e2e_one_time_keys_json"))[0]?.["n"];
+});
