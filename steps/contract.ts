@@ -4,6 +4,7 @@ export * from "./contract/source.ts";
 export * from "./contract/stage.ts";
 export * from "./contract/migrate.ts";
 export * from "./contract/copy.ts";
+export * from "./contract/replicate.ts";
 export * from "./contract/cutover.ts";
 export * from "./contract/bundle.ts";
 export * from "./contract/export.ts";

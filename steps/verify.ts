@@ -10,6 +10,8 @@ import { withClient, type DatabaseAddress } from "./postgres/connection.ts";
 import { readImportManifest } from "./postgres/importManifest.ts";
 import { readManifest } from "./postgres/manifest.ts";
 import { advanceMarker } from "./postgres/marker.ts";
+import { compareReplica } from "./postgres/replication/compareReplica.ts";
+import { readReplicaManifest } from "./postgres/replication/replicaManifest.ts";
 import { adminAddress } from "./postgres/targetAddress.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
@@ -55,6 +57,12 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
 /** A dump of our own was counted in the source; what is imported was counted while it was read. */
 async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comparison> {
     const options = { oneTimeKeys: spec.oneTimeKeys, owner: spec.database.owner };
+    if (spec.replicated === true)
+        return compareReplica(
+            address,
+            await readReplicaManifest(spec.manifestFile, spec.manifestDigest),
+            spec.database.owner,
+        );
     if (spec.source.kind === "selfHosted")
         return compareDatabase(address, await readManifest(spec.manifestFile, spec.manifestDigest), options);
     const manifest = await readImportManifest(spec.manifestFile, spec.manifestDigest);

@@ -137,6 +137,8 @@ export const verifyContract = contract({
         incoming: z.string(),
         manifestFile: absolutePath,
         manifestDigest: sha256,
+        /** The manifest is that of a catch-up, which has compared the rows while both sides were there. */
+        replicated: z.boolean().optional(),
         oneTimeKeys: z.enum(["kept", "emptied"]),
         mediaStore: absolutePath,
         mediaTreeDigest: sha256,
