@@ -1,4 +1,5 @@
 /** The assessment as the control plane uses it: a quick one in every preview, and what follows from what it found. */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
@@ -41,6 +42,7 @@ export function assessmentSpec(
             ? { bundle: { programs: target.clientDirectory } }
             : { targetServer: target.database.server }),
         ...mode,
+        copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,

@@ -14,7 +14,7 @@ import { targetChecks } from "./assess/targetChecks.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "./assess/runIdentity.ts";
-import { predictedDowntime } from "./assess/downtime.ts";
+import { foreseeDowntime } from "./assess/downtime.ts";
 import { assessContract, type Finding } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
 import { withClient } from "./postgres/connection.ts";
@@ -112,15 +112,16 @@ async function assessSource(
         const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
         return { ...outcome, sizes: measured.sizes, server, fingerprint };
     });
+    const downtime = await foreseeDowntime(spec, assessed.sizes, address);
     return conclude(spec, evidenceFile, keep, {
         runId: spec.run.id ?? pinnedId ?? assessed.fingerprint.slice(0, 8),
         serverName: config.serverName,
-        findings: [...config.findings, ...secrets.findings, ...assessed.findings],
+        findings: [...config.findings, ...secrets.findings, ...assessed.findings, downtime.finding],
         notRun: assessed.notRun,
         passed: assessed.passed,
         versions: { source: `PostgreSQL ${assessed.server.text}`, target: `Synapse ${targetSynapse.version}` },
         sizes: assessed.sizes,
-        predictedDowntimeSeconds: predictedDowntime(assessed.sizes),
+        predictedDowntimeSeconds: downtime.seconds,
     });
 }
 

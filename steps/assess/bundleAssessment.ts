@@ -11,7 +11,7 @@ import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { bundleChecks, type AssessSpec, type BundleContext, type Input } from "./bundleChecks.ts";
 import { conclude, documentedFindings } from "./conclusion.ts";
-import { predictedDowntime } from "./downtime.ts";
+import { foreseeDowntime } from "./downtime.ts";
 import { importedRuns } from "./importedRun.ts";
 
 type Assessment = z.infer<typeof assessContract.result>;
@@ -62,13 +62,15 @@ export async function assessBundle(
         mediaFiles: sum(files.media.map((input) => input.files)),
         tables: known.tables,
     };
+    const downtime = await foreseeDowntime(spec, sizes, undefined);
+    findings.push(downtime.finding);
     return conclude(spec, evidenceFile, keep, {
         ...{ runId, serverName: source.serverName, findings, notRun, passed, sizes },
         versions: {
             source: [`files of ${source.kind}`, ...(known.version === undefined ? [] : [known.version])].join(", "),
             target: `Synapse ${targetSynapse.version}, schema ${targetSynapse.schema}`,
         },
-        predictedDowntimeSeconds: predictedDowntime(sizes),
+        predictedDowntimeSeconds: downtime.seconds,
     });
 }
 

@@ -59,6 +59,13 @@ export const assessContract = contract({
         targetServer: databaseServer.optional(),
         /** The target is a bundle: there is no server, but a pg_dump in this directory. */
         bundle: z.strictObject({ programs: absolutePath }).optional(),
+        /** How the database will be copied, and by how many connections or processes; for the predicted downtime. */
+        copy: z
+            .strictObject({
+                mode: z.enum(["archive", "direct", "replicate"]),
+                jobs: z.number().int().min(1).optional(),
+            })
+            .optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */

@@ -1,0 +1,175 @@
+/**
+ * How long a move takes, from what there is to move and what it is moved with. Pure: no clock, no server.
+ *
+ * Work is counted in core-seconds, as a move is bound by processors, not by disks (docs/performance.md). What several cores share is divided
+ * by their number; what they cannot share is not: the largest index is built by one session and its helpers, and what surrounds the move takes
+ * as long on any machine.
+ */
+
+export type CopyMode = "archive" | "direct" | "replicate" | "import";
+
+/** What is moved, with what. */
+export interface Move {
+    /**
+     * `archive`: dump, then restore. `direct`: from server to server. `replicate`: copied before the downtime. `import`: a plain dump that is
+     * there already.
+     */
+    readonly mode: CopyMode;
+    /** `pg_database_size`. */
+    readonly databaseBytes: number;
+    readonly mediaBytes: number;
+    /** At least 1. */
+    readonly sourceCores: number;
+    readonly targetCores: number;
+    /** Whether both servers share the source's cores. */
+    readonly sameMachine: boolean;
+    /** Connections or processes that work at a time, at least 1. */
+    readonly jobs: number;
+    /** Between both servers; absent, it is no limit. */
+    readonly networkBytesPerSecond?: number;
+    /** `replicate` only: every row is compared within the downtime. */
+    readonly strict?: boolean;
+}
+
+/** What a target did, bytes a second; see calibration.ts. */
+export interface Speed {
+    /** Of rows as COPY reads them. */
+    readonly copyIn: number;
+    /** Of a finished index. */
+    readonly index: number;
+}
+
+/** How fast the target was found to be, as a multiple of the machine that the coefficients were measured on. */
+export interface Calibration {
+    readonly copyIn: number;
+    readonly index: number;
+}
+
+export interface Prediction {
+    /** From the fence to the opening of the gateway. */
+    readonly downtimeSeconds: number;
+    /** Sum to the downtime. Parts that the mode does not have are 0. */
+    readonly parts: Readonly<Record<PredictedPart, number>>;
+    /** Of copying while the homeserver still runs: `replicate` only. */
+    readonly beforeSeconds: number;
+    /** What holds up the rows. */
+    readonly bottleneck: Bottleneck;
+}
+
+export type Bottleneck = "source processors" | "target processors" | "processors" | "network" | "one stream";
+
+export type PredictedPart = "fixed" | "rows" | "indexes" | "verification" | "cutOver" | "media";
+
+/**
+ * Measured with `npm run bench -- --only limits,direct,calibration --size S,L` on one machine (docs/performance.md names it); shares are
+ * those of its generated database.
+ */
+export const coefficients = {
+    /** Share of `pg_database_size` that rows are, as COPY writes them. */
+    rowShare: 0.48,
+    /** Share of `pg_database_size` that indexes are. */
+    indexShare: 0.36,
+    /** Of rows, a second, by one server process. */
+    copyOut: 410e6,
+    copyIn: 150e6,
+    /** Of rows, hashed. */
+    hash: 110e6,
+    /** Of finished indexes and checked keys. */
+    index: 62e6,
+    /** Share of the largest index in all indexes: that of `state_groups_state`. */
+    largestIndex: 0.4,
+    /** Share of an index build that its helpers can do beside each other. */
+    parallelIndex: 0.6,
+    /** What calibration.ts finds on the same machine. */
+    reference: { copyIn: 150e6, index: 30e6 },
+    /** How much of the processors' time a copy turns into work; the rest is waiting. */
+    efficiency: 0.65,
+    /** Decompressing one stream of SQL: no second core helps (measured, gunzip). */
+    decompress: 180e6,
+    /** Read on both sides in the final pass (measured in rehearsals). */
+    media: 200e6,
+    /** Stopping, proving, swapping, starting, probing (measured in rehearsals). */
+    fixedSeconds: 20,
+    /** `replicate`: the last changes, sequences, tables compared at their ends. */
+    cutOverSeconds: 2,
+} as const;
+
+/** The speed of a target as a multiple of the one that was measured. */
+export function calibrationOf({ copyIn, index }: Speed): Calibration {
+    const { reference } = coefficients;
+    return { copyIn: copyIn / reference.copyIn, index: index / reference.index };
+}
+
+/** A uniformly fast machine: that of the {@link coefficients}. */
+const uncalibrated: Calibration = { copyIn: 1, index: 1 };
+
+export function predict(move: Move, calibration: Calibration = uncalibrated): Prediction {
+    const { mode, mediaBytes, strict = false } = move;
+    const { media, fixedSeconds, cutOverSeconds } = coefficients;
+    const { rows, indexes, verification, bottleneck } = copySeconds(move, calibration);
+    const replicated = mode === "replicate";
+    const parts = {
+        fixed: fixedSeconds,
+        rows: replicated ? 0 : rows,
+        indexes: replicated ? 0 : indexes,
+        // Both sides are hashed at the same time.
+        verification: replicated && !strict ? 0 : verification,
+        cutOver: replicated ? cutOverSeconds : 0,
+        media: mediaBytes / media,
+    };
+    return {
+        downtimeSeconds: Object.values(parts).reduce((sum, seconds) => sum + seconds, 0),
+        parts,
+        beforeSeconds: replicated ? rows + indexes + verification : 0,
+        bottleneck,
+    };
+}
+
+/** Work that goes on beside other work; the slowest holds up the others. */
+interface Stage {
+    readonly name: Bottleneck;
+    readonly seconds: number;
+}
+
+interface CopySeconds {
+    readonly rows: number;
+    readonly indexes: number;
+    readonly verification: number;
+    readonly bottleneck: Bottleneck;
+}
+
+function copySeconds(move: Move, calibration: Calibration): CopySeconds {
+    const { databaseBytes, mode, sameMachine, sourceCores, targetCores, jobs } = move;
+    const c = coefficients;
+    const rowBytes = databaseBytes * c.rowShare;
+    const source = Math.min(sourceCores, jobs) * c.efficiency;
+    const target = Math.min(sameMachine ? sourceCores : targetCores, jobs) * c.efficiency;
+    // The source's rows are hashed while they are copied.
+    const out = rowBytes / c.copyOut + rowBytes / c.hash;
+    const into = rowBytes / (c.copyIn * calibration.copyIn);
+    const reading: Stage = { name: "source processors", seconds: out / source };
+    const writing: Stage = { name: "target processors", seconds: into / target };
+    const sending: Stage = { name: "network", seconds: rowBytes / (move.networkBytesPerSecond ?? Infinity) };
+    const unpacking: Stage = { name: "one stream", seconds: rowBytes / c.decompress };
+    const shared: Stage = { name: "processors", seconds: (out + into) / source };
+    // One after the other, or beside each other.
+    const passes: Stage[][] =
+        mode === "import"
+            ? [[unpacking, writing]]
+            : sameMachine
+              ? [[shared, sending]]
+              : mode === "archive"
+                ? [[reading, sending], [writing]]
+                : [[reading, sending, writing]];
+    const slowest = passes.map((stages) => stages.reduce(slower));
+    const build = (databaseBytes * c.indexShare) / (c.index * calibration.index);
+    const largest = build * c.largestIndex * (1 - c.parallelIndex + c.parallelIndex / target);
+    return {
+        rows: slowest.reduce((sum, { seconds }) => sum + seconds, 0),
+        indexes: Math.max(build / target, largest),
+        verification: rowBytes / (c.hash * calibration.copyIn) / target,
+        bottleneck: slowest.reduce(slower).name,
+    };
+}
+
+const slower = (a: Stage, b: Stage): Stage => (b.seconds > a.seconds ? b : a);
