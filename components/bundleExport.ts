@@ -69,14 +69,14 @@ export class BundleExport extends pulumi.ComponentResource {
     /** Stops the source, unless this is a rehearsal; exports database, media and configuration; reads all of it again. */
     public export(): ProvenBundle {
         const { steps, source, layout, secrets, remoteMedia: remoteCache, rehearsal } = this.#args;
-        const { bundle, clientDirectory } = layout;
+        const { bundle, clientDirectory, format } = layout;
         const { run } = steps;
         const { passphrase } = secrets;
         const place = { parent: this };
         const fence = rehearsal ? undefined : steps.add(fenceContract, { run, source }, place).result;
         const fenceToken = fence?.token;
         const spec = { run, source, fenceToken, bundle, passphrase };
-        const database = steps.add(exportDatabaseContract, { ...spec, clientDirectory }, place);
+        const database = steps.add(exportDatabaseContract, { ...spec, clientDirectory, format }, place);
         // Of a source that goes on, all media that the dump names must be there: later ones may be, too.
         const after = rehearsal ? [database] : [];
         const media = steps.add(exportMediaContract, { ...spec, remoteCache }, { ...place, after });

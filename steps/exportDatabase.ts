@@ -1,18 +1,24 @@
 /** Dumps the source's database into the bundle, and compares the dump with the database in the same snapshot. */
+import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { removeArtefact, requireOwnBundle, takeBackArtefact } from "./bundle/bundleDirectory.ts";
-import { keepSection, type DatabaseSection } from "./bundle/bundleManifest.ts";
-import { databaseName } from "./bundle/bundleNames.ts";
-import { writeArtefact, type Artefact } from "./bundle/artefact.ts";
+import {
+    keepSection,
+    type DatabaseSection,
+    type DirectoryDatabase,
+    type PlainDatabase,
+} from "./bundle/bundleManifest.ts";
+import { databaseDirectory, databaseName } from "./bundle/bundleNames.ts";
+import { writeArtefact } from "./bundle/artefact.ts";
+import { writeDirectoryDump } from "./bundle/directoryDump/write.ts";
 import { compareDumpedSequences, compareDumpedTables, tablesToDump } from "./bundle/dumpedTables.ts";
 import { observed } from "./bundle/observed.ts";
 import { withPlainDump } from "./bundle/plainDumpStream.ts";
 import { exportDatabaseContract } from "./contract.ts";
 import { programVersion, refuseOldProgram } from "./postgres/clientPrograms.ts";
 import { describeAddress, queryOne, withClient, type Client, type DatabaseAddress } from "./postgres/connection.ts";
-import type { PlainDumpContent } from "./postgres/plainDump/content.ts";
 import { inspectPlainDump } from "./postgres/plainDump/inspect.ts";
-import { tableLineDigests, type LineDigest } from "./postgres/plainDump/lineDigest.ts";
+import { tableLineDigests, type DigestedTable, type LineDigest } from "./postgres/plainDump/lineDigest.ts";
 import { readSequences, type Sequence } from "./postgres/sequences.ts";
 import { readDatabaseFacts, readSchemaVersion, refuseOldServer, refuseWrongEncoding } from "./postgres/serverFacts.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
@@ -22,6 +28,9 @@ import { defineStep, type StepRun } from "./run/step.ts";
 type ExportDatabaseSpec = z.infer<typeof exportDatabaseContract.spec>;
 
 const step = "export-database";
+const artefactsOfBoth = [databaseName, databaseDirectory];
+/** Of pg_dump, of compressing and encrypting: more than this many keep this process busy with what it reads along. */
+const mostJobs = 8;
 
 export const exportDatabase = defineStep(
     exportDatabaseContract,
@@ -38,13 +47,15 @@ export const exportDatabase = defineStep(
             refuseOldProgram("pg_dump", program, facts.versionNumber);
             const synapse = await readSchemaVersion(client);
             const began = performance.now();
-            const { artefact, content, digests, sequences } = await dumpAndDigest(client, address, spec, run);
+            const place = { address, jobs: Math.max(2, Math.min(mostJobs, availableParallelism())) };
+            const versions = { serverVersion: facts.version, programVersion: program.text };
+            const { dumped, digests, sequences } = await dumpAndDigest(client, { ...place, versions }, spec, run);
             const problems = [
-                ...compareDumpedTables(content, digests),
-                ...compareDumpedSequences(content, sequences, spec.fenceToken !== undefined),
+                ...compareDumpedTables(dumped, digests),
+                ...compareDumpedSequences(dumped, sequences, spec.fenceToken !== undefined),
             ];
             if (problems.length > 0) {
-                await removeArtefact(spec.bundle.directory, databaseName);
+                for (const name of artefactsOfBoth) await removeArtefact(spec.bundle.directory, name);
                 throw new MigrationError("SM-E0912", {
                     where,
                     found: problems.slice(0, 5).join("\n"),
@@ -52,30 +63,22 @@ export const exportDatabase = defineStep(
                 });
             }
             const seconds = (performance.now() - began) / 1000;
-            const { bytes, sha256, serverVersion, programVersion: dumpedBy } = content;
-            const section: DatabaseSection = {
-                artefact,
-                dump: { bytes, sha256, serverVersion, programVersion: dumpedBy },
-                synapse,
-                tables: content.tables.map(({ schema, name, rows, bytes: tableBytes, digest }) => ({
-                    ...{ schema, name, rows, bytes: tableBytes, digest },
-                })),
-                sequences: content.sequences.map(({ schema, name, lastValue, isCalled }) => ({
-                    ...{ schema, name, lastValue, isCalled },
-                })),
-                leftOut: ["owners and privileges: the receiver has other roles"],
-            };
-            await run.evidence({ ...section, tables: comparedTables(content, digests), seconds });
+            const leftOut = ["owners and privileges: the receiver has other roles"];
+            const section: DatabaseSection = { ...dumped, synapse, leftOut };
+            const artefacts = section.format === "plain" ? [section.artefact] : section.artefacts;
+            await run.evidence({ ...section, tables: comparedTables(section, digests), seconds });
             const rows = section.tables.reduce((sum, table) => sum + table.rows, 0);
-            const kept = await keepSection("database", section, [artefact], seconds, run.directory);
+            const kept = await keepSection("database", section, artefacts, seconds, run.directory);
             return { ...kept, tables: section.tables.length, rows };
         });
     },
-    ({ bundle }, run) => takeBackArtefact(bundle.directory, databaseName, run.directory),
+    async ({ bundle }, run) => {
+        for (const name of artefactsOfBoth) await takeBackArtefact(bundle.directory, name, run.directory);
+    },
 );
 
 /** As the report shows tables: in the database, and in the dump. */
-function comparedTables({ tables }: Pick<PlainDumpContent, "tables">, digests: readonly LineDigest[]): object[] {
+function comparedTables({ tables }: Pick<DatabaseSection, "tables">, digests: readonly LineDigest[]): object[] {
     const found = new Map(digests.map((table) => [`${table.schema}.${table.name}`, table]));
     return tables.map(({ schema, name, rows, digest }) => {
         const table = `${schema}.${name}`;
@@ -91,20 +94,30 @@ function comparedTables({ tables }: Pick<PlainDumpContent, "tables">, digests: r
     });
 }
 
-interface Dumped {
-    readonly artefact: Artefact;
-    readonly content: PlainDumpContent;
-    readonly digests: readonly LineDigest[];
-    readonly sequences: readonly Sequence[];
+/** What the dump itself tells. */
+type Dumped = Omit<PlainDatabase, "synapse" | "leftOut"> | Omit<DirectoryDatabase, "synapse" | "leftOut">;
+
+interface DumpPlace {
+    readonly address: DatabaseAddress;
+    readonly jobs: number;
+    readonly versions: { readonly serverVersion: string; readonly programVersion: string };
 }
 
-/** Both read the same snapshot at the same time: compressing takes one processor, so hashing takes the other. */
+interface Snapshot extends DumpPlace {
+    /** As `pg_export_snapshot()` gave it. */
+    readonly snapshot: string;
+    readonly tables: readonly DigestedTable[];
+    readonly signal: AbortSignal;
+    readonly onRows: (rows: number) => void;
+}
+
+/** Both read the same snapshot at the same time. */
 async function dumpAndDigest(
     client: Client,
-    address: DatabaseAddress,
-    { bundle, passphrase, clientDirectory }: ExportDatabaseSpec,
+    place: DumpPlace,
+    spec: ExportDatabaseSpec,
     run: StepRun,
-): Promise<Dumped> {
+): Promise<{ dumped: Dumped; digests: readonly LineDigest[]; sequences: readonly Sequence[] }> {
     await client.query("SET idle_in_transaction_session_timeout = 0");
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     const { snapshot } = await queryOne(
@@ -122,25 +135,57 @@ async function dumpAndDigest(
             throw error;
         });
     let [rows, hashed] = [0, 0];
-    const place = { bundle, passphrase, runDirectory: run.directory, signal };
-    const dumping = withPlainDump(
-        { address, step, clientDirectory, snapshot, runDirectory: run.directory, signal },
-        async (dump) => {
-            const { stream, result } = observed(dump, (copy) =>
-                inspectPlainDump(copy, { signal, onProgress: (now) => (rows = now.rows) }),
-            );
-            const artefact = await writeArtefact(databaseName, stream, "rows", place);
-            return { artefact, content: await result };
-        },
-    );
-    const digesting = tableLineDigests(address, tables, { jobs: 1, snapshot, signal, onTable: (n) => (hashed = n) });
+    const of = { ...place, snapshot, tables, signal, onRows: (now: number) => (rows = now) };
+    const dumping = (spec.format === "directory" ? dumpDirectory : dumpPlain)(of, spec, run);
+    const digesting = tableLineDigests(place.address, tables, {
+        // Compressing a plain dump takes one processor, so hashing takes the other.
+        jobs: spec.format === "directory" ? place.jobs : 1,
+        ...{ snapshot, signal, onTable: (count: number) => (hashed = count) },
+    });
     const [dumped, digests] = await run.progress.during(
         "dumping, compressing and encrypting the database, and hashing its rows",
         () => bothEnded(stopOther(dumping), stopOther(digesting)),
         () => `${rows} rows dumped, ${hashed} of ${tables.length} tables hashed`,
     );
     await client.query("COMMIT");
-    return { ...dumped, digests, sequences };
+    return { dumped, digests, sequences };
+}
+
+async function dumpPlain(of: Snapshot, spec: ExportDatabaseSpec, run: StepRun): Promise<Dumped> {
+    const { address, snapshot, signal, onRows } = of;
+    const { bundle, passphrase, clientDirectory } = spec;
+    const place = { bundle, passphrase, runDirectory: run.directory, signal };
+    return withPlainDump(
+        { address, step, clientDirectory, snapshot, runDirectory: run.directory, signal },
+        async (dump) => {
+            const { stream, result } = observed(dump, (copy) =>
+                inspectPlainDump(copy, { signal, onProgress: (now) => onRows(now.rows) }),
+            );
+            const artefact = await writeArtefact(databaseName, stream, "rows", place);
+            const { bytes, sha256, serverVersion, programVersion, tables, sequences } = await result;
+            return {
+                format: "plain",
+                artefact,
+                dump: { bytes, sha256, serverVersion, programVersion },
+                tables: tables.map(({ schema, name, rows, bytes, digest }) => ({ schema, name, rows, bytes, digest })),
+                sequences: sequences.map(({ schema, name, lastValue, isCalled }) => ({
+                    ...{ schema, name, lastValue, isCalled },
+                })),
+            };
+        },
+    );
+}
+
+async function dumpDirectory(of: Snapshot, spec: ExportDatabaseSpec, run: StepRun): Promise<Dumped> {
+    const { address, snapshot, tables, jobs, signal, versions, onRows } = of;
+    const { bundle, passphrase, clientDirectory } = spec;
+    const { artefacts, ...dumped } = await writeDirectoryDump({
+        ...{ address, step, clientDirectory, snapshot, tables, jobs },
+        place: { bundle, passphrase, runDirectory: run.directory, signal },
+        onProgress: ({ rows }) => onRows(rows),
+    });
+    const bytes = dumped.members.reduce((sum, member) => sum + member.bytes, 0);
+    return { format: "directory", artefacts: [...artefacts], ...dumped, dump: { bytes, ...versions } };
 }
 
 /** As `Promise.all`, but when one has failed the other has ended, too: what it was writing is removed by then. */

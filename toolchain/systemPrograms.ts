@@ -49,12 +49,12 @@ export async function ensureChromium(machine: Machine, progress: Progress): Prom
     });
 }
 
-/** What exports are made and opened with by hand, and the Debian package that each is in. */
-export const archivePrograms = { gpg: "gnupg", gpgconf: "gnupg", zip: "zip", xz: "xz-utils" } as const;
+/** What exports and bundles are made and opened with, by hand or not, and the Debian package that each is in. */
+export const archivePrograms = { gpg: "gnupg", gpgconf: "gnupg", zip: "zip", xz: "xz-utils", zstd: "zstd" } as const;
 
 /** Names of {@link archivePrograms} that are not on PATH. */
 export function missingArchivePrograms(machine: Machine): (keyof typeof archivePrograms)[] {
-    const names: (keyof typeof archivePrograms)[] = ["gpg", "gpgconf", "zip", "xz"];
+    const names: (keyof typeof archivePrograms)[] = ["gpg", "gpgconf", "zip", "xz", "zstd"];
     return names.filter((name) => machine.find(name) === undefined);
 }
 

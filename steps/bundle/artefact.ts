@@ -44,17 +44,18 @@ export function recipientOf({ bundle, passphrase }: Pick<ArtefactPlace, "bundle"
 /**
  * Makes it anew: what an earlier attempt has left is removed first.
  *
+ * @param what  how its content is compressed; `compressed` when it is already
  * @throws MigrationError those of {@link encryptStream}; what the content throws
  */
 export async function writeArtefact(
     name: string,
     content: Bytes,
-    what: Compressible,
+    what: Compressible | "compressed",
     place: ArtefactPlace,
 ): Promise<Artefact> {
     const { bundle, runDirectory, signal } = place;
     await removeArtefact(bundle.directory, name);
-    const { files } = await encryptStream(gzipped(content, what), {
+    const { files } = await encryptStream(what === "compressed" ? content : gzipped(content, what), {
         recipient: recipientOf(place),
         destination: join(bundle.directory, name),
         workDirectory: runDirectory,

@@ -9,10 +9,7 @@ import { digestOf } from "../postgres/manifestFile.ts";
 import { MigrationError } from "../run/errors.ts";
 import { artefactShape, type Artefact } from "./artefact.ts";
 
-export const databaseSection = z.strictObject({
-    artefact: artefactShape,
-    /** Of the dump itself, decrypted and decompressed. */
-    dump: z.strictObject({ bytes: count, sha256, serverVersion: z.string(), programVersion: z.string() }),
+const databaseContent = {
     synapse: z.strictObject({ schemaVersion: count, compatVersion: count.nullable() }),
     /** `digest`: of the lines of the table's COPY, in whatever order. */
     tables: z.array(
@@ -22,7 +19,37 @@ export const databaseSection = z.strictObject({
         z.strictObject({ schema: z.string(), name: z.string(), lastValue: z.string(), isCalled: z.boolean() }),
     ),
     leftOut: z.array(z.string()),
+};
+
+const plainDatabase = z.strictObject({
+    format: z.literal("plain"),
+    artefact: artefactShape,
+    /** Of the dump itself, decrypted and decompressed. */
+    dump: z.strictObject({ bytes: count, sha256, serverVersion: z.string(), programVersion: z.string() }),
+    ...databaseContent,
 });
+export type PlainDatabase = z.infer<typeof plainDatabase>;
+
+const directoryDatabase = z.strictObject({
+    format: z.literal("directory"),
+    /** Archives, each with some of the members. */
+    artefacts: z.array(artefactShape).min(1),
+    /** Files of pg_dump's directory, with the ending of their compression; `bytes` without it. */
+    members: z.array(
+        z.strictObject({
+            name: z.string().regex(/^(toc|\d+)\.dat(\.zst|\.gz)?$/),
+            bytes: count,
+            /** `schema.name` of the table whose rows it has; null for the table of contents. */
+            table: z.string().nullable(),
+        }),
+    ),
+    /** Of all members, decompressed. */
+    dump: z.strictObject({ bytes: count, serverVersion: z.string(), programVersion: z.string() }),
+    ...databaseContent,
+});
+export type DirectoryDatabase = z.infer<typeof directoryDatabase>;
+
+export const databaseSection = z.discriminatedUnion("format", [plainDatabase, directoryDatabase]);
 export type DatabaseSection = z.infer<typeof databaseSection>;
 
 export const mediaSection = z.strictObject({
@@ -75,7 +102,8 @@ export type BundleManifest = z.infer<typeof bundleManifest>;
 
 /** All files that are encrypted. */
 export function artefactsOf({ database, media, configuration }: BundleManifest): Artefact[] {
-    return [database.artefact, media.export.artefact, media.backup.artefact, configuration.artefact];
+    const ofDatabase = database.format === "plain" ? [database.artefact] : database.artefacts;
+    return [...ofDatabase, media.export.artefact, media.backup.artefact, configuration.artefact];
 }
 
 /** Keeps what a step has exported in the run directory, and gives what its result says of it. */

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { query, type Client } from "../postgres/connection.ts";
 import { markerSchema } from "../postgres/marker.ts";
-import type { PlainDumpContent } from "../postgres/plainDump/content.ts";
 import type { DigestedTable, LineDigest } from "../postgres/plainDump/lineDigest.ts";
 import type { Sequence } from "../postgres/sequences.ts";
+import type { DatabaseSection } from "./bundleManifest.ts";
 
 const tableShape = z.object({ schema: z.string(), name: z.string(), columns: z.array(z.string()) });
 
@@ -25,7 +25,7 @@ export async function tablesToDump(client: Client): Promise<DigestedTable[]> {
 
 /** One line for each table whose rows are not those of the database, to the byte. */
 export function compareDumpedTables(
-    dumped: Pick<PlainDumpContent, "tables">,
+    dumped: Pick<DatabaseSection, "tables">,
     inDatabase: readonly LineDigest[],
 ): string[] {
     const before = new Map(inDatabase.map((table) => [nameOf(table), table]));
@@ -45,7 +45,7 @@ export function compareDumpedTables(
  * @param standsStill  sequences are part of no snapshot: those of a running homeserver move on, never back
  */
 export function compareDumpedSequences(
-    dumped: Pick<PlainDumpContent, "sequences">,
+    dumped: Pick<DatabaseSection, "sequences">,
     inDatabase: readonly Sequence[],
     standsStill: boolean,
 ): string[] {

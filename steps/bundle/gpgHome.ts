@@ -1,7 +1,7 @@
 /** Runs gpg with a home directory of its own: nobody's keys, options or agent have a part in it. */
-import { constants } from "node:fs";
-import { access, mkdtemp, rm } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { isOnPath } from "../hosts/onPath.ts";
 import type { Bytes } from "./byteReader.ts";
 import { streamProgram, type ProgramEnd } from "./streamProgram.ts";
 
@@ -45,14 +45,4 @@ export async function* gpg(args: readonly string[], run: GpgRun): AsyncGenerator
 }
 
 /** Whether a gpg can be run here. */
-export async function hasGpg(path = process.env.PATH ?? ""): Promise<boolean> {
-    for (const directory of path.split(delimiter)) {
-        if (directory === "") continue;
-        const found = await access(join(directory, "gpg"), constants.X_OK).then(
-            () => true,
-            () => false,
-        );
-        if (found) return true;
-    }
-    return false;
-}
+export const hasGpg = (path?: string): Promise<boolean> => isOnPath("gpg", path);

@@ -3,11 +3,14 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
 import type { Progress } from "../run/progress.ts";
+import type { DatabaseSection } from "./bundleManifest.ts";
 import type { Bytes } from "./byteReader.ts";
 import { refuseOtherChecksums } from "./checksums.ts";
+import { unpackDirectoryDump } from "./directoryDump/unpack.ts";
 import { extractArchive } from "./extract.ts";
 import type { Layer } from "./magic.ts";
 import { openLayers, type OpenedInput } from "./open.ts";
+import { ownBundleIn } from "./ownBundle.ts";
 import { joinedParts } from "./parts.ts";
 import { recognise, type Content } from "./recognise.ts";
 import { streamProgram, type ProgramEnd } from "./streamProgram.ts";
@@ -34,12 +37,14 @@ const stallSeconds = 600;
 const unpackedName = "unpacked-dump";
 
 /**
- * @param paths  one file or directory, or the parts of one file
+ * @param paths  one file or directory, the parts of one file, or the directory of a bundle
  * @throws MigrationError SM-E0932 when a checksum beside it is another, SM-E0917 when it is not a dump, SM-E0905 when pg_restore cannot read
- *     it, and those of the layers
+ *     it, SM-E0911 and SM-E0906 when a bundle is not as its manifest says, and those of the layers
  */
 export async function openDump(paths: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
     const input = await onlyInput(paths);
+    const bundle = await ownBundleIn(input[0] ?? "", options);
+    if (bundle !== undefined) return fromBundle(input[0] ?? "", bundle.database, options);
     await refuseOtherChecksums(input, options);
     const [first = ""] = input;
     const { content, layers, path } = await recognise(input, options);
@@ -96,6 +101,26 @@ async function fromArchive(
         await close();
         throw error;
     }
+}
+
+/** The database of a bundle that this program has made. */
+async function fromBundle(directory: string, database: DatabaseSection, options: OpenDumpOptions): Promise<OpenedDump> {
+    if (database.format === "plain")
+        return openDump(
+            database.artefact.files.map(({ name }) => join(directory, name)),
+            options,
+        );
+    const unpacked = join(options.workDirectory, unpackedName);
+    const close = (): Promise<void> => rm(unpacked, { recursive: true, force: true });
+    await close();
+    let read = 0;
+    const onBytes = (bytes: number): void => void (read += bytes);
+    const files = await options.progress.during(
+        "unpacking the dump and comparing it with the bundle's manifest",
+        () => unpackDirectoryDump(database, unpacked, { ...options, directory, onBytes }),
+        () => `${read} bytes read`,
+    );
+    return { ...fromDirectory(unpacked, options, { files: [...files], layers: ["gpg", "tar"] }), close };
 }
 
 function fromDirectory(directory: string, options: OpenDumpOptions, input: OpenedInput): OpenedDump {

@@ -66,7 +66,8 @@ async function addDirectory(archive: Pack, name: string, path: string): Promise<
     archive.entry({ name: `${name}/`, type: "directory", mode: 0o700, mtime });
 }
 
-async function addFile(archive: Pack, name: string, path: string): Promise<number> {
+/** @returns its size, bytes; waits until the archive's reader has taken all of it */
+export async function addFile(archive: Pack, name: string, path: string): Promise<number> {
     const { size, mtime, isFile } = await factsOf(path);
     if (!isFile) throw unfit(path, "neither a file nor a directory");
     const header = { name, size, mode: 0o600, mtime, type: "file" as const };

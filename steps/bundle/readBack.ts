@@ -8,6 +8,7 @@ import type { Artefact } from "./artefact.ts";
 import type { ConfigSection, DatabaseSection, MediaSection } from "./bundleManifest.ts";
 import { mediaBackupFolder, mediaExportFolder } from "./bundleNames.ts";
 import { ByteReader, type Bytes } from "./byteReader.ts";
+import { readDirectoryDump } from "./directoryDump/read.ts";
 import { gunzip } from "./gunzip.ts";
 import { readFiles, type FileDigest } from "./inputFiles.ts";
 import { openLayers } from "./open.ts";
@@ -40,6 +41,11 @@ export async function compareFiles(
 
 /** @throws MigrationError of every layer, and of the dump's own */
 export async function compareDatabaseFile(section: DatabaseSection, options: ReadBackOptions): Promise<string[]> {
+    if (section.format === "directory") {
+        const { runDirectory: workDirectory, ...opening } = options;
+        await readDirectoryDump(section, { ...opening, workDirectory, take: (_name, content) => drain(content) });
+        return [];
+    }
     const { content: found } = await readThrough(section.artefact, options, async (stream) => ({
         content: await inspectPlainDump(stream, { signal: options.signal }),
     }));

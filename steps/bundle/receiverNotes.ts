@@ -1,12 +1,13 @@
 /** The notes for who receives a bundle: what is in it, how to check it, and how to unpack it by hand. Pure. */
 import type { Artefact } from "./artefact.ts";
-import { artefactsOf, type BundleManifest } from "./bundleManifest.ts";
-import { configFolder, mediaBackupFolder, mediaExportFolder } from "./bundleNames.ts";
+import { artefactsOf, type BundleManifest, type DatabaseSection, type PlainDatabase } from "./bundleManifest.ts";
+import { configFolder, databaseDirectory, mediaBackupFolder, mediaExportFolder } from "./bundleNames.ts";
 
 /** Markdown. Its commands work in a shell in the bundle's directory, with the standard programs only. */
 export function receiverNotes(manifest: BundleManifest): string {
     const { database, media, configuration, serverName, fencedAt } = manifest;
     const rows = database.tables.reduce((sum, table) => sum + table.rows, 0);
+    const dumps = database.format === "plain" ? [database.artefact] : database.artefacts;
     const { quarantined, longestBytes } = media.export;
     return `# The homeserver ${serverName}, to be moved to you
 
@@ -14,7 +15,7 @@ Made by synapse-migration at ${manifest.madeAt}, run ${manifest.run}. ${fence(fe
 
 | file | holds | bytes |
 | --- | --- | --- |
-| ${namesOf(database.artefact)} | PostgreSQL database: ${database.tables.length} tables, ${rows} rows, of PostgreSQL ${database.dump.serverVersion}, Synapse's schema ${database.synapse.schemaVersion} | ${database.artefact.bytes} |
+| ${dumps.map(namesOf).join(", ")} | PostgreSQL database: ${database.tables.length} tables, ${rows} rows, of PostgreSQL ${database.dump.serverVersion}, Synapse's schema ${database.synapse.schemaVersion} | ${dumps.reduce((sum, { bytes }) => sum + bytes, 0)} |
 | ${namesOf(media.export.artefact)} | export of matrix-media-repo, version 2: ${media.export.media} media, ${media.export.bytes} bytes | ${media.export.artefact.bytes} |
 | ${namesOf(media.backup.artefact)} | the same media as Synapse stores them, with thumbnails: ${media.backup.files} files, ${media.backup.bytes} bytes | ${media.backup.artefact.bytes} |
 | ${namesOf(configuration.artefact)} | homeserver.yaml with pepper and macaroon secret, and the signing key | ${configuration.artefact.bytes} |
@@ -33,22 +34,12 @@ ${splitNote(manifest)}Each command fails as a whole when a part of it does:
     set -o pipefail
     umask 077
 
-    ${decrypt(database.artefact)} | gunzip > customer_db_export.sql
+    ${unpackDatabase(database).join("\n    ")}
     ${decrypt(media.export.artefact)} | tar --extract --gzip
     ${decrypt(media.backup.artefact)} | tar --extract --gzip
     ${decrypt(configuration.artefact)} | tar --extract --gzip
 
-The last line of the dump is \`-- PostgreSQL database dump complete\`, but for \`\\unrestrict\`. Its SHA-256 is
-
-    echo "${database.dump.sha256}  customer_db_export.sql" | sha256sum --check
-
-## 3. Database
-
-It is a plain dump without owners and privileges: for \`psql\`, not for \`pg_restore\`. \`psql\` of a PostgreSQL older than August 2025 does not
-know its lines \`\\restrict\` and \`\\unrestrict\`.
-
-    createdb --template template0 --encoding UTF8 --locale C --owner synapse synapse
-    psql --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --username synapse --dbname synapse --file customer_db_export.sql
+${database.format === "plain" ? plainNotes(database) : directoryNotes()}
 
 manifest.json has the rows of each table to compare with, for example of \`events\`: ${rowsOf(manifest, "events")}, of \`users\`: ${rowsOf(manifest, "users")}.
 ${oneTimeKeys(fencedAt)}
@@ -77,6 +68,42 @@ Take all of ${configFolder} over: the signing key (${Object.keys(manifest.verify
 ${[...database.leftOut, ...media.leftOut, ...configuration.leftOut.map((setting) => `homeserver.yaml: \`${setting}\``)].map((line) => `- ${line}`).join("\n")}
 `;
 }
+
+function unpackDatabase(database: DatabaseSection): string[] {
+    if (database.format === "plain") return [`${decrypt(database.artefact)} | gunzip > customer_db_export.sql`];
+    const endings = new Set(database.members.map(({ name }) => name.replace(/^.*\.dat/, "")));
+    return [
+        ...database.artefacts.map((artefact) => `${decrypt(artefact)} | tar --extract`),
+        ...(endings.has(".zst") ? [`zstd --decompress --quiet --rm ${databaseDirectory}/*.zst`] : []),
+        ...(endings.has(".gz") ? [`gunzip ${databaseDirectory}/*.gz`] : []),
+    ];
+}
+
+const createDatabase = "createdb --template template0 --encoding UTF8 --locale C --owner synapse synapse";
+
+const plainNotes = ({
+    dump,
+}: PlainDatabase): string => `The last line of the dump is \`-- PostgreSQL database dump complete\`, but for \`\\unrestrict\`. Its SHA-256 is
+
+    echo "${dump.sha256}  customer_db_export.sql" | sha256sum --check
+
+## 3. Database
+
+It is a plain dump without owners and privileges: for \`psql\`, not for \`pg_restore\`. \`psql\` of a PostgreSQL older than August 2025 does not
+know its lines \`\\restrict\` and \`\\unrestrict\`.
+
+    ${createDatabase}
+    psql --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --username synapse --dbname synapse --file customer_db_export.sql`;
+
+const directoryNotes = (): string => `## 3. Database
+
+It is a dump in pg_dump's directory format, without owners and privileges: for \`pg_restore\`, not for \`psql\`. Its archives all unpack into
+the one folder ${databaseDirectory}, and none of them is of use without the others.
+
+    ${createDatabase}
+    pg_restore --exit-on-error --jobs 4 --username synapse --dbname synapse ${databaseDirectory}
+
+Where synapse-migration receives it, \`source.database\` is this directory, as it came.`;
 
 function fence(fencedAt: string | null): string {
     return fencedAt === null

@@ -5,12 +5,14 @@ import { basename, join } from "node:path";
 import { openPromise } from "yauzl";
 import { finding } from "../assess/check.ts";
 import type { Finding } from "../contract.ts";
+import type { BundleManifest } from "./bundleManifest.ts";
 import { ByteReader } from "./byteReader.ts";
 import { contentOfNames } from "./contentOfNames.ts";
 import { headOf, inputStatus, readFiles } from "./inputFiles.ts";
 import { formatOf, magicBytes, type Format, type Layer } from "./magic.ts";
 import { nameWarnings } from "./nameWarnings.ts";
 import { unwrap, type OpenOptions } from "./open.ts";
+import { ownBundleIn } from "./ownBundle.ts";
 import { tarEntries } from "./tarEntries.ts";
 
 export type Content =
@@ -153,6 +155,8 @@ async function zipContent(path: string): Promise<Content> {
 }
 
 async function recogniseDirectory(path: string, options: RecogniseOptions): Promise<Recognised> {
+    const bundle = await ownBundleIn(path, options);
+    if (bundle !== undefined) return recogniseBundle(path, bundle);
     const bytes = await bytesBelow(path);
     let at = path;
     for (let depth = 0; depth < deepestFolder; depth++) {
@@ -167,6 +171,18 @@ async function recogniseDirectory(path: string, options: RecogniseOptions): Prom
         if (!only.isDirectory()) break;
     }
     return { layers: [], content: "unknown", bytes, warnings: [] };
+}
+
+/** As a source of a database: its media are files of their own, which are named beside it. */
+function recogniseBundle(path: string, { database }: BundleManifest): Recognised {
+    const artefacts = database.format === "plain" ? [database.artefact] : database.artefacts;
+    return {
+        layers: database.format === "plain" ? ["gpg", "gzip"] : ["gpg"],
+        content: database.format === "plain" ? "plain-dump" : "directory-dump",
+        bytes: artefacts.reduce((sum, { bytes }) => sum + bytes, 0),
+        warnings: [],
+        path,
+    };
 }
 
 async function bytesBelow(directory: string): Promise<number> {

@@ -59,13 +59,20 @@ export const prepareBundleContract = contract({
     }),
 });
 
-/** `pg_dump` in plain format, compressed and encrypted on its way, read and compared with the database at the same time. */
+/** How the database is written: as another provider's guide asks for it, or for a stack of one's own, faster. */
+export const databaseFormat = z.enum(["plain", "directory"]);
+
+/** `pg_dump`, compressed and encrypted on its way, read and compared with the database at the same time. */
 export const exportDatabaseContract = contract({
     name: "export-database",
     phase: "migrate",
     version: 1,
     afterCommit: "keep-data",
-    spec: exportSpec.extend({ clientDirectory: absolutePath }),
+    spec: exportSpec.extend({
+        clientDirectory: absolutePath,
+        /** `plain` when absent. */
+        format: databaseFormat.optional(),
+    }),
     result: exportedSection.extend({ tables: count, rows: count }),
 });
 

@@ -82,7 +82,7 @@ export async function refuseIncompleteArchive(
     const files = new Set((await readdir(directory)).map((file) => file.replace(/\.(gz|lz4|zst)$/, "")));
     const data = entries
         .filter(({ kind }) => kind === "TABLE DATA")
-        .map((entry) => ({ ...entry, ...named(entry, tables) }));
+        .map((entry) => ({ ...entry, ...tableOfEntry(entry, tables) }));
     const archived = new Set(data.map(({ schema, name }) => `${schema}.${name}`));
     const expected = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
     const lost = [...expected].filter((name) => !archived.has(name));
@@ -107,8 +107,8 @@ export async function refuseIncompleteArchive(
     });
 }
 
-/** Which of the tables an entry is of: the list does not say where a name with spaces ends, and puts a space for a line break. */
-function named(
+/** Which of the tables an entry of kind `TABLE DATA` is of: the list does not say where a name with spaces ends, and puts a space for a line break. */
+export function tableOfEntry(
     { schema, name, line }: ArchiveEntry,
     tables: readonly { readonly schema: string; readonly name: string }[],
 ): { readonly schema: string; readonly name: string } {

@@ -69,12 +69,12 @@ describe("the toolchain", () => {
             "SM-E1180",
         );
         machine.answer = async (_, args) => {
-            if (args.includes("install")) for (const name of ["zip", "xz"]) await machine.program(`bin/${name}`);
+            if (args.includes("install")) for (const name of ["zip", "xz", "zstd"]) await machine.program(`bin/${name}`);
             return "";
         };
         await ensureArchivePrograms(machine, keptProgress());
         const installed = machine.runs.filter((run) => run.includes("install"));
-        expect(installed.at(-1)).to.contain("zip xz-utils").and.not.to.contain("gnupg");
+        expect(installed.at(-1)).to.contain("zip xz-utils zstd").and.not.to.contain("gnupg");
         await ensureArchivePrograms(machine, keptProgress());
         expect(machine.runs.filter((run) => run.includes("install"))).to.have.length(installed.length);
     });

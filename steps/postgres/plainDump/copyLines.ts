@@ -40,6 +40,7 @@ const backslash = 92;
 const dot = 46;
 const atBegin = -1;
 const beforeBuffer = -2;
+const unknownTabs = -1;
 const heldBackslash = Buffer.from("\\");
 
 /**
@@ -61,9 +62,12 @@ export class CopyLines {
     private marker: 0 | 1 | 2 = 0;
     private readonly hasEndMark: boolean;
 
-    /** @param hasEndMark  a dump's block ends with `\.`, what a server sends does not */
-    constructor(columns: number, hasEndMark = true) {
-        this.tabs = Math.max(0, columns - 1);
+    /**
+     * @param columns  each line must have this many; undefined where nobody knows
+     * @param hasEndMark  a dump's block ends with `\.`, what a server sends does not
+     */
+    constructor(columns: number | undefined, hasEndMark = true) {
+        this.tabs = columns === undefined ? unknownTabs : Math.max(0, columns - 1);
         this.hasEndMark = hasEndMark;
     }
 
@@ -102,7 +106,8 @@ export class CopyLines {
                 }
                 if (at === end) break;
                 if (byte === newline) {
-                    if (this.seenTabs !== this.tabs) throw wrongColumns(this.seenTabs, this.tabs, at);
+                    if (this.seenTabs !== this.tabs && this.tabs !== unknownTabs)
+                        throw wrongColumns(this.seenTabs, this.tabs, at);
                     rows += 1;
                     sumA += finishA(a, b);
                     sumB += finishB(a, b);

@@ -1,0 +1,159 @@
+/** Reads the archives of a directory dump at the same time, each to its end, and compares what is in them with the bundle's manifest. */
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { MigrationError } from "../../run/errors.ts";
+import { ByteReader, type Bytes } from "../byteReader.ts";
+import type { DirectoryDatabase } from "../bundleManifest.ts";
+import { belongsTo, databaseDirectory } from "../bundleNames.ts";
+import type { FileDigest } from "../inputFiles.ts";
+import { openLayers, type OpenOptions } from "../open.ts";
+import { tarEntries, type TarEntry } from "../tarEntries.ts";
+import { decompressed, plainNameOf } from "./memberCompression.ts";
+import { MemberReading, type MemberRows } from "./memberRows.ts";
+
+export interface ReadDirectoryOptions extends OpenOptions {
+    /** Of the bundle. */
+    readonly directory: string;
+    /** Gets each member, decompressed, under the name that pg_restore knows it by; reads it to its end. */
+    readonly take: (name: string, content: Bytes) => Promise<void>;
+}
+
+type Member = DirectoryDatabase["members"][number];
+
+/**
+ * @returns digests of the files
+ * @throws MigrationError SM-E0906 when files, members or rows are not those of the manifest; SM-E0920 to SM-E0926 encryption, SM-E0950 to
+ *     SM-E0956 archives, SM-E0910 gzip, SM-E1180 without zstd
+ */
+export async function readDirectoryDump(
+    section: DirectoryDatabase,
+    options: ReadDirectoryOptions,
+): Promise<readonly FileDigest[]> {
+    await refuseOtherFiles(section, options.directory);
+    const failed = new AbortController();
+    const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
+    const reading = new DirectoryReading(section, { ...options, signal });
+    const archives = section.artefacts.map((_, index) =>
+        reading.archive(index).catch((error: unknown) => {
+            failed.abort(error);
+            throw error;
+        }),
+    );
+    await Promise.allSettled(archives);
+    // The first failure is the cause of the others.
+    failed.signal.throwIfAborted();
+    reading.refuseMissing();
+    return (await Promise.all(archives)).flat();
+}
+
+class DirectoryReading {
+    private readonly expected: Map<string, Member>;
+    private readonly tables: ReadonlyMap<string, DirectoryDatabase["tables"][number]>;
+    private readonly section: DirectoryDatabase;
+    private readonly options: ReadDirectoryOptions;
+
+    constructor(section: DirectoryDatabase, options: ReadDirectoryOptions) {
+        this.section = section;
+        this.options = options;
+        this.expected = new Map(section.members.map((member) => [member.name, member]));
+        this.tables = new Map(section.tables.map((table) => [`${table.schema}.${table.name}`, table]));
+    }
+
+    public async archive(index: number): Promise<readonly FileDigest[]> {
+        const artefact = this.section.artefacts[index];
+        const files = artefact?.files ?? [];
+        const paths = files.map(({ name }) => join(this.options.directory, name));
+        const { stream, finished } = openLayers(paths, this.options);
+        const chunks = stream[Symbol.asyncIterator]();
+        const reader = new ByteReader({ [Symbol.asyncIterator]: () => chunks });
+        try {
+            for await (const entry of tarEntries(reader.rest(), artefact?.name ?? ""))
+                await this.entry(entry, artefact?.name ?? "");
+        } catch (error) {
+            throw await outermostFailure(error, reader);
+        } finally {
+            // What unpacks it does not end what it is unpacked from.
+            await chunks.return?.();
+        }
+        const { files: digests } = await finished;
+        for (const [at, { path, sha256 }] of digests.entries())
+            if (sha256 !== files[at]?.sha256) throw altered(path, "another SHA-256 than the manifest has");
+        return digests;
+    }
+
+    public refuseMissing(): void {
+        const [missing] = this.expected.keys();
+        if (missing === undefined) return;
+        throw altered(this.options.directory, `${this.expected.size} members are missing, as ${missing}`);
+    }
+
+    private async entry(entry: TarEntry, where: string): Promise<void> {
+        const name = entry.name.replace(`${databaseDirectory}/`, "");
+        const member = this.expected.get(name);
+        if (entry.kind !== "file" || member === undefined)
+            throw altered(where, `${entry.name} is not of this dump, or there twice`);
+        this.expected.delete(name);
+        await this.member(member, entry.content);
+    }
+
+    private async member(member: Member, packed: Bytes): Promise<void> {
+        const { name, bytes, table } = member;
+        const rows = table === null ? undefined : new MemberReading(name);
+        const content = limited(decompressed(name, packed, this.options.signal), member, rows);
+        await this.options.take(plainNameOf(name), content);
+        if (rows === undefined || table === null) return;
+        const was = this.tables.get(table);
+        const is: MemberRows = rows.finish();
+        if (was?.rows !== is.rows || was.digest !== is.digest)
+            throw altered(
+                name,
+                `${is.rows} rows of ${table} in ${bytes} bytes that are not the ones that were written`,
+            );
+    }
+}
+
+/** Damage shows inside of a message first. It is named by what proves it: what is left of the message is read for that. */
+async function outermostFailure(error: unknown, reader: ByteReader): Promise<unknown> {
+    if (!(error instanceof MigrationError)) return error;
+    try {
+        while ((await reader.next()) !== undefined);
+        return error;
+    } catch (cause) {
+        return cause;
+    }
+}
+
+/** The content, which must be as long as the manifest says: nothing that is longer gets anywhere. */
+async function* limited(
+    content: AsyncGenerator<Buffer, void>,
+    { name, bytes }: Member,
+    rows: MemberReading | undefined,
+): AsyncGenerator<Buffer, void> {
+    let read = 0;
+    for await (const chunk of content) {
+        read += chunk.length;
+        if (read > bytes) throw altered(name, `more than ${bytes} bytes`);
+        rows?.take(chunk);
+        yield chunk;
+    }
+    if (read !== bytes) throw altered(name, `${read} bytes and not ${bytes}`);
+}
+
+/** What shows before anything is decrypted. */
+async function refuseOtherFiles(section: DirectoryDatabase, directory: string): Promise<void> {
+    const problems: string[] = [];
+    const files = section.artefacts.flatMap((artefact) => artefact.files);
+    for (const { name, bytes } of files) {
+        const found = await lstat(join(directory, name)).catch(() => undefined);
+        if (found === undefined) problems.push(`${name} is missing`);
+        else if (found.size !== bytes) problems.push(`${name} has ${found.size} bytes and not ${bytes}`);
+    }
+    for (const name of await readdir(directory))
+        if (belongsTo(databaseDirectory, name) && files.every((file) => file.name !== name))
+            problems.push(`${name} is not of this dump`);
+    if (problems.length > 0) throw altered(directory, problems.slice(0, 5).join("\n"));
+}
+
+function altered(where: string, found: string): MigrationError {
+    return new MigrationError("SM-E0906", { where, found, expected: "what the bundle's manifest says" });
+}
