@@ -1,6 +1,7 @@
 /** Who is connected to a database beside us, and whether anybody holds it open for writing. */
 import type { ClientBase } from "pg";
 import { z } from "zod";
+import { replicationPrefix } from "../postgres/replication/names.ts";
 
 const session = z.object({
     pid: z.number(),
@@ -12,7 +13,8 @@ const session = z.object({
 export type Session = z.infer<typeof session>;
 
 /**
- * Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`.
+ * Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`, and what reads from a slot
+ * of this tool: a target that follows, and writes nothing here.
  *
  * Of another role's session PostgreSQL may tell no more than that it is there, without its `backend_type` (manual 28.2.3): it counts.
  */
@@ -22,6 +24,7 @@ export async function foreignSessions(client: ClientBase): Promise<Session[]> {
          FROM pg_stat_activity
          WHERE datname = current_database() AND usesysid IS NOT NULL
            AND coalesce(backend_type, 'client backend') = 'client backend'
+           AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = pid AND starts_with(s.slot_name, '${replicationPrefix}'))
            AND pid <> pg_backend_pid() AND coalesce(application_name, '') NOT LIKE 'synapse-migration%'
          ORDER BY pid`,
     );

@@ -60,7 +60,7 @@ export async function clearSource(replication: Replication, signal: AbortSignal)
         await part(failures, `slot ${name}: SELECT pg_drop_replication_slot('${name}')`, () => dropSlot(client, name));
         await part(failures, `publication ${name}: DROP PUBLICATION ${name}`, () => dropPublication(client, name));
         await part(failures, "replica identities: ALTER TABLE ... REPLICA IDENTITY DEFAULT", async () => {
-            const needed = await resetIdentities(client, record?.identities ?? [], signal);
+            const needed = await resetIdentities(client, record?.identities ?? [], { signal });
             // Whoever needs them now took them over, or publishes the tables for another purpose.
             for (const table of needed) run.progress.say(`the replica identity of ${table} stays: it is published`);
         });

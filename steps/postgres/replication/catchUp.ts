@@ -17,7 +17,7 @@ import { resetIdentities } from "./replicaIdentity.ts";
 import { onBoth, onTarget, type Replication } from "./sides.ts";
 import { dropSubscription, readSubscription } from "./subscription.ts";
 import { compareTails } from "./tail.ts";
-import { dropTemporaryKeys } from "./temporaryKeys.ts";
+import { dropTemporaryKeys, goOnWithoutKeys } from "./temporaryKeys.ts";
 import { copyUnlogged } from "./unloggedTables.ts";
 
 export interface CatchUpOptions {
@@ -69,7 +69,7 @@ export async function catchUp(replication: Replication, options: CatchUpOptions)
         onTarget(replication, async (target) => {
             await dropSubscription(target, replicationName(run.id));
             await dropTemporaryKeys(target, bulk.temporaryKeys);
-            await resetIdentities(target, record.identities, run.signal);
+            await resetIdentities(target, record.identities, { signal: run.signal });
         }),
     );
     const left = await timed("source cleared", () => clearSource(replication, run.signal));
@@ -106,7 +106,8 @@ async function prove(
 ): Promise<CatchUpProof> {
     const { run, owner, source } = replication;
     return onBoth(replication, async (sides) => {
-        const deadline = { seconds: options.deadlineSeconds ?? 120, signal: run.signal };
+        const onFailure = goOnWithoutKeys(sides.target, bulk.temporaryKeys, (line) => run.progress.say(line));
+        const deadline = { seconds: options.deadlineSeconds ?? 120, signal: run.signal, onFailure };
         const position = await timed("last change", () =>
             run.progress.during("waiting for the last change", async () => {
                 await requireFollowing(sides);

@@ -96,7 +96,7 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
         const schema = await readSchema(client);
         const identities = await recordIdentities(replication, await missingIdentities(client));
         await run.progress.during(`giving ${identities.length} tables a replica identity`, () =>
-            setIdentities(client, identities, run.signal),
+            setIdentities(client, identities, { signal: run.signal }),
         );
         const published = await createPublication(client, name);
         const slot = await run.progress.during("making the replication slot and its snapshot", () =>
@@ -113,7 +113,7 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
                 refuseUnequalCopy(replication, tables, jobs),
             );
             const { targetVersion, temporaryKeys } = await onTarget(replication, async (target) => {
-                await setIdentities(target, await missingIdentities(target), run.signal);
+                await setIdentities(target, await missingIdentities(target), { signal: run.signal });
                 const { version, versionNumber } = await readDatabaseFacts(target);
                 const copied = { ...schema, definitions: await readDefinitions(target) };
                 // Also whatever changed on the source between the reading and the slot.

@@ -24,6 +24,13 @@ export interface Lag {
 }
 
 const pollMilliseconds = 10;
+/** Between two looks at what the worker says of itself. */
+const workerMilliseconds = 1000;
+
+export interface PositionDeadline extends Deadline {
+    /** Called once, when the worker has failed meanwhile; it begins again by itself every five seconds. */
+    readonly onFailure?: (() => Promise<void>) | undefined;
+}
 
 /** Position up to which the source has written. */
 export async function currentPosition(source: Client): Promise<string> {
@@ -41,11 +48,20 @@ export async function currentPosition(source: Client): Promise<string> {
  * @returns the seconds that it took
  * @throws MigrationError SM-E1305 when the slot or the subscription is gone or disabled, and when the deadline passes
  */
-export async function waitForPosition(sides: Sides, position: string, deadline: Deadline): Promise<number> {
+export async function waitForPosition(sides: Sides, position: string, deadline: PositionDeadline): Promise<number> {
     const began = performance.now();
     const errorsBefore = (await requireFollowing(sides)).errors;
+    let { onFailure } = deadline;
+    let looked = began;
     const reached = await waitFor(
         async () => {
+            if (onFailure !== undefined && performance.now() > looked + workerMilliseconds) {
+                looked = performance.now();
+                if (((await requireFollowing(sides)).errors ?? 0) > (errorsBefore ?? 0)) {
+                    await onFailure();
+                    onFailure = undefined;
+                }
+            }
             const { done, present } = await queryOne(
                 sides.source,
                 z.object({ done: z.boolean().nullable(), present: z.boolean() }),
@@ -73,7 +89,7 @@ export async function waitForPosition(sides: Sides, position: string, deadline: 
 }
 
 /** Measures the lag. @throws MigrationError SM-E1305 as {@link waitForPosition} */
-export async function measureLag(sides: Sides, deadline: Deadline): Promise<Lag> {
+export async function measureLag(sides: Sides, deadline: PositionDeadline): Promise<Lag> {
     const seconds = await waitForPosition(sides, await currentPosition(sides.source), deadline);
     const { bytes } = await queryOne(
         sides.source,

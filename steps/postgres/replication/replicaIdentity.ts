@@ -21,7 +21,12 @@ export type ReplicaIdentity = z.infer<typeof identityShape>;
 
 /** A lock on a busy table is asked for this long, and asked for again: whoever waits for it makes everybody behind it wait. */
 const lockMilliseconds = 2000;
-const triesSeconds = 120;
+
+export interface Patience {
+    readonly signal?: AbortSignal;
+    /** How long a table's lock is asked for again and again, seconds; 120 when absent. */
+    readonly lockSeconds?: number;
+}
 const lockNotAvailable = "55P03";
 
 /** Tables of the homeserver, which is what is published. */
@@ -53,11 +58,11 @@ export async function missingIdentities(client: Client): Promise<ReplicaIdentity
 export async function setIdentities(
     client: Client,
     identities: readonly ReplicaIdentity[],
-    signal?: AbortSignal,
+    patience: Patience = {},
 ): Promise<void> {
     for (const { schema, table, index } of identities) {
         const identity = index === undefined ? "FULL" : `USING INDEX ${escapeIdentifier(index)}`;
-        await alter(client, `ALTER TABLE ${quotedName(schema, table)} REPLICA IDENTITY ${identity}`, signal);
+        await alter(client, `ALTER TABLE ${quotedName(schema, table)} REPLICA IDENTITY ${identity}`, patience);
     }
 }
 
@@ -70,7 +75,7 @@ export async function setIdentities(
 export async function resetIdentities(
     client: Client,
     identities: readonly ReplicaIdentity[],
-    signal?: AbortSignal,
+    patience: Patience = {},
 ): Promise<string[]> {
     const needed: string[] = [];
     for (const { schema, table } of await stillSet(client, identities)) {
@@ -81,7 +86,7 @@ export async function resetIdentities(
             [schema, table],
         );
         if (publication !== undefined) needed.push(`${schema}.${table} (publication ${publication.name})`);
-        else await alter(client, `ALTER TABLE ${quotedName(schema, table)} REPLICA IDENTITY DEFAULT`, signal);
+        else await alter(client, `ALTER TABLE ${quotedName(schema, table)} REPLICA IDENTITY DEFAULT`, patience);
     }
     return needed;
 }
@@ -103,8 +108,8 @@ async function stillSet(client: Client, identities: readonly ReplicaIdentity[]):
     });
 }
 
-async function alter(client: Client, statement: string, signal?: AbortSignal): Promise<void> {
-    const end = performance.now() + triesSeconds * 1000;
+async function alter(client: Client, statement: string, { signal, lockSeconds = 120 }: Patience): Promise<void> {
+    const end = performance.now() + lockSeconds * 1000;
     for (;;) {
         signal?.throwIfAborted();
         try {
@@ -119,7 +124,7 @@ async function alter(client: Client, statement: string, signal?: AbortSignal): P
             if (performance.now() > end)
                 throw new MigrationError("SM-E1309", {
                     where: `database ${client.database ?? ""}`,
-                    found: `${statement}: ${error.message}, again and again for ${triesSeconds} s`,
+                    found: `${statement}: ${error.message}, again and again for ${lockSeconds} s`,
                     expected: "a lock on the table for a moment",
                     cause: error,
                 });

@@ -7,6 +7,7 @@ import { readSchema, refuseChangedSchema } from "./definitionGuard.ts";
 import { measureLag, notFollowing, type Lag } from "./progress.ts";
 import { readRecord } from "./record.ts";
 import { onBoth, type Replication } from "./sides.ts";
+import { goOnWithoutKeys } from "./temporaryKeys.ts";
 
 export interface SettleOptions {
     /** Of the record that `follow` wrote. */
@@ -38,7 +39,8 @@ export async function settle(replication: Replication, options: SettleOptions): 
         const end = performance.now() + deadlineSeconds * 1000;
         for (;;) {
             const remaining = Math.max(1, (end - performance.now()) / 1000);
-            const lag = await measureLag(sides, { seconds: remaining, signal: run.signal });
+            const onFailure = goOnWithoutKeys(sides.target, bulk.temporaryKeys, (line) => run.progress.say(line));
+            const lag = await measureLag(sides, { seconds: remaining, signal: run.signal, onFailure });
             run.progress.say(`the target is ${lag.seconds} s and ${lag.bytes} bytes behind`);
             if (lag.seconds <= closeSeconds) return lag;
             if (performance.now() > end)

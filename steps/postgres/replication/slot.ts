@@ -8,8 +8,6 @@ import { MigrationError } from "../../run/errors.ts";
 import { describeAddress, query, type Client, type DatabaseAddress } from "../connection.ts";
 import { waitFor } from "./deadline.ts";
 
-/** The slot exists once all transactions that run now have ended (PostgreSQL manual 49.2.5). */
-const createSeconds = 300;
 const releaseSeconds = 30;
 const connectMilliseconds = 10_000;
 
@@ -27,8 +25,9 @@ export interface HeldSlot {
 const createdShape = z.object({ snapshot_name: z.string(), consistent_point: z.string() });
 
 /**
- * Makes the slot over a replication connection.
+ * Makes the slot over a replication connection. It exists once all transactions that run now have ended (PostgreSQL manual 49.2.5).
  *
+ * @param createSeconds  how long that is waited for
  * @throws MigrationError SM-E1301 where the server does not take such a connection or has no slot left, SM-E1305 naming the transaction
  *     that is waited for in vain
  */
@@ -37,6 +36,7 @@ export async function createSlot(
     name: string,
     observer: Client,
     signal: AbortSignal,
+    createSeconds = 300,
 ): Promise<HeldSlot> {
     const client = await replicationConnection(address);
     const lost = new AbortController();
@@ -62,7 +62,7 @@ export async function createSlot(
     } catch (error) {
         await release();
         signal.throwIfAborted();
-        if (end.signal.aborted) throw await waitedInVain(address, observer);
+        if (end.signal.aborted) throw await waitedInVain(address, observer, createSeconds);
         throw new MigrationError("SM-E1301", {
             where: describeAddress(address),
             found: error instanceof Error ? error.message : String(error),
@@ -181,7 +181,11 @@ function aborted(signal: AbortSignal): Promise<never> {
     });
 }
 
-async function waitedInVain(address: DatabaseAddress, observer: Client): Promise<MigrationError> {
+async function waitedInVain(
+    address: DatabaseAddress,
+    observer: Client,
+    createSeconds: number,
+): Promise<MigrationError> {
     const running = await query(
         observer,
         z.object({ pid: z.number(), application: z.string().nullable(), since: z.string() }),

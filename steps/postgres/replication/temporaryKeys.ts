@@ -48,6 +48,24 @@ export async function makeTemporaryKeys(client: Client, serverNumber: number): P
     return keys;
 }
 
+/**
+ * What to do when the worker fails: a key may be what it fails on. That its values were unique when it was made promises nothing of rows
+ * that came later, as no constraint of the source says so.
+ *
+ * @returns nothing where there are no such keys
+ */
+export function goOnWithoutKeys(
+    client: Client,
+    keys: readonly TemporaryKey[],
+    say: (line: string) => void,
+): (() => Promise<void>) | undefined {
+    if (keys.length === 0) return undefined;
+    return async () => {
+        say("the target's worker has failed: it goes on without the temporary keys, and slower");
+        await dropTemporaryKeys(client, keys);
+    };
+}
+
 /** Removes them; the tables have what they had before. */
 export async function dropTemporaryKeys(client: Client, keys: readonly TemporaryKey[]): Promise<void> {
     for (const { schema, table, index } of keys)

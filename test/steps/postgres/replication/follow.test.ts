@@ -3,7 +3,8 @@ import { follow, type Following } from "../../../../steps/postgres/replication/f
 import { catchUp } from "../../../../steps/postgres/replication/catchUp.ts";
 import { tableFingerprints } from "../../../../steps/postgres/fingerprint.ts";
 import { startCluster, type TestCluster } from "../../../support/cluster.ts";
-import { copyByDump, makePair, startSource, startWriter, tracesOn } from "./source.ts";
+import { copyRowsByDump } from "./copyByDump.ts";
+import { makePair, startSource, startWriter, tracesOn } from "./source.ts";
 
 describe("following a source that goes on being written to", function () {
     this.timeout(120_000);
@@ -28,7 +29,7 @@ describe("following a source that goes on being written to", function () {
             let writes: number;
             let followed: Following;
             try {
-                followed = await follow(replication, { copy: copyByDump(source.programs), jobs: 2 });
+                followed = await follow(replication, { copy: copyRowsByDump(source.programs), jobs: 2 });
                 expect(followed.rows).to.be.greaterThan(20_000);
                 expect(followed.identities).to.equal(7);
             } finally {

@@ -3,12 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { withClient } from "../../../../steps/postgres/connection.ts";
-import { runDatabaseProgram } from "../../../../steps/postgres/clientPrograms.ts";
-import { tableFingerprints } from "../../../../steps/postgres/fingerprint.ts";
 import { createMarker } from "../../../../steps/postgres/marker.ts";
-import type { CopyRows } from "../../../../steps/postgres/replication/follow.ts";
 import type { Replication } from "../../../../steps/postgres/replication/sides.ts";
-import { restoreArchive } from "../../../../steps/postgres/restoreArchive.ts";
 import { startCluster, testServerName, type TestCluster } from "../../../support/cluster.ts";
 import { testRun, type TestRun } from "../../../support/stepRun.ts";
 
@@ -146,27 +142,6 @@ async function newReplicationRun(cluster: TestCluster): Promise<TestRun> {
     const directory = join(cluster.directory, `runs-${id}`, id);
     await mkdir(directory, { mode: 0o700, recursive: true });
     return testRun(id, directory);
-}
-
-/** The rows of the snapshot by PostgreSQL's own programs. */
-export function copyByDump(programs: string): CopyRows {
-    return async ({ source, target, snapshot, step, jobs }, run) => {
-        const directory = join(run.directory, `copy-${step}`);
-        const tables = await tableFingerprints(source, { step, jobs, snapshot, signal: run.signal });
-        const args = ["--format", "directory", "--snapshot", snapshot, "--file", directory, "--no-owner", "--no-acl"];
-        await runDatabaseProgram(
-            {
-                ...{ directory: programs, program: "pg_dump" as const, address: source, step },
-                args: [...args, "--no-publications", "--exclude-schema", "synapse_migration"],
-            },
-            run,
-        );
-        await restoreArchive(
-            { clientDirectory: programs, directory, address: target, step, jobs, tables: tables.length },
-            run,
-        );
-        return { tables, bytes: 0 };
-    };
 }
 
 /** What of a replication is on the source: slots, publications, and tables that have another replica identity than the default. */
