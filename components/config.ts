@@ -22,9 +22,12 @@ export interface MigrationConfig {
     readonly run?: string | undefined;
     readonly source: Source;
     readonly target: TargetConfig;
-    readonly copy: "archive";
-    /** Processes that dump and restore at the same time. */
-    readonly copyJobs: number;
+    /** How the database travels: as a dump in files, or from server to server. */
+    readonly copy: "archive" | "direct";
+    /** Processes or connections that dump, restore or copy at the same time; each step has a number of its own when absent. */
+    readonly copyJobs?: number | undefined;
+    /** Of a direct copy's rows, MiB a second; no limit when absent. */
+    readonly copyRateLimit?: number | undefined;
     /** How long the copy of a replaced database, and the database itself, are kept at least. */
     readonly safeguardHours: number;
     readonly remoteMedia: "carry" | "drop";
@@ -158,7 +161,32 @@ function conflicts(
                 locate,
             ),
         );
-    return [...problems, ...targetConflicts(config, secrets, locate)];
+    return [...problems, ...copyConflicts(config, locate), ...targetConflicts(config, secrets, locate)];
+}
+
+/** Rows go from server to server only where there are two of them. */
+const hasServers = ({ source, target }: PlainConfig): boolean =>
+    source.kind === "selfHosted" && target.kind === "local";
+
+const copyOf = (config: PlainConfig): MigrationConfig["copy"] =>
+    config.copy ?? (hasServers(config) ? "direct" : "archive");
+
+function copyConflicts(config: PlainConfig, locate: Locate): MigrationError[] {
+    const problems: MigrationError[] = [];
+    if (config.copy === "direct" && !hasServers(config))
+        problems.push(
+            invalidValue(
+                ["copy"],
+                config.copy,
+                "archive: only a source of kind selfHosted is copied directly, and only to a target of kind local",
+                locate,
+            ),
+        );
+    if (config.copyRateLimit > 0 && copyOf(config) === "archive")
+        problems.push(
+            invalidValue(["copyRateLimit"], config.copyRateLimit, "not set: it is the limit of a direct copy", locate),
+        );
+    return problems;
 }
 
 /** What a target of one kind needs, or cannot have. */
@@ -206,7 +234,7 @@ function targetConflicts(config: PlainConfig, secrets: ReadonlySet<SecretKey>, l
 }
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
-    const { serverName, rehearsal, protect, run, target, copy, copyJobs, safeguardHours } = config;
+    const { serverName, rehearsal, protect, run, target, copyJobs, copyRateLimit, safeguardHours } = config;
     const { remoteMedia, publicBaseUrl, acknowledge } = config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
@@ -219,8 +247,9 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         run,
         source: { ...config.source, serverName },
         target,
-        copy,
-        copyJobs,
+        copy: copyOf(config),
+        copyJobs: copyJobs === 0 ? undefined : copyJobs,
+        copyRateLimit: copyRateLimit === 0 ? undefined : copyRateLimit,
         safeguardHours,
         remoteMedia,
         acknowledge,

@@ -33,8 +33,10 @@ export const plainSchema = z.strictObject({
         .optional(),
     source: sourceSchema,
     target: targetSchema,
-    copy: z.enum(["archive"]).default("archive"),
-    copyJobs: z.number().int().min(1).max(64).default(2),
+    copy: z.enum(["archive", "direct"]).optional(),
+    /** 0 and absent are the same: Pulumi demands a value for each number that it knows of. */
+    copyJobs: z.number().int().min(0).max(64).default(0),
+    copyRateLimit: z.number().int().min(0).max(1_000_000).default(0),
     safeguardHours: z.number().int().min(24).default(24),
     remoteMedia: z.enum(["carry", "drop"]).default("carry"),
     acknowledge: z
@@ -57,6 +59,7 @@ const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {
     source: "object",
     target: "object",
     copyJobs: "integer",
+    copyRateLimit: "integer",
     safeguardHours: "integer",
 };
 

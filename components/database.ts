@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import {
+    copyContract,
     databaseContract,
     importContract,
     restoreContract,
@@ -9,6 +10,7 @@ import {
     swapContract,
     type BundleSource,
     type SafeguardCopy,
+    type SelfHostedSource,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
@@ -35,6 +37,9 @@ export type ImportOptions = Pick<
     SpecInputs<z.infer<typeof importContract.spec>>,
     "jobs" | "passphrase" | "targetPython" | "verifyKeys"
 >;
+
+/** How many connections copy, and at most how fast. */
+export type CopyOptions = Pick<z.infer<typeof copyContract.spec>, "jobs" | "bytesPerSecond">;
 
 /** What stands under the target's name before the swap, and the copy of it where it holds data. */
 export interface Safeguarded {
@@ -68,12 +73,13 @@ export class Database extends pulumi.ComponentResource {
     /**
      * Looks at what the swap will put aside, and copies it where it holds data and may be replaced.
      *
+     * @param after  a step that it comes after
      * @param jobs  processes that dump and restore at the same time
      */
-    public safeguard(dump: CheckedDump | undefined, jobs: number): Safeguarded {
+    public safeguard(after: EarlierStep | undefined, jobs: number): Safeguarded {
         const { steps, layout } = this.#args;
         const spec = { run: steps.run, database: this.connection, replace: layout.replace, jobs };
-        const { result } = steps.add(safeguardContract, spec, { parent: this, after: [dump] });
+        const { result } = steps.add(safeguardContract, spec, { parent: this, after: [after] });
         return {
             previous: result.apply(({ previous }) => previous),
             copy: result.apply((made) =>
@@ -111,6 +117,24 @@ export class Database extends pulumi.ComponentResource {
             },
             { parent: this },
         );
+    }
+
+    /**
+     * Copies the source's database, from server to server, into a new one beside the one in use.
+     *
+     * @param fenceToken  absent in a rehearsal, whose source goes on: one-time keys are emptied then
+     */
+    public copy(
+        source: SelfHostedSource,
+        fenceToken: pulumi.Output<string> | undefined,
+        safeguard: Safeguarded,
+        how: CopyOptions,
+        after: EarlierStep | undefined,
+    ) {
+        const { steps } = this.#args;
+        const [run, database] = [steps.run, this.connection];
+        const spec = { run, source, fenceToken, database, safeguard: safeguard.previous, ...how };
+        return steps.add(copyContract, spec, { parent: this, after: [after] });
     }
 
     /** Reads the dump of a bundle into a new database beside the one in use. */

@@ -48,15 +48,15 @@ export class MediaRepository extends pulumi.ComponentResource {
     /**
      * Copies what the early pass has not, and compares all.
      *
-     * @param fenceToken  absent in a rehearsal, whose source goes on. Media then come after the dump: what the snapshot names must
+     * @param fenceToken  absent in a rehearsal, whose source goes on. Media then come after the database: what its snapshot names must
      *     be there, what was uploaded later may be
      */
-    public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, dump: EarlierStep) {
+    public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, database: EarlierStep) {
         const { steps, remoteMedia: remoteCache } = this.#args;
         return steps.add(
             mediaFinalContract,
             { run: steps.run, source, mediaStore: this.mediaStore, remoteCache, fenceToken },
-            { parent: this, after: fenceToken === undefined ? [dump] : [] },
+            { parent: this, after: fenceToken === undefined ? [database] : [] },
         );
     }
 

@@ -39,7 +39,11 @@ export interface MovedHomeserver {
     readonly mediaRowsAdded?: pulumi.Output<number>;
 }
 
-/** Stops the source, unless this is a rehearsal; dumps it, restores the dump, copies what is new among the media. */
+/** Processes that work on an archive at the same time. */
+const archiveJobs = 2;
+const mebibyte = 1024 * 1024;
+
+/** Stops the source, unless this is a rehearsal; gets its database across, copies what is new among the media. */
 export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHomeserver {
     const { config, steps, parent, clientDirectory } = args;
     const from = new SourceHomeserver("source", { steps, source }, { parent });
@@ -50,27 +54,36 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
             : from.leaveCanary({ user: config.canary.user, baseUrl: config.canary.baseUrl }, canaryPassword);
     const fence = config.rehearsal ? undefined : from.fence(canary);
     const fenceToken = fence?.result.token;
-    const dump = from.dump(fenceToken, canary, { jobs: config.copyJobs, clientDirectory });
+    const jobs = config.copyJobs ?? archiveJobs;
+    const left = { fenceToken, canaryFile: canary?.result.canaryFile };
+    if (config.copy === "direct") {
+        const safeguard = args.database.safeguard(fence ?? canary, jobs);
+        const limit = config.copyRateLimit;
+        const how = {
+            ...(config.copyJobs === undefined ? {} : { jobs: config.copyJobs }),
+            ...(limit === undefined ? {} : { bytesPerSecond: limit * mebibyte }),
+        };
+        const { resource, result } = args.database.copy(source, fenceToken, safeguard, how, canary);
+        const media = args.media.finalPass(source, fenceToken, { resource, result });
+        const mediaTreeDigest = media.result.treeDigest;
+        return { ...left, manifest: result, safeguard, restored: result, mediaTreeDigest };
+    }
+    const dump = from.dump(fenceToken, canary, { jobs, clientDirectory });
     const media = args.media.finalPass(source, fenceToken, dump);
-    const safeguard = args.database.safeguard(dump, config.copyJobs);
-    const restored = args.database.restore(dump, fenceToken, safeguard, config.copyJobs);
-    return {
-        fenceToken,
-        canaryFile: canary?.result.canaryFile,
-        manifest: dump.result,
-        safeguard,
-        restored: restored.result,
-        mediaTreeDigest: media.result.treeDigest,
-    };
+    const safeguard = args.database.safeguard(dump, jobs);
+    const restored = args.database.restore(dump, fenceToken, safeguard, jobs);
+    const mediaTreeDigest = media.result.treeDigest;
+    return { ...left, manifest: dump.result, safeguard, restored: restored.result, mediaTreeDigest };
 }
 
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
     const { config, database, python: targetPython, verifyKeys } = args;
     const { passphrase } = args.secrets;
-    const safeguard = database.safeguard(undefined, config.copyJobs);
+    const jobs = config.copyJobs ?? archiveJobs;
+    const safeguard = database.safeguard(undefined, jobs);
     const imported = database.import(source, safeguard, {
-        jobs: config.copyJobs,
+        jobs,
         passphrase,
         targetPython,
         verifyKeys,

@@ -8,12 +8,15 @@ import { redact } from "../steps/run/redaction.ts";
 import { rehearse } from "./rehearsal.ts";
 import { isRouteName, routeNames, routes } from "./routes/routes.ts";
 
+/** Of the route that has servers on both sides. */
+const copyModes = ["archive", "direct"] as const;
 const options = z.object({
     users: z.number(),
     rooms: z.number(),
     messages: z.number(),
     seed: z.string(),
     route: z.string().refine(isRouteName),
+    copy: z.enum(copyModes).optional(),
     sourcePython: z.string().startsWith("/").optional(),
     keep: z.boolean().default(false),
 });
@@ -42,9 +45,12 @@ async function main(): Promise<number> {
         .option("--messages <number>", "messages over all rooms", wholeNumber(1), 300)
         .option("--seed <text>", "the same seed makes the same texts and passwords", "rehearsal")
         .addOption(new Option("--route <name>", `how it is moved:\n${routeList}`).choices(routeNames).default("local"))
+        .addOption(new Option("--copy <mode>", "how the database travels, on route local").choices(copyModes))
         .option("--source-python <path>", "Python with the source's Synapse, where that is of another version")
         .option("--keep", "leave source, target and stack running")
         .parse();
+    const { copy, route } = options.parse(command.opts());
+    if (copy !== undefined && route !== "local") command.error(`error: --copy is for route local, not for ${route}`);
     const aborter = new AbortController();
     const progress = lineProgress("rehearsal", (line) => process.stderr.write(`${line}\n`), redact);
     for (const signal of interruptions) {

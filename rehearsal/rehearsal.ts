@@ -23,6 +23,8 @@ export interface RehearsalArgs {
     readonly messages: number;
     readonly seed: string;
     readonly route: RouteName;
+    /** How the database travels; what the stack does without being told when absent. */
+    readonly copy?: "archive" | "direct" | undefined;
     /** Python of the source's Synapse; the target's when absent. */
     readonly sourcePython?: string | undefined;
     /** Leaves everything running and in place, and says where. */
@@ -142,7 +144,7 @@ async function run(
         reportDirectory,
         source,
         canary,
-        route: made,
+        route: args.copy === undefined ? made : { ...made, config: { ...made.config, copy: args.copy } },
         keep,
         timings,
         progress,

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { problemsWith, source, summary, target } from "./stacks.ts";
+import { bundleSources, problemsWith, source, summary, target } from "./stacks.ts";
 
 describe("rules of the configuration", () => {
     for (const [title, changes, expected] of [
@@ -11,6 +11,8 @@ describe("rules of the configuration", () => {
         ["a relative path", { target: { ...target, directory: "target" } }, "SM-E0211 target.directory"],
         ["a relative work directory", { workDirectory: "work" }, "SM-E0211 workDirectory"],
         ["a copy mode that there is not yet", { copy: "replicate" }, "SM-E0211 copy"],
+        ["a direct copy out of files", { source: bundleSources.backup, copy: "direct" }, "SM-E0211 copy"],
+        ["a rate that no archive has", { copy: "archive", copyRateLimit: "10" }, "SM-E0211 copyRateLimit"],
         ["a source kind that there is not", { source: { ...source, kind: "synology" } }, "SM-E0211 source.kind"],
         [
             "a service kind that there is not yet",

@@ -11,10 +11,9 @@ const stepsOf: Readonly<Record<Phase, readonly string[]>> = {
         "guard-migrate",
         "canary",
         "fence",
-        "dump",
+        "copy",
         "media-final",
         "safeguard",
-        "restore",
         "verify",
         "swap",
         "start",
@@ -68,46 +67,40 @@ describe("HomeserverMigration", () => {
 
     it("lets nothing that reads or writes the homeserver's data come before the fence", async () => {
         const { recording } = await declare({ phase: "finish" });
-        const bearing = [
-            "dump",
-            "media-final",
-            "safeguard",
-            "restore",
-            "verify",
-            "swap",
-            "start",
-            "probe",
-            "commit",
-            "open",
-        ];
+        const bearing = ["copy", "media-final", "safeguard", "verify", "swap", "start", "probe", "commit", "open"];
         for (const step of bearing) expect([...recording.before(step)], step).to.include("fence");
         expect([...recording.before("fence")]).to.include.members(["media-early", "canary", "gateway", "configure"]);
     });
 
-    it("restores after its dump and safeguard, and starts only what was verified and swapped in", async () => {
-        const { recording } = await declare({ phase: "finish" });
-        const chain = [
-            "fence",
-            "dump",
-            "safeguard",
-            "restore",
-            "verify",
-            "swap",
-            "start",
-            "probe",
-            "commit",
-            "open",
-            "cleanup",
-        ];
-        for (const [index, step] of chain.entries())
-            expect([...recording.before(step)], step).to.include.members(chain.slice(0, index));
-        expect([...recording.before("verify")]).to.include("media-final");
-    });
+    for (const [mode, moved] of [
+        ["direct", ["safeguard", "copy"]],
+        ["archive", ["dump", "safeguard", "restore"]],
+    ] as const) {
+        it(`moves the database after its safeguard, and starts only what was verified and swapped in (${mode})`, async () => {
+            const { recording } = await declare({ phase: "finish", copy: mode });
+            const chain = ["fence", ...moved, "verify", "swap", "start", "probe", "commit", "open", "cleanup"];
+            for (const [index, step] of chain.entries())
+                expect([...recording.before(step)], step).to.include.members(chain.slice(0, index));
+            expect([...recording.before("verify")]).to.include("media-final");
+        });
+    }
 
-    it("hands the fence's token to what must not go on without it", async () => {
-        const { recording } = await declare({ phase: "cutover" });
-        for (const step of ["dump", "media-final", "restore", "start", "commit"])
-            expect(recording.spec(step), step).to.have.property("fenceToken", "c".repeat(64));
+    for (const [mode, moving] of [
+        ["direct", ["copy"]],
+        ["archive", ["dump", "restore"]],
+    ] as const) {
+        it(`hands the fence's token to what must not go on without it (${mode})`, async () => {
+            const { recording } = await declare({ phase: "cutover", copy: mode });
+            for (const step of [...moving, "media-final", "start", "commit"])
+                expect(recording.spec(step), step).to.have.property("fenceToken", "c".repeat(64));
+        });
+    }
+
+    it("copies by as many connections, and as fast, as the configuration says", async () => {
+        const { recording } = await declare({ copyJobs: "7", copyRateLimit: "50" });
+        expect(recording.spec("copy")).to.include({ jobs: 7, bytesPerSecond: 52_428_800 });
+        const free = (await declare()).recording.spec("copy");
+        for (const key of ["jobs", "bytesPerSecond"]) expect(free).not.to.have.property(key);
     });
 
     it("reports last", async () => {
@@ -146,15 +139,19 @@ describe("HomeserverMigration", () => {
             const { recording } = await declare({ phase: undefined, rehearsal: "true" });
             expect(recording.names).to.have.members([...upTo("cutover").filter((step) => step !== "fence"), "report"]);
             expect(recording.spec("configure")).to.include({ isolated: true });
-            for (const step of ["dump", "media-final", "restore", "start", "commit"])
+            for (const step of ["copy", "media-final", "start", "commit"])
                 expect(recording.spec(step), step).not.to.have.property("fenceToken");
             expect(recording.spec("commit")).to.have.nested.property("run.disposable", true);
         });
 
-        it("copies media after the dump, so that all that the snapshot names is there", async () => {
-            const { recording } = await declare({ phase: undefined, rehearsal: "true" });
-            expect([...recording.before("media-final")]).to.include("dump");
-        });
+        for (const [mode, step] of [
+            ["direct", "copy"],
+            ["archive", "dump"],
+        ] as const)
+            it(`copies media after the ${step}, so that all that the snapshot names is there`, async () => {
+                const { recording } = await declare({ phase: undefined, rehearsal: "true", copy: mode });
+                expect([...recording.before("media-final")]).to.include(step);
+            });
     });
 
     it("isolates nothing, and keeps the target after its commit, outside of a rehearsal", async () => {

@@ -87,6 +87,16 @@ const results: Readonly<Record<string, unknown>> = {
     },
     safeguard: { previous: "empty" },
     restore: { incoming: "synapse_incoming_r1", tables: 170, rows: 1000, oneTimeKeys: "kept", seconds: 4 },
+    copy: {
+        incoming: "synapse_incoming_r1",
+        manifestFile: "/srv/work/runs/r1/copy-manifest.json",
+        manifestDigest: digest("4"),
+        tables: 170,
+        rows: 1000,
+        bytes: 900_000,
+        oneTimeKeys: "kept",
+        seconds: 4,
+    },
     import: {
         incoming: "synapse_incoming_r1",
         manifestFile: "/srv/work/runs/r1/import-manifest.json",
