@@ -43,7 +43,8 @@ export async function compareFiles(
 export async function compareDatabaseFile(section: DatabaseSection, options: ReadBackOptions): Promise<string[]> {
     if (section.format === "directory") {
         const { runDirectory: workDirectory, ...opening } = options;
-        await readDirectoryDump(section, { ...opening, workDirectory, take: (_name, content) => drain(content) });
+        const take = (_name: string, content: Bytes): Promise<void> => drain(content[Symbol.asyncIterator]());
+        await readDirectoryDump(section, { ...opening, workDirectory, take });
         return [];
     }
     const { content: found } = await readThrough(section.artefact, options, async (stream) => ({
