@@ -1,10 +1,11 @@
 /** A stack's configuration, validated: pure, and with all problems reported at once. */
 import { isAbsolute, join, relative } from "node:path";
 import type { z } from "zod";
-import { phases, type Phase, type Source } from "../steps/contract.ts";
+import { phases, type Phase, type ReplicationAddress, type Source } from "../steps/contract.ts";
 import { MigrationError, throwAll } from "../steps/run/errors.ts";
 import { decoded, kindOf, plainSchema, secretKeys, type PlainKey, type SecretKey } from "./configKeys.ts";
 import { invalidValue, missingValue, schemaProblems, unknownKey, type Locate } from "./configProblems.ts";
+import { replicateConflicts } from "./replicateRules.ts";
 import type { TargetConfig } from "./targets/target.ts";
 
 /** What a stack's configuration asks for. Holds no secret. */
@@ -22,8 +23,12 @@ export interface MigrationConfig {
     readonly run?: string | undefined;
     readonly source: Source;
     readonly target: TargetConfig;
-    /** How the database travels: as a dump in files, or from server to server. */
-    readonly copy: "archive" | "direct";
+    /** How the database travels: as a dump in files, from server to server, or as a copy that follows until the cut-over. */
+    readonly copy: "archive" | "direct" | "replicate";
+    /** How a target that has followed is compared while nobody is served: `strict` hashes every row of both sides. */
+    readonly verify: "quick" | "strict";
+    /** Where the target's PostgreSQL server finds the source's, if not where we do. */
+    readonly replicationAddress?: ReplicationAddress | undefined;
     /** Processes or connections that dump, restore or copy at the same time; each step has a number of its own when absent. */
     readonly copyJobs?: number | undefined;
     /** Of a direct copy's rows, MiB a second; no limit when absent. */
@@ -161,6 +166,7 @@ function conflicts(
                 locate,
             ),
         );
+    problems.push(...replicateConflicts(config, locate));
     return [...problems, ...copyConflicts(config, locate), ...targetConflicts(config, secrets, locate)];
 }
 
@@ -248,6 +254,8 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         source: { ...config.source, serverName },
         target,
         copy: copyOf(config),
+        verify: config.verify ?? "quick",
+        replicationAddress: config.replicationAddress,
         copyJobs: copyJobs === 0 ? undefined : copyJobs,
         copyRateLimit: copyRateLimit === 0 ? undefined : copyRateLimit,
         safeguardHours,

@@ -1,6 +1,6 @@
 /** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
-import { absolutePath, bundleSource, phases, selfHostedSource } from "../steps/contract.ts";
+import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../steps/contract.ts";
 import { targetSchema } from "./targets/target.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */
@@ -33,7 +33,14 @@ export const plainSchema = z.strictObject({
         .optional(),
     source: sourceSchema,
     target: targetSchema,
-    copy: z.enum(["archive", "direct"]).optional(),
+    copy: z.enum(["archive", "direct", "replicate"]).optional(),
+    verify: z.enum(["quick", "strict"]).optional(),
+    replicationAddress: z
+        .string()
+        .regex(/^.+:\d{1,5}$/, "must be host:port")
+        .transform((text) => ({ host: text.replace(/:\d+$/, ""), port: Number(text.split(":").at(-1)) }))
+        .pipe(replicationAddress)
+        .optional(),
     /** 0 and absent are the same: Pulumi demands a value for each number that it knows of. */
     copyJobs: z.number().int().min(0).max(64).default(0),
     copyRateLimit: z.number().int().min(0).max(1_000_000).default(0),

@@ -2,11 +2,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import {
+    catchUpContract,
     copyContract,
     databaseContract,
+    followContract,
     importContract,
     restoreContract,
     safeguardContract,
+    settleContract,
     swapContract,
     type BundleSource,
     type SafeguardCopy,
@@ -41,10 +44,16 @@ export type ImportOptions = Pick<
 /** How many connections copy, and at most how fast. */
 export type CopyOptions = Pick<z.infer<typeof copyContract.spec>, "jobs" | "bytesPerSecond">;
 
+/** How a source that goes on running is copied, and where the target's server finds it. */
+export type FollowOptions = Pick<z.infer<typeof followContract.spec>, "jobs" | "bytesPerSecond" | "replication">;
+/** A copy that follows its source. */
+export type Followed = ReturnType<Database["follow"]>;
+
 /** What stands under the target's name before the swap, and the copy of it where it holds data. */
 export interface Safeguarded {
     readonly previous: pulumi.Output<string>;
     readonly copy: pulumi.Output<SafeguardCopy | undefined>;
+    readonly resource: pulumi.Resource;
 }
 
 /**
@@ -79,8 +88,9 @@ export class Database extends pulumi.ComponentResource {
     public safeguard(after: EarlierStep | undefined, jobs: number): Safeguarded {
         const { steps, layout } = this.#args;
         const spec = { run: steps.run, database: this.connection, replace: layout.replace, jobs };
-        const { result } = steps.add(safeguardContract, spec, { parent: this, after: [after] });
+        const { result, resource } = steps.add(safeguardContract, spec, { parent: this, after: [after] });
         return {
+            resource,
             previous: result.apply(({ previous }) => previous),
             copy: result.apply((made) =>
                 made.previous === "copied" ? { manifestFile: made.manifestFile, digest: made.digest } : undefined,
@@ -135,6 +145,35 @@ export class Database extends pulumi.ComponentResource {
         const [run, database] = [steps.run, this.connection];
         const spec = { run, source, fenceToken, database, safeguard: safeguard.previous, ...how };
         return steps.add(copyContract, spec, { parent: this, after: [after] });
+    }
+
+    /** Copies a source that goes on running, and has the copy follow it. */
+    public follow(source: SelfHostedSource, how: FollowOptions) {
+        const { steps, layout } = this.#args;
+        const { server } = layout;
+        const own = server.kind === "managed" ? { serverDirectory: server.directory } : {};
+        const spec = { run: steps.run, source, database: this.connection, ...how, ...own };
+        return steps.add(followContract, spec, { parent: this });
+    }
+
+    /** The last look at what follows, before the source is stopped. */
+    public settle(source: SelfHostedSource, { result: { digest } }: Followed, { replication }: FollowOptions) {
+        const { steps } = this.#args;
+        const spec = { run: steps.run, source, database: this.connection, replication, digest };
+        return steps.add(settleContract, spec, { parent: this });
+    }
+
+    /** Takes over the last change of the fenced source. */
+    public catchUp(
+        source: SelfHostedSource,
+        { result: { digest } }: Followed,
+        fenceToken: pulumi.Output<string>,
+        { previous: safeguard }: Safeguarded,
+        { replication, jobs, verify }: FollowOptions & Pick<z.infer<typeof catchUpContract.spec>, "verify">,
+    ) {
+        const { steps } = this.#args;
+        const followed = { run: steps.run, source, database: this.connection, replication, digest };
+        return steps.add(catchUpContract, { ...followed, fenceToken, safeguard, verify, jobs }, { parent: this });
     }
 
     /** Reads the dump of a bundle into a new database beside the one in use. */

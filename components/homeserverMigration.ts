@@ -17,11 +17,11 @@ import {
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
 import { BundleExport } from "./bundleExport.ts";
-import { Database, type Safeguarded } from "./database.ts";
+import { Database, type Followed, type Safeguarded } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
-import { moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
+import { copyOptions, moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
@@ -141,6 +141,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
         const database = new Database("database", { ...parts, layout: target.database }, child);
         const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia };
+        const { source, replicationAddress: replication } = config;
+        const followed =
+            config.copy === "replicate" && source.kind === "selfHosted"
+                ? database.follow(source, { ...copyOptions(config), replication })
+                : undefined;
         const media = new MediaRepository("media", { ...parts, ...storage }, child);
         const homeserver = new Homeserver(
             "homeserver",
@@ -158,16 +163,16 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         );
         const reached = { layout: target.gateway, upstream: homeserver.baseUrl, publicBaseUrl: config.publicBaseUrl };
         const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
-        return { keys, database, media, homeserver, gateway };
+        return { keys, database, followed, media, homeserver, gateway };
     }
 
     #move(
-        { database, media, keys: { verifyKeys } }: Target,
+        { database, followed, media, keys: { verifyKeys } }: Target,
         { clientDirectory, python }: TargetLayout,
     ): MovedHomeserver {
         const { config, secrets } = this.#args;
         const [steps, parent] = [this.#steps, this];
-        const args = { parent, steps, config, secrets, database, media, clientDirectory, python, verifyKeys };
+        const args = { parent, steps, config, secrets, database, followed, media, clientDirectory, python, verifyKeys };
         return config.source.kind === "selfHosted" ? moveRunning(config.source, args) : moveBundle(config.source, args);
     }
 
@@ -183,6 +188,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             incoming,
             manifestFile,
             manifestDigest,
+            replicated: moved.replicated,
             oneTimeKeys,
             mediaStore: media.mediaStore,
             mediaTreeDigest: moved.mediaTreeDigest,
@@ -245,6 +251,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 interface Target {
     readonly keys: SigningKeySecrets;
     readonly database: Database;
+    /** With `copy: replicate`. */
+    readonly followed: Followed | undefined;
     readonly media: MediaRepository;
     readonly homeserver: Homeserver;
     readonly gateway: Gateway;

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { BundleSource, SelfHostedSource } from "../steps/contract.ts";
 import type { MigrationConfig } from "./config.ts";
-import type { Database, Safeguarded } from "./database.ts";
+import type { CopyOptions, Database, Followed, Safeguarded } from "./database.ts";
 import type { MediaRepository } from "./mediaRepository.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
@@ -20,6 +20,8 @@ export interface MoveArgs {
     readonly clientDirectory: string;
     /** Python of the target's Synapse. */
     readonly python: string;
+    /** The copy that follows the source, with `copy: replicate`. */
+    readonly followed: Followed | undefined;
     /** Public halves of the target's signing keys. */
     readonly verifyKeys: pulumi.Output<Record<string, string>>;
 }
@@ -32,6 +34,8 @@ export interface MovedHomeserver {
     readonly canaryFile: pulumi.Output<string> | undefined;
     /** Of all that was to be moved. */
     readonly manifest: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
+    /** The manifest is that of a catch-up. */
+    readonly replicated?: true;
     readonly safeguard: Safeguarded;
     readonly restored: pulumi.Output<{ incoming: string; oneTimeKeys: "kept" | "emptied" }>;
     readonly mediaTreeDigest: pulumi.Output<string>;
@@ -45,25 +49,17 @@ const mebibyte = 1024 * 1024;
 
 /** Stops the source, unless this is a rehearsal; gets its database across, copies what is new among the media. */
 export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHomeserver {
-    const { config, steps, parent, clientDirectory } = args;
+    const { config, steps, parent, clientDirectory, followed } = args;
     const from = new SourceHomeserver("source", { steps, source }, { parent });
-    const { canaryPassword } = args.secrets;
-    const canary =
-        config.canary?.baseUrl === undefined || canaryPassword === undefined
-            ? undefined
-            : from.leaveCanary({ user: config.canary.user, baseUrl: config.canary.baseUrl }, canaryPassword);
+    const canary = leaveCanary(from, args);
+    if (followed !== undefined) return catchUpWith(followed, source, from, canary, args);
     const fence = config.rehearsal ? undefined : from.fence(canary);
     const fenceToken = fence?.result.token;
     const jobs = config.copyJobs ?? archiveJobs;
     const left = { fenceToken, canaryFile: canary?.result.canaryFile };
     if (config.copy === "direct") {
         const safeguard = args.database.safeguard(fence ?? canary, jobs);
-        const limit = config.copyRateLimit;
-        const how = {
-            ...(config.copyJobs === undefined ? {} : { jobs: config.copyJobs }),
-            ...(limit === undefined ? {} : { bytesPerSecond: limit * mebibyte }),
-        };
-        const { resource, result } = args.database.copy(source, fenceToken, safeguard, how, canary);
+        const { resource, result } = args.database.copy(source, fenceToken, safeguard, copyOptions(config), canary);
         const media = args.media.finalPass(source, fenceToken, { resource, result });
         const mediaTreeDigest = media.result.treeDigest;
         return { ...left, manifest: result, safeguard, restored: result, mediaTreeDigest };
@@ -74,6 +70,46 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     const restored = args.database.restore(dump, fenceToken, safeguard, jobs);
     const mediaTreeDigest = media.result.treeDigest;
     return { ...left, manifest: dump.result, safeguard, restored: restored.result, mediaTreeDigest };
+}
+
+/** How many connections copy rows from server to server, and at most how fast. */
+export function copyOptions({ copyJobs, copyRateLimit }: MigrationConfig): CopyOptions {
+    return {
+        ...(copyJobs === undefined ? {} : { jobs: copyJobs }),
+        ...(copyRateLimit === undefined ? {} : { bytesPerSecond: copyRateLimit * mebibyte }),
+    };
+}
+
+function leaveCanary(from: SourceHomeserver, { config: { canary }, secrets: { canaryPassword } }: MoveArgs) {
+    return canary?.baseUrl === undefined || canaryPassword === undefined
+        ? undefined
+        : from.leaveCanary({ user: canary.user, baseUrl: canary.baseUrl }, canaryPassword);
+}
+
+/** Nearly all is there: stops the source, takes over its last change, and copies what is new among the media meanwhile. */
+function catchUpWith(
+    followed: Followed,
+    source: SelfHostedSource,
+    from: SourceHomeserver,
+    canary: ReturnType<typeof leaveCanary>,
+    { config, database, media }: MoveArgs,
+): MovedHomeserver {
+    const how = { ...copyOptions(config), replication: config.replicationAddress, verify: config.verify };
+    // Before the source is stopped, as a copy of what is replaced may take long.
+    const safeguard = database.safeguard(canary, config.copyJobs ?? archiveJobs);
+    const settled = database.settle(source, followed, how);
+    const fence = from.fence(canary, settled, { resource: safeguard.resource, result: safeguard.previous });
+    const { token } = fence.result;
+    const { result, resource } = database.catchUp(source, followed, token, safeguard, how);
+    return {
+        fenceToken: token,
+        canaryFile: canary?.result.canaryFile,
+        manifest: result,
+        replicated: true,
+        safeguard,
+        restored: result,
+        mediaTreeDigest: media.finalPass(source, token, { resource, result }).result.treeDigest,
+    };
 }
 
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */

@@ -28,9 +28,9 @@ export class SourceHomeserver extends pulumi.ComponentResource {
     }
 
     /** Stops it, and proves that it can no longer write. */
-    public fence(canary: EarlierStep | undefined) {
+    public fence(...after: readonly (EarlierStep | undefined)[]) {
         const { steps, source } = this.#args;
-        return steps.add(fenceContract, { run: steps.run, source }, { parent: this, after: [canary] });
+        return steps.add(fenceContract, { run: steps.run, source }, { parent: this, after });
     }
 
     /**

@@ -7,7 +7,7 @@ import { selfHostedSource } from "./source.ts";
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Where the target's PostgreSQL server finds the source's, if not where we do. */
-export const replicationAddress = z.strictObject({ host: z.string().min(1).optional(), port: port.optional() });
+export const replicationAddress = z.strictObject({ host: z.string().min(1), port });
 export type ReplicationAddress = z.infer<typeof replicationAddress>;
 
 const common = {

@@ -10,7 +10,7 @@ describe("rules of the configuration", () => {
         ["text where an object belongs", { source: "selfHosted" }, "SM-E0211 source"],
         ["a relative path", { target: { ...target, directory: "target" } }, "SM-E0211 target.directory"],
         ["a relative work directory", { workDirectory: "work" }, "SM-E0211 workDirectory"],
-        ["a copy mode that there is not yet", { copy: "replicate" }, "SM-E0211 copy"],
+        ["a copy mode that there is not", { copy: "by-hand" }, "SM-E0211 copy"],
         ["a direct copy out of files", { source: bundleSources.backup, copy: "direct" }, "SM-E0211 copy"],
         ["a rate that no archive has", { copy: "archive", copyRateLimit: "10" }, "SM-E0211 copyRateLimit"],
         ["a source kind that there is not", { source: { ...source, kind: "synology" } }, "SM-E0211 source.kind"],

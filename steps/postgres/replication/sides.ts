@@ -15,7 +15,7 @@ export interface Replication {
     /** The incoming database as Synapse's role, which will own all that is in it. */
     readonly owner: DatabaseAddress;
     /** Where the target's server finds the source's, if not where we do. */
-    readonly seenFromTarget?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
+    readonly seenFromTarget?: { readonly host: string; readonly port: number } | undefined;
     /** A file with the source's password that the target's server can read: only where that is our own. */
     readonly passwordFile?: string | undefined;
 }

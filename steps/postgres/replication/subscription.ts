@@ -22,10 +22,10 @@ export interface Upstream {
 /** As the target's server sees it, where that is another address than ours. */
 export function upstreamOf(
     { host, port, name, user, password }: DatabaseAddress,
-    seen: { readonly host?: string | undefined; readonly port?: number | undefined } = {},
+    seen: { readonly host: string; readonly port: number } = { host, port },
     passwordFile?: string,
 ): Upstream {
-    return { host: seen.host ?? host, port: seen.port ?? port, database: name, user, password, passwordFile };
+    return { ...seen, database: name, user, password, passwordFile };
 }
 
 /** libpq's form (PostgreSQL manual 34.1.1.1). Holds the password. */
