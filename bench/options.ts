@@ -7,6 +7,8 @@ import { eventsOf } from "./data/shape.ts";
 export const partNames = [
     "a1",
     "a2",
+    "bundle",
+    "bundle-compared",
     "directory",
     "pgcopydb",
     "direct",
