@@ -1,7 +1,6 @@
 /** Counts and digests the rows in a file of pg_dump's directory format, as the loader does with those of a plain dump. */
 import { CopyLines, LineFault, largestScan } from "../../postgres/plainDump/copyLines.ts";
 import { MigrationError } from "../../run/errors.ts";
-import type { Bytes } from "../byteReader.ts";
 
 export interface MemberRows {
     readonly rows: number;
@@ -15,18 +14,10 @@ export interface MemberRows {
 const afterEndMark = "\n\n";
 
 /**
- * Reads one decompressed member to its end.
+ * Reads one decompressed member, chunk by chunk; it keeps none of them.
  *
- * @param where  names it in errors
- * @throws MigrationError SM-E0906 when its lines are damaged, it has no end mark, or other bytes behind it; what the content throws
+ * @throws MigrationError SM-E0906 when its lines are damaged, it has no end mark, or other bytes behind it
  */
-export async function readMemberRows(content: Bytes, where: string): Promise<MemberRows> {
-    const reading = new MemberReading(where);
-    for await (const chunk of content) reading.take(chunk);
-    return reading.finish();
-}
-
-/** As {@link readMemberRows}, for whoever needs the bytes for something else, too. */
 export class MemberReading {
     private readonly lines = new CopyLines(undefined);
     private readonly where: string;
@@ -35,6 +26,7 @@ export class MemberReading {
     /** What came behind the end mark; undefined before it. */
     private tail: string | undefined;
 
+    /** @param where  names it in errors */
     constructor(where: string) {
         this.where = where;
     }
