@@ -41,7 +41,14 @@ export async function measureLimits(bench: Bench, database: string): Promise<Lim
                         );
                 });
             await copyTo(fileOf);
-            return { tables, copyOut: await copyTo(() => "/dev/null") };
+            await client.query("SET max_parallel_workers_per_gather = 0");
+            const hashes = await processorSeconds(client, async () => {
+                for (const { schema, name } of tables)
+                    await client.query(
+                        `SELECT count(*), sum(hashtextextended(t::text, 0)) FROM ${quotedName(schema, name)} t`,
+                    );
+            });
+            return { tables, hashes, copyOut: await copyTo(() => "/dev/null") };
         });
         const sizes = await Promise.all(source.tables.map(async (table) => (await stat(fileOf(table))).size));
         const target = await withClient(bench.target.administration(database), session, async (client) => {
@@ -61,7 +68,8 @@ export async function measureLimits(bench: Bench, database: string): Promise<Lim
             );
             return { copyIn, indexes, indexBytes: bytes };
         });
-        return { copyOut: source.copyOut, ...target, rowBytes: sizes.reduce((sum, size) => sum + size, 0) };
+        const { copyOut, hashes } = source;
+        return { copyOut, hashes, ...target, rowBytes: sizes.reduce((sum, size) => sum + size, 0) };
     } finally {
         await rm(files, { recursive: true, force: true });
     }

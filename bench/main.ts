@@ -3,25 +3,28 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { measureSpeed } from "../steps/assess/calibration.ts";
 import { queryOne, withClient } from "../steps/postgres/connection.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../rehearsal/directory.ts";
 import type { PostgresPrograms } from "../toolchain/postgres.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { synapseVersion } from "../toolchain/versions.ts";
+import { bundle, comparedBundle } from "./bundleDump.ts";
 import { copyGenerated, generatedDatabase } from "./data/cache.ts";
+import { measureDowntime } from "./downtime/downtime.ts";
 import { inDatabase, inTurns } from "./frame.ts";
 import { measureLimits } from "./limits.ts";
 import type { Bench } from "./methods/method.ts";
 import { direct, load } from "./methods/ours.ts";
 import { compressed, directory, encrypted, pgcopydb } from "./methods/programs.ts";
 import { readOptions, type BenchOptions } from "./options.ts";
-import type { BenchResult, SizeResult } from "./results/results.ts";
+import type { BenchResult, DowntimeRun, SizeResult } from "./results/results.ts";
 import { describeResult } from "./results/tables.ts";
 import { writeResult } from "./results/write.ts";
 import { BenchServer } from "./server.ts";
 
 const passphrase = "a passphrase of the bench";
-const methods = [compressed, encrypted, load, directory, pgcopydb, direct];
+const methods = [compressed, encrypted, bundle, comparedBundle, load, directory, pgcopydb, direct];
 
 const say = (line: string): void => void process.stderr.write(`[bench] ${line}\n`);
 const [processor, cores] = [cpus()[0]?.model ?? "unknown", cpus().length];
@@ -29,11 +32,14 @@ const options = readOptions(process.argv.slice(2), cores);
 const { postgres } = await ensureToolchain({ postgres: true, synapse: true }, say);
 if (postgres === undefined) throw new Error("the toolchain has no PostgreSQL");
 
+/** Of the last size: it does not depend on it. */
+let calibration: BenchResult["calibration"];
 const sizes: SizeResult[] = [];
 for (const events of options.size) sizes.push(await benchSize(events, options, postgres));
 const { jobs, rounds } = options;
 const result: BenchResult = {
     ...{ format: 1, at: new Date().toISOString(), jobs, rounds, sizes },
+    ...(calibration === undefined ? {} : { calibration }),
     machine: { cores, model: processor, memoryBytes: totalmem() },
     versions: { PostgreSQL: postgres.version, Synapse: synapseVersion, "Node.js": process.versions.node },
 };
@@ -66,9 +72,17 @@ async function benchSize(
         const limits = only.includes("limits")
             ? await inDatabase(bench, (database) => measureLimits(bench, database))
             : undefined;
+        if (only.includes("calibration"))
+            calibration = await inDatabase(bench, (database) => measureSpeed(bench.target.address(database), "bench"));
         const databaseBytes = await sizeOf(bench.source);
         await Promise.all([bench.source.stop(), bench.target.stop()]);
-        return { events, databaseBytes, methods: measured, downtime: [], ...(limits === undefined ? {} : { limits }) };
+        const downtime: DowntimeRun[] = [];
+        for (let round = 1; only.includes("downtime") && round <= rounds; round += 1) {
+            const run = await measureDowntime({ directory: work, events, jobs, postgres, verify: "quick", say });
+            downtime.push(run);
+            say(`round ${round} of ${rounds}: downtime ${run.seconds.toFixed(2)} s`);
+        }
+        return { events, databaseBytes, methods: measured, downtime, ...(limits === undefined ? {} : { limits }) };
     } finally {
         await removeRehearsalDirectory(work);
     }

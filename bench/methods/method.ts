@@ -1,4 +1,5 @@
 /** What a way of moving a database is to the bench. */
+import type { Measurement } from "../results/results.ts";
 import type { BenchServer } from "../server.ts";
 
 /** What the measured ways share. */
@@ -17,15 +18,7 @@ export interface Bench {
     readonly passphraseFile: string;
 }
 
-export interface Measurement {
-    readonly seconds: number;
-    /** Where the seconds went: one after the other, unless the method says that they overlap. */
-    readonly parts: Readonly<Record<string, number>>;
-    /** Size of the files that it left behind, where it makes some. */
-    readonly fileBytes?: number;
-    /** Peak resident memory of our own process. */
-    readonly peakBytes?: number;
-}
+export type { Measurement };
 
 export interface Method {
     /** For `--only`. */

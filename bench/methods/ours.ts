@@ -1,14 +1,20 @@
 /** What this project does instead. */
-import { inOwnProcess, taskBase } from "../ownProcess.ts";
+import { join } from "node:path";
+import { generatedDatabase } from "../data/cache.ts";
+import { inOwnProcess } from "../ownProcess.ts";
+import { measurement } from "../results/results.ts";
+import type { Task } from "../tasks/task.ts";
 import type { Bench, Measurement, Method } from "./method.ts";
 import { encryptedDump } from "./programs.ts";
+
+const program = join(import.meta.dirname, "..", "tasks", "process.ts");
 
 /** `rows`, `indexes` and `hashes` overlap. */
 export const direct: Method = {
     id: "direct",
     title: "copy: direct",
     fillsTarget: true,
-    measure: (bench, database) => inOwnProcess({ kind: "direct", ...taskBase(bench, database) }),
+    measure: (bench, database) => measured({ kind: "direct", ...between(bench, database) }),
 };
 
 export const load: Method = {
@@ -17,11 +23,19 @@ export const load: Method = {
     fillsTarget: true,
     async measure(bench, database) {
         const dump = await encryptedDump(bench);
-        return inOwnProcess({ kind: "load", ...taskBase(bench, database), dump, passphraseFile: bench.passphraseFile });
+        return measured({ kind: "load", ...between(bench, database), dump, passphraseFile: bench.passphraseFile });
     },
 };
 
 /** Every row of both sides, compared. */
 export function verify(bench: Bench, database: string): Promise<Measurement> {
-    return inOwnProcess({ kind: "verify", ...taskBase(bench, database) });
+    return measured({ kind: "verify", ...between(bench, database) });
+}
+
+const measured = (task: Task): Promise<Measurement> => inOwnProcess(program, task, measurement);
+
+/** What every task is told. */
+function between(bench: Bench, database: string): Pick<Task, "source" | "target" | "jobs" | "directory" | "programs"> {
+    const { directory, programs, jobs, source, target } = bench;
+    return { source: source.address(generatedDatabase), target: target.address(database), jobs, directory, programs };
 }

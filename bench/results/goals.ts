@@ -1,6 +1,6 @@
 /** What the project means to reach, against what was measured in the same run. */
 import { median } from "./statistics.ts";
-import type { BenchResult, SizeResult } from "./results.ts";
+import type { BenchResult, MeasuredMethod } from "./results.ts";
 
 export interface Goal {
     readonly title: string;
@@ -23,7 +23,8 @@ export function goalsOf({ sizes }: BenchResult): Goal[] {
         a === undefined || b === undefined ? undefined : a / b;
     const direct = seconds("direct");
     const check = size.methods.find(({ id }) => id === "direct")?.checks ?? [];
-    const peaks = size.methods.flatMap(({ runs }) => runs.flatMap(({ peakBytes }) => peakBytes ?? []));
+    const ours = [...size.methods.flatMap(({ runs }) => runs), ...size.downtime];
+    const peaks = ours.flatMap(({ peakBytes }) => peakBytes ?? []);
     const downtimes = sizes.map(({ downtime }) =>
         downtime.length === 0 ? undefined : median(downtime.map((run) => run.seconds)),
     );
@@ -69,7 +70,11 @@ export function goalsOf({ sizes }: BenchResult): Goal[] {
 }
 
 /** Median of a method's seconds, or of those of one of its parts. */
-export function secondsOf({ methods }: Pick<SizeResult, "methods">, id: string, part?: string): number | undefined {
+export function secondsOf(
+    { methods }: { readonly methods: readonly MeasuredMethod[] },
+    id: string,
+    part?: string,
+): number | undefined {
     const runs = methods.find((method) => method.id === id)?.runs ?? [];
     const values = runs.flatMap((run) => (part === undefined ? run.seconds : (run.parts[part] ?? [])));
     return values.length === 0 ? undefined : median(values);

@@ -4,12 +4,16 @@ import { z } from "zod";
 const seconds = z.number().min(0);
 const count = z.number().int().min(0);
 
-const measurement = z.strictObject({
+export const measurement = z.strictObject({
     seconds,
+    /** Where the seconds went: one after the other, unless the way says that they overlap. */
     parts: z.record(z.string(), seconds),
+    /** Size of the files that it left behind, where it makes some. */
     fileBytes: count.optional(),
+    /** Peak resident memory of our own process. */
     peakBytes: count.optional(),
 });
+export type Measurement = z.infer<typeof measurement>;
 
 const measuredMethod = z.strictObject({
     id: z.string(),
@@ -26,6 +30,8 @@ export type MeasuredMethod = z.infer<typeof measuredMethod>;
 const limits = z.strictObject({
     copyOut: seconds,
     copyIn: seconds,
+    /** Of hashing every row, on one side. */
+    hashes: seconds,
     indexes: seconds,
     /** Of rows as COPY writes them. */
     rowBytes: count,
@@ -33,7 +39,8 @@ const limits = z.strictObject({
 });
 export type Limits = z.infer<typeof limits>;
 
-const downtimeRun = z.strictObject({
+/** One replication under a writer. */
+export const downtimeRun = z.strictObject({
     /** Seconds before the homeserver was stopped. */
     before: z.record(z.string(), seconds),
     /** Seconds from the stop of the writer to a target that may start. */
@@ -64,7 +71,7 @@ export const benchResult = z.strictObject({
     rounds: count,
     /** Smallest first. */
     sizes: z.array(sizeResult),
-    /** Reference of the assessment's calibration: rows and index of a temporary table, bytes a second. */
-    calibration: z.strictObject({ copyInBytesPerSecond: z.number(), indexBytesPerSecond: z.number() }).optional(),
+    /** What the assessment's calibration finds here, bytes a second: its reference. */
+    calibration: z.strictObject({ copyIn: z.number(), index: z.number() }).optional(),
 });
 export type BenchResult = z.infer<typeof benchResult>;

@@ -15,8 +15,8 @@ export function describeResult(result: BenchResult): string {
             .map(([name, version]) => `${name} ${version}`)
             .join(", "),
         ...result.sizes.map((size) => describeSize(size, machine.cores)),
-        "### Goals, at the largest size",
-        goalTable(goalsOf(result)),
+        ...(result.calibration === undefined ? [] : [calibrationText(result.calibration)]),
+        ...goalSection(goalsOf(result).filter(({ found }) => found !== undefined)),
     ].join("\n\n");
 }
 
@@ -59,24 +59,35 @@ export function methodTable({ methods, databaseBytes }: Pick<SizeResult, "method
     );
 }
 
-/** How much of what the processor must do anyway each way is. */
+/** How near each way comes to what the processors must do anyway. */
 export function limitText(limits: Limits, methods: readonly MeasuredMethod[], cores: number): string {
-    const { copyOut, copyIn, indexes, rowBytes, indexBytes } = limits;
-    const work = copyOut + copyIn + indexes;
-    const atBest = work / cores;
+    const { copyOut, copyIn, hashes, indexes, rowBytes, indexBytes } = limits;
     const rate = (bytes: number, seconds: number): string => `${(bytes / 1e6 / seconds).toFixed(0)} MB/s`;
+    const atBest = (copyOut + copyIn + indexes) / cores;
+    const reached = methods.flatMap(({ id, runs, checks }) =>
+        runs.length === 0 || checks.length === 0
+            ? []
+            : [`${id} ${Math.round((atBest / median(runs.map(({ seconds }) => seconds))) * 100)} %`],
+    );
+    const direct = secondsOf({ methods }, "direct");
     return [
-        `The machine's limit: ${atBest.toFixed(1)} s. Server processes need ${work.toFixed(1)} core-seconds for these rows: COPY out ${copyOut.toFixed(1)}`,
-        `(${rate(rowBytes, copyOut)} of rows), COPY in ${copyIn.toFixed(1)} (${rate(rowBytes, copyIn)}), indexes and keys ${indexes.toFixed(1)}`,
-        `(${rate(indexBytes, indexes)} of indexes), over ${cores} cores. Of that limit each way reaches:`,
-        methods
-            .flatMap(({ id, runs, checks }) =>
-                runs.length === 0 || checks.length === 0
-                    ? []
-                    : [`${id} ${Math.round((atBest / median(runs.map(({ seconds }) => seconds))) * 100)} %`],
-            )
-            .join(", "),
-    ].join("\n");
+        `The machine's limit is ${atBest.toFixed(1)} s: what server processes need for these rows, over ${cores} cores. Core-seconds:`,
+        table(
+            ["", "s", "rate"],
+            [
+                ["COPY out", copyOut.toFixed(1), `${rate(rowBytes, copyOut)} of rows`],
+                ["COPY in", copyIn.toFixed(1), `${rate(rowBytes, copyIn)} of rows`],
+                ["indexes and keys", indexes.toFixed(1), `${rate(indexBytes, indexes)} of indexes`],
+                ["hashing, one side (not in the limit)", hashes.toFixed(1), `${rate(rowBytes, hashes)} of rows`],
+            ],
+        ),
+        ...(reached.length === 0 ? [] : [`Of that limit each way reaches: ${reached.join(", ")}.`]),
+        ...(direct === undefined
+            ? []
+            : [
+                  `The direct copy hashes its source, too, and so has the processors at work for ${Math.round(((atBest * cores + hashes) / cores / direct) * 100)} % of its time.`,
+              ]),
+    ].join("\n\n");
 }
 
 export function downtimeTable(runs: readonly DowntimeRun[]): string {
@@ -106,6 +117,12 @@ export function downtimeTable(runs: readonly DowntimeRun[]): string {
         `The writer made ${events} events and met ${errors} errors.`,
     ].join("\n\n");
 }
+
+const calibrationText = ({ copyIn, index }: NonNullable<BenchResult["calibration"]>): string =>
+    `The assessment's calibration finds ${(copyIn / 1e6).toFixed(0)} MB/s of rows and ${(index / 1e6).toFixed(0)} MB/s of an index here.`;
+
+const goalSection = (goals: readonly Goal[]): string[] =>
+    goals.length === 0 ? [] : ["### Goals, at the largest size", goalTable(goals)];
 
 export function goalTable(goals: readonly Goal[]): string {
     const unit = { times: "×", percent: " %", seconds: " s", MiB: " MiB" } as const;

@@ -1,7 +1,8 @@
-/** Writes what a bench has found out: JSON, Markdown, and a chart for each size. */
+/** Writes what a bench has found out: JSON, Markdown, a chart for each size, and the model's. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { barChart } from "./barChart.ts";
+import { modelChart } from "./modelChart.ts";
 import type { BenchResult } from "./results.ts";
 import { describeResult } from "./tables.ts";
 
@@ -30,6 +31,7 @@ export async function writeResult(directory: string, result: BenchResult): Promi
             content: `${[describeResult(result), ...charts.map(({ name }) => `![](${name})`)].join("\n\n")}\n`,
         },
         ...charts,
+        { name: "performance.svg", content: modelChart(result) },
     ];
     for (const { name, content } of files) await writeFile(join(directory, name), content);
     return files.map(({ name }) => join(directory, name));

@@ -9,7 +9,8 @@ import { loadPlainDump } from "../../steps/postgres/plainDump/load.ts";
 import { lineProgress } from "../../steps/run/progress.ts";
 import { redact } from "../../steps/run/redaction.ts";
 
-const address = z.strictObject({
+/** A database with the password of its role. */
+export const addressShape = z.strictObject({
     host: z.string(),
     port: z.number(),
     name: z.string(),
@@ -17,8 +18,8 @@ const address = z.strictObject({
     password: z.string(),
 });
 const shared = {
-    source: address,
-    target: address,
+    source: addressShape,
+    target: addressShape,
     jobs: z.number().int().min(1),
     directory: z.string(),
     programs: z.string(),

@@ -102,6 +102,7 @@ function describe(
 
 const partNames: Readonly<Record<string, string>> = {
     fixed: "stopping and starting",
+    definitions: "definitions",
     rows: "rows",
     indexes: "indexes",
     verification: "comparing",

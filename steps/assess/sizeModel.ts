@@ -58,7 +58,7 @@ export interface Prediction {
 
 export type Bottleneck = "source processors" | "target processors" | "processors" | "network" | "one stream";
 
-export type PredictedPart = "fixed" | "rows" | "indexes" | "verification" | "cutOver" | "media";
+export type PredictedPart = "fixed" | "definitions" | "rows" | "indexes" | "verification" | "cutOver" | "media";
 
 /**
  * Measured with `npm run bench -- --only limits,direct,calibration --size S,L` on one machine (docs/performance.md names it); shares are
@@ -73,7 +73,7 @@ export const coefficients = {
     copyOut: 410e6,
     copyIn: 150e6,
     /** Of rows, hashed. */
-    hash: 110e6,
+    hash: 150e6,
     /** Of finished indexes and checked keys. */
     index: 62e6,
     /** Share of the largest index in all indexes: that of `state_groups_state`. */
@@ -81,13 +81,15 @@ export const coefficients = {
     /** Share of an index build that its helpers can do beside each other. */
     parallelIndex: 0.6,
     /** What calibration.ts finds on the same machine. */
-    reference: { copyIn: 150e6, index: 30e6 },
+    reference: { copyIn: 61e6, index: 42e6 },
     /** How much of the processors' time a copy turns into work; the rest is waiting. */
     efficiency: 0.65,
     /** Decompressing one stream of SQL: no second core helps (measured, gunzip). */
     decompress: 180e6,
     /** Read on both sides in the final pass (measured in rehearsals). */
     media: 200e6,
+    /** Of the schema's dump, and of hundreds of tables, keys and small indexes: as long on any machine, and at any size. */
+    definitionsSeconds: 2,
     /** Stopping, proving, swapping, starting, probing (measured in rehearsals). */
     fixedSeconds: 20,
     /** `replicate`: the last changes, sequences, tables compared at their ends. */
@@ -105,11 +107,12 @@ const uncalibrated: Calibration = { copyIn: 1, index: 1 };
 
 export function predict(move: Move, calibration: Calibration = uncalibrated): Prediction {
     const { mode, mediaBytes, strict = false } = move;
-    const { media, fixedSeconds, cutOverSeconds } = coefficients;
+    const { media, fixedSeconds, definitionsSeconds, cutOverSeconds } = coefficients;
     const { rows, indexes, verification, bottleneck } = copySeconds(move, calibration);
     const replicated = mode === "replicate";
     const parts = {
         fixed: fixedSeconds,
+        definitions: replicated ? 0 : definitionsSeconds,
         rows: replicated ? 0 : rows,
         indexes: replicated ? 0 : indexes,
         // Both sides are hashed at the same time.
@@ -120,7 +123,7 @@ export function predict(move: Move, calibration: Calibration = uncalibrated): Pr
     return {
         downtimeSeconds: Object.values(parts).reduce((sum, seconds) => sum + seconds, 0),
         parts,
-        beforeSeconds: replicated ? rows + indexes + verification : 0,
+        beforeSeconds: replicated ? definitionsSeconds + rows + indexes + verification : 0,
         bottleneck,
     };
 }

@@ -1,9 +1,9 @@
 /**
- * One of our own ways, in a process of its own, so that its peak memory can be told: `node --import tsx bench/child.ts`, a task on standard
- * input, what was measured on standard output. Started by ownProcess.ts.
+ * One of our own ways, in a process of its own, so that its peak memory can be told: `node --import tsx bench/tasks/process.ts`, a task on standard
+ * input, what was measured on standard output. See ownProcess.ts.
  */
 import { text } from "node:stream/consumers";
-import { runTask, taskShape } from "./tasks/task.ts";
+import { runTask, taskShape } from "./task.ts";
 
 const task = taskShape.parse(JSON.parse(await text(process.stdin)));
 const began = performance.now();

@@ -1,0 +1,162 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { eventsOf, shapeOf } from "../../bench/data/shape.ts";
+import { rotated } from "../../bench/frame.ts";
+import { goalsOf, reached } from "../../bench/results/goals.ts";
+import { barChart } from "../../bench/results/barChart.ts";
+import { modelChart } from "../../bench/results/modelChart.ts";
+import { benchResult, type BenchResult } from "../../bench/results/results.ts";
+import { spread } from "../../bench/results/statistics.ts";
+import { describeResult, methodTable } from "../../bench/results/tables.ts";
+
+const run = (
+    seconds: number,
+    parts: Record<string, number> = {},
+): { seconds: number; parts: Record<string, number> } => ({ seconds, parts });
+const result: BenchResult = {
+    ...{ format: 1, at: "2026-11-21T12:00:00.000Z", jobs: 2, rounds: 3 },
+    machine: { cores: 2, model: "a processor", memoryBytes: 8 * 2 ** 30 },
+    versions: { PostgreSQL: "15.18" },
+    calibration: { copyIn: 100e6, index: 30e6 },
+    sizes: [
+        {
+            events: 1000,
+            databaseBytes: 300e6,
+            methods: [],
+            downtime: [{ before: {}, downtime: { checks: 0.2 }, seconds: 0.5, events: 400, errors: 0 }],
+        },
+        {
+            ...{ events: 4000, databaseBytes: 1.2e9 },
+            methods: [
+                { id: "a1", title: "gzip | psql", runs: [run(40), run(38), run(42)], checks: [3, 3, 3] },
+                { id: "a2", title: "gpg", runs: [run(60, { dump: 35, restore: 25 })], checks: [3] },
+                { id: "direct", title: "copy: direct", runs: [{ ...run(10), peakBytes: 100 * 2 ** 20 }], checks: [2] },
+                { id: "load", title: "loader", runs: [run(20)], checks: [] },
+                { id: "pgcopydb", title: "pgcopydb", runs: [], checks: [], missing: "not installed" },
+            ],
+            limits: { copyOut: 2, copyIn: 6, hashes: 4, indexes: 4, rowBytes: 600e6, indexBytes: 400e6 },
+            downtime: [
+                {
+                    before: { all: 20 },
+                    downtime: { checks: 0.3, "last change": 0.4 },
+                    seconds: 0.9,
+                    events: 800,
+                    errors: 0,
+                    peakBytes: 2 ** 28 + 2 ** 20,
+                },
+            ],
+        },
+    ],
+};
+
+describe("what the bench prints", () => {
+    it("takes the middle run, and the mean of two in the middle", () => {
+        expect(spread([3, 1, 2])).to.deep.equal({ median: 2, min: 1, max: 3 });
+        expect(spread([4, 1, 2, 3]).median).to.equal(2.5);
+        expect(() => spread([])).to.throw("no values");
+    });
+
+    it("has a median between the fastest and the slowest run", () => {
+        fc.assert(
+            fc.property(fc.array(fc.double({ min: 0, max: 1e6, noNaN: true }), { minLength: 1 }), (values) => {
+                const { median, min, max } = spread(values);
+                expect(median).to.be.at.least(min).and.at.most(max);
+            }),
+        );
+    });
+
+    it("begins each round with another way, and leaves none out", () => {
+        expect([0, 1, 2, 3].map((round) => rotated(["a", "b", "c"], round).join(""))).to.deep.equal([
+            "abc",
+            "bca",
+            "cab",
+            "abc",
+        ]);
+        expect(rotated([], 2)).to.deep.equal([]);
+    });
+
+    it("says how many times as fast each way is, and why one was not measured", () => {
+        const [, , ...rows] = methodTable({ methods: result.sizes[1]?.methods ?? [], databaseBytes: 1.2e9 }).split(
+            "\n",
+        );
+        expect(rows[0]).to.contain("| 40.0 | 38.0..42.0 | 30 | 1.00× | 1.50× |");
+        expect(rows[2]).to.contain("| 10.0 |").and.contain("| 4.00× | 6.00× |").and.contain("| 100 | 2.0 |");
+        expect(rows[4]).to.contain("not installed");
+        expect(rows[0]).to.contain("gzip \\| psql");
+    });
+
+    it("tells the limit of the machine and what each way reaches of it", () => {
+        const text = describeResult(result);
+        expect(text).to.contain("The machine's limit is 6.0 s").and.contain("a1 15 %, a2 10 %, direct 60 %");
+        expect(text).to.contain("processors at work for 80 % of its time");
+        expect(text).to.contain("100 MB/s of rows and 30 MB/s of an index");
+        expect(text)
+            .to.contain("The writer made 800 events and met 0 errors.")
+            .and.contain("| downtime: last change | 0.40 |");
+    });
+
+    it("compares with the goals of the same run, and says nothing about what was not measured", () => {
+        const goals = new Map(goalsOf(result).map((goal) => [goal.title, goal]));
+        const verdict = (title: string): boolean | undefined => {
+            const goal = goals.get(title);
+            if (goal === undefined) throw new Error(`no goal ${title}`);
+            return reached(goal);
+        };
+        expect(verdict("direct copy against a1")).to.equal(true);
+        expect(verdict("direct copy against pgcopydb")).to.equal(undefined);
+        expect(verdict("replicate: database part of the downtime")).to.equal(true);
+        expect(goals.get("replicate: downtime against that of the smallest size")?.found).to.equal(1.8);
+        expect(verdict("replicate: downtime against that of the smallest size")).to.equal(false);
+        expect(verdict("encrypted plain dump against gpg | gunzip | psql")).to.equal(true);
+        expect(goals.get("comparing every row, as a share of the direct copy")?.found).to.equal(20);
+        expect(verdict("peak memory of our process")).to.equal(false);
+        expect(goalsOf({ ...result, sizes: [] })).to.deep.equal([]);
+        expect(describeResult(result)).not.to.contain("against pgcopydb");
+    });
+
+    it("draws every way that was measured, with its spread, and escapes titles", () => {
+        const chart = barChart("a & b", [
+            { title: "slow <1>", values: [4, 2, 3], ours: false },
+            { title: "fast", values: [1], ours: true },
+            { title: "unmeasured", values: [], ours: true },
+        ]);
+        expect(chart.match(/<rect /g)).to.have.length(3);
+        expect(chart)
+            .to.contain("slow &lt;1&gt;")
+            .and.contain("a &amp; b")
+            .and.contain("3.0 s")
+            .and.not.contain("unmeasured");
+    });
+
+    it("draws the model's curves inside of the picture, and a dot for each measured size", () => {
+        const chart = modelChart(result);
+        expect(chart.match(/<circle /g)).to.have.length(3);
+        for (const [, x = "", y = ""] of chart.matchAll(/(-?[\d.]+),(-?[\d.]+)/g)) {
+            expect(Number(x)).to.be.at.least(0).and.at.most(900);
+            expect(Number(y)).to.be.at.least(0).and.at.most(520);
+        }
+        expect(chart).not.to.contain("NaN");
+    });
+
+    it("reads its own JSON back", () => {
+        expect(benchResult.parse(JSON.parse(JSON.stringify(result)))).to.deep.equal(result);
+    });
+});
+
+describe("sizes of generated homeservers", () => {
+    it("have names, or are numbers of events", () => {
+        expect([eventsOf("S"), eventsOf("L"), eventsOf("1500")]).to.deep.equal([50_000, 200_000, 1500]);
+        for (const wrong of ["M", "", "99", "-5", "1e4"]) expect(() => eventsOf(wrong)).to.throw("a size is");
+    });
+
+    it("have state groups for every fourth event, whatever the number of rooms", () => {
+        fc.assert(
+            fc.property(fc.integer({ min: 100, max: 10_000_000 }), (events) => {
+                const { rooms, groupsPerRoom } = shapeOf(events);
+                expect(rooms * groupsPerRoom)
+                    .to.be.at.least(events / 4)
+                    .and.at.most(events / 4 + rooms);
+            }),
+        );
+    });
+});
