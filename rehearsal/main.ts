@@ -9,7 +9,7 @@ import { rehearse } from "./rehearsal.ts";
 import { isRouteName, routeNames, routes } from "./routes/routes.ts";
 
 /** Of the route that has servers on both sides. */
-const copyModes = ["archive", "direct"] as const;
+const copyModes = ["archive", "direct", "replicate"] as const;
 const options = z.object({
     users: z.number(),
     rooms: z.number(),

@@ -24,7 +24,7 @@ export interface RehearsalArgs {
     readonly seed: string;
     readonly route: RouteName;
     /** How the database travels; what the stack does without being told when absent. */
-    readonly copy?: "archive" | "direct" | undefined;
+    readonly copy?: "archive" | "direct" | "replicate" | undefined;
     /** Python of the source's Synapse; the target's when absent. */
     readonly sourcePython?: string | undefined;
     /** Leaves everything running and in place, and says where. */
@@ -87,7 +87,10 @@ async function run(
         route.database === "sqlite"
             ? undefined
             : await timings.during("source: PostgreSQL", () =>
-                  SourceCluster.start({ directory: databaseDirectory, programs: postgres.directory }),
+                  SourceCluster.start({
+                      ...{ directory: databaseDirectory, programs: postgres.directory },
+                      replicates: args.copy === "replicate",
+                  }),
               );
     if (cluster !== undefined) stoppable.unshift(cluster);
     signal.throwIfAborted();

@@ -22,6 +22,8 @@ export interface SourceClusterArgs {
     readonly directory: string;
     /** Of initdb and pg_ctl. */
     readonly programs: string;
+    /** Another server may follow it. */
+    readonly replicates?: boolean;
 }
 
 const administrator = "rehearsal";
@@ -51,7 +53,7 @@ export class SourceCluster {
         const password = randomBytes(18).toString("base64url");
         await initialise(args, data, password);
         const port = await freePort();
-        appendFileSync(join(data, "postgresql.conf"), settings(port));
+        appendFileSync(join(data, "postgresql.conf"), settings(port, args.replicates === true));
         const cluster = new SourceCluster(
             {
                 host: "127.0.0.1",
@@ -72,7 +74,7 @@ export class SourceCluster {
             startSeconds,
         );
         try {
-            await cluster.makeDatabase();
+            await cluster.makeDatabase(args.replicates === true);
         } catch (error) {
             await cluster.stop();
             throw error;
@@ -105,9 +107,12 @@ export class SourceCluster {
         );
     }
 
-    private async makeDatabase(): Promise<void> {
+    private async makeDatabase(replicates: boolean): Promise<void> {
         const { user, password, name } = this.synapse;
-        await query(this.administration, `CREATE ROLE ${user} LOGIN PASSWORD ${pg.escapeLiteral(password)}`);
+        await query(
+            this.administration,
+            `CREATE ROLE ${user} LOGIN ${replicates ? "REPLICATION" : ""} PASSWORD ${pg.escapeLiteral(password)}`,
+        );
         await query(
             this.administration,
             `CREATE DATABASE ${name} OWNER ${user} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
@@ -132,7 +137,7 @@ async function initialise(args: SourceClusterArgs, data: string, password: strin
     }
 }
 
-const settings = (port: number): string =>
+const settings = (port: number, replicates: boolean): string =>
     [
         "",
         "listen_addresses = '127.0.0.1'",
@@ -143,6 +148,7 @@ const settings = (port: number): string =>
         "full_page_writes = off",
         "max_connections = 60",
         "logging_collector = off",
+        ...(replicates ? ["wal_level = logical"] : []),
         "",
     ].join("\n");
 
