@@ -39,7 +39,7 @@ export function assessmentSpec(
         targetDirectory: target.directory,
         targetPython: target.python,
         ...(target.kind === "emsBundle"
-            ? { bundle: { programs: target.clientDirectory } }
+            ? { bundle: { programs: target.clientDirectory, databaseFormat: target.format } }
             : { targetServer: target.database.server }),
         ...mode,
         copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },

@@ -16,7 +16,7 @@ export interface OpenBundleArgs extends Pick<ClusterRouteArgs, "cluster" | "sour
 }
 
 export interface OpenedBundle {
-    /** Files of the bundle, in the order of their parts. */
+    /** Files of the bundle, in the order of their parts, or its directory where the database is in several archives. */
     readonly database: readonly string[];
     readonly mediaBackup: readonly string[];
     /** Taken out. */
@@ -45,9 +45,8 @@ export async function openBundle(args: OpenBundleArgs): Promise<OpenedBundle> {
     const { bundle, directory, source } = args;
     mkdirSync(directory, { mode: 0o700 });
     await program("sha256sum", ["--check", "--strict", "SHA256SUMS"], args, bundle);
-    const dump = await decrypted(names.database, "customer_db_export.sql.gz", args);
-    await program("gunzip", [dump], args);
-    await compareWithSource(dump.replace(/\.gz$/, ""), args);
+    const isPlain = readdirSync(bundle).some((name) => name.startsWith(names.database));
+    await (isPlain ? restorePlainDump(args) : restoreDirectoryDump(args));
     await program(
         "tar",
         ["--extract", "--gzip", "--file", await decrypted(names.mediaExport, "export.tar.gz", args)],
@@ -57,42 +56,72 @@ export async function openBundle(args: OpenBundleArgs): Promise<OpenedBundle> {
     const config = await decrypted(names.configuration, "configuration.tar.gz", args);
     await program("tar", ["--extract", "--gzip", "--file", config], args);
     return {
-        database: partsOf(names.database, bundle),
+        database: isPlain ? partsOf(names.database, bundle) : [bundle],
         mediaBackup: partsOf(names.mediaBackup, bundle),
         homeserverConfig: join(directory, "customer_config_export", "homeserver.yaml"),
         signingKey: join(directory, "customer_config_export", `${source.serverName}.signing.key`),
     };
 }
 
-/** psql takes the dump without an error, and every table has as many rows as the source's. */
-async function compareWithSource(dump: string, args: OpenBundleArgs): Promise<void> {
-    const { cluster, postgresPrograms } = args;
+/** psql takes the dump without an error. */
+async function restorePlainDump(args: OpenBundleArgs): Promise<void> {
+    const dump = await decrypted(names.database, "customer_db_export.sql.gz", args);
+    await program("gunzip", [dump], args);
+    await compareWithSource(
+        args,
+        ["psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--quiet", "--single-transaction"],
+        ["--file", dump.replace(/\.gz$/, "")],
+    );
+}
+
+/** All archives unpack into one directory, which pg_restore takes without an error. */
+async function restoreDirectoryDump(args: OpenBundleArgs): Promise<void> {
+    const { bundle, directory } = args;
+    const archives = readdirSync(bundle).flatMap((name) => /^customer_db_export\.dir-\d+\.tar\.gpg/.exec(name) ?? []);
+    for (const name of new Set(archives)) {
+        const archive = await decrypted(name, name.replace(/\.gpg$/, ""), args);
+        await program("tar", ["--extract", "--file", archive], args);
+    }
+    const dump = join(directory, "customer_db_export.dir");
+    const compressed = readdirSync(dump).filter((name) => name.endsWith(".zst"));
+    if (compressed.length > 0) await program("zstd", ["--decompress", "--quiet", "--rm", ...compressed], args, dump);
+    await compareWithSource(args, ["pg_restore", "--exit-on-error", "--jobs", "2"], [dump]);
+}
+
+/**
+ * Every table has as many rows as the source's.
+ *
+ * @param restore  a program of PostgreSQL and its options
+ * @param dump  what comes last on its command line
+ */
+async function compareWithSource(
+    args: OpenBundleArgs,
+    [restore, ...options]: readonly [string, ...string[]],
+    dump: readonly string[],
+): Promise<void> {
+    const { cluster, postgresPrograms, directory } = args;
     const { host, port, user, password } = cluster.administration;
-    const psql = (database: string, more: readonly string[]): Promise<string> =>
+    const run = (name: string, database: string, more: readonly string[]): Promise<string> =>
         program(
-            join(postgresPrograms, "psql"),
-            [
-                ...["--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--quiet", "--tuples-only", "--no-align"],
-                ...["--host", host, "--port", String(port), "--username", user, "--dbname", database, ...more],
-            ],
+            join(postgresPrograms, name),
+            ["--host", host, "--port", String(port), "--username", user, "--dbname", database, ...more],
             args,
-            args.directory,
+            directory,
             { PGPASSWORD: password },
         );
+    const psql = (database: string, command: string): Promise<string> =>
+        run("psql", database, ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", command]);
     // Not in Synapse's database: the fence has made that read-only.
     const create = `CREATE DATABASE ${scratchDatabase} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`;
-    await psql(cluster.administration.name, ["--command", create]);
-    await psql(scratchDatabase, ["--single-transaction", "--file", dump]);
+    await psql(cluster.administration.name, create);
+    await run(restore, scratchDatabase, [...options, ...dump]);
     // One row a table: its name, and its rows counted.
     const count = `SELECT relname, (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM public.%I', relname), false, true, '')))[1]
          FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname COLLATE "C"`;
-    const [expected, found] = [
-        await psql(cluster.synapse.name, ["--command", count]),
-        await psql(scratchDatabase, ["--command", count]),
-    ];
+    const [expected, found] = [await psql(cluster.synapse.name, count), await psql(scratchDatabase, count)];
     if (found !== expected || !/^events\|[1-9]/m.test(found))
-        throw lacking(dump, "psql made another database of it than the source's: row counts differ");
-    await psql(cluster.administration.name, ["--command", `DROP DATABASE ${scratchDatabase}`]);
+        throw lacking(dump.join(" "), `${restore} made another database of it than the source's: row counts differ`);
+    await psql(cluster.administration.name, `DROP DATABASE ${scratchDatabase}`);
 }
 
 /** As matrix-media-repo's importer would: every file of the manifest, in whichever of the archives. */

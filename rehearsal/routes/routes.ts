@@ -5,7 +5,7 @@ import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
 import { sqlite } from "./sqlite.ts";
 import type { Route } from "./route.ts";
-import { toEms } from "./toEms.ts";
+import { toBundle, toEms } from "./toEms.ts";
 
 export const routes = {
     local,
@@ -14,6 +14,7 @@ export const routes = {
     "ems-zip": emsZip,
     sqlite,
     "to-ems": toEms,
+    "to-bundle": toBundle,
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof routes;

@@ -34,8 +34,11 @@ export const machineChecks: readonly AssessmentCheck[] = [
             const { databaseBytes, mediaBytes } = measured.sizes;
             if (spec.bundle !== undefined)
                 return lackingSpace([
-                    // The export of the media, until it is packed.
-                    await fileSystemOf(spec.run.directory, mediaBytes),
+                    // The export of the media, until it is packed; at the same time the dump, where it is written table by table.
+                    await fileSystemOf(
+                        spec.run.directory,
+                        mediaBytes + (spec.bundle.databaseFormat === "directory" ? databaseBytes * dumpFactor : 0),
+                    ),
                     await fileSystemOf(
                         spec.targetDirectory,
                         databaseBytes * compressedFactor + mediaBytes * mediaInBundle,

@@ -37,7 +37,8 @@ export const targetChecks: readonly AssessmentCheck[] = [
             const programs = targetServer?.programs ?? bundle?.programs;
             if (programs === undefined) return "not-run";
             const source = await serverVersion(client);
-            const needed = bundle === undefined ? ["pg_dump", "pg_restore"] : ["pg_dump"];
+            const isPlain = bundle !== undefined && bundle.databaseFormat !== "directory";
+            const needed = isPlain ? ["pg_dump"] : ["pg_dump", "pg_restore"];
             const found = needed.map((program) =>
                 orFinding("SM-E0523", async () =>
                     olderProgram(source, await programVersion(programs, program), [programs, program]),

@@ -1,7 +1,7 @@
 /** Contracts of the steps that make a bundle for another provider: a target that is handed over, and not started here. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
-import { absolutePath, check, count, instant, runReference, seconds, sha256 } from "./shared.ts";
+import { absolutePath, check, count, databaseFormat, instant, runReference, seconds, sha256 } from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
 
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
@@ -58,9 +58,6 @@ export const prepareBundleContract = contract({
         verifyKeys: z.record(z.string(), z.string()),
     }),
 });
-
-/** How the database is written: as another provider's guide asks for it, or for a stack of one's own, faster. */
-export const databaseFormat = z.enum(["plain", "directory"]);
 
 /** `pg_dump`, compressed and encrypted on its way, read and compared with the database at the same time. */
 export const exportDatabaseContract = contract({

@@ -62,3 +62,6 @@ export const finding = z.strictObject({
     fix: z.string(),
 });
 export type Finding = z.infer<typeof finding>;
+
+/** How the database is written into a bundle: as another provider's guide asks for it, or for a stack of one's own, faster. */
+export const databaseFormat = z.enum(["plain", "directory"]);

@@ -1,7 +1,18 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
-import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import {
+    absolutePath,
+    check,
+    count,
+    databaseFormat,
+    finding,
+    port,
+    runReference,
+    seconds,
+    sha256,
+    targetDatabase,
+} from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
 const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
@@ -58,7 +69,7 @@ export const assessContract = contract({
         /** The server the database will be restored into. Absent, nothing is known of its version: listed as not run. */
         targetServer: databaseServer.optional(),
         /** The target is a bundle: there is no server, but a pg_dump in this directory. */
-        bundle: z.strictObject({ programs: absolutePath }).optional(),
+        bundle: z.strictObject({ programs: absolutePath, databaseFormat: databaseFormat.optional() }).optional(),
         /** How the database will be copied, and by how many connections or processes; for the predicted downtime. */
         copy: z
             .strictObject({

@@ -76,6 +76,15 @@ describe("a target of kind emsBundle", () => {
         expect(recording.spec("assess")).not.to.have.property("targetServer");
     });
 
+    it("writes the database in the format that is asked for, and assesses what that takes", async () => {
+        const target = { ...emsBundle, databaseFormat: "directory" };
+        const { recording } = await declare({ ...stack, target, phase: "migrate" });
+        expect(recording.spec("export-database")).to.include({ format: "directory" });
+        expect(recording.spec("assess")).to.have.nested.property("bundle.databaseFormat", "directory");
+        const plain = await declare({ ...stack, phase: "migrate" });
+        expect(plain.recording.spec("export-database")).not.to.have.property("format");
+    });
+
     it("compares the secrets in phase stage, as for every other target", async () => {
         const { recording } = await declare({ ...stack, phase: "stage" });
         expect(recording.spec("prepare-bundle")).to.include.keys("signingKey", "pepper", "macaroonSecretKey");
@@ -114,6 +123,11 @@ describe("rules of a target of kind emsBundle", () => {
         ["neither a passphrase nor a key", { passphrase: undefined }, ["SM-E0212 passphrase"]],
         ["a passphrase and a key", { target: { ...emsBundle, recipientKeyFile } }, ["SM-E0211 passphrase"]],
         ["parts that are too small", { target: { ...emsBundle, partBytes: 1000 } }, ["SM-E0211 target.partBytes"]],
+        [
+            "a format that there is not",
+            { target: { ...emsBundle, databaseFormat: "custom" } },
+            ["SM-E0211 target.databaseFormat"],
+        ],
         ["a gateway", { target: { ...emsBundle, gateway: { port: 1 } } }, ["SM-E0201 target.gateway"]],
         ["a database", { target: { ...emsBundle, database: { kind: "managed" } } }, ["SM-E0201 target.database"]],
         ["a listener", { target: { ...emsBundle, listener: { port: 1 } } }, ["SM-E0201 target.listener"]],
