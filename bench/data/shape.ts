@@ -17,7 +17,7 @@ export interface Shape {
 
 /** With a state group for every fourth event, that are eight rows of state for an event: the largest table by far, as in real databases. */
 export const stateRowsPerGroup = 32;
-export const eventsPerGroup = 4;
+const eventsPerGroup = 4;
 export const devicesPerUser = 2;
 
 const smallestUsers = 40;
@@ -36,7 +36,7 @@ export function shapeOf(events: number): Shape {
 }
 
 /** Sizes that have a name: about 0.3 GB and 1.3 GB on disk. */
-export const namedSizes = { S: 50_000, L: 200_000 } as const;
+const namedSizes = { S: 50_000, L: 200_000 } as const;
 
 /**
  * Events of a size: a name of {@link namedSizes}, or a number.

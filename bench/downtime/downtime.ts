@@ -8,7 +8,7 @@ import { downtimeRun, type DowntimeRun } from "../results/results.ts";
 import { BenchServer } from "../server.ts";
 
 /** Events of a busy homeserver, each some twenty rows. */
-export const eventsPerSecond = 40;
+const eventsPerSecond = 40;
 const incoming = "incoming";
 const program = join(import.meta.dirname, "process.ts");
 

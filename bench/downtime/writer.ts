@@ -4,7 +4,7 @@ import { z } from "zod";
 import { query, withClient, type Client, type DatabaseAddress } from "../../steps/postgres/connection.ts";
 import { changesOf, type Population } from "./changes.ts";
 
-export interface Written {
+interface Written {
     readonly events: number;
     readonly errors: readonly string[];
     /** The longest that an event had to wait for its turn and its transaction. */

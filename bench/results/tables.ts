@@ -60,7 +60,7 @@ export function methodTable({ methods, databaseBytes }: Pick<SizeResult, "method
 }
 
 /** How near each way comes to what the processors must do anyway. */
-export function limitText(limits: Limits, methods: readonly MeasuredMethod[], cores: number): string {
+function limitText(limits: Limits, methods: readonly MeasuredMethod[], cores: number): string {
     const { copyOut, copyIn, hashes, indexes, rowBytes, indexBytes } = limits;
     const rate = (bytes: number, seconds: number): string => `${(bytes / 1e6 / seconds).toFixed(0)} MB/s`;
     const atBest = (copyOut + copyIn + indexes) / cores;
@@ -90,7 +90,7 @@ export function limitText(limits: Limits, methods: readonly MeasuredMethod[], co
     ].join("\n\n");
 }
 
-export function downtimeTable(runs: readonly DowntimeRun[]): string {
+function downtimeTable(runs: readonly DowntimeRun[]): string {
     const rows = (name: keyof Pick<DowntimeRun, "before" | "downtime">): string[][] => {
         const parts = [...new Set(runs.flatMap((run) => Object.keys(run[name])))];
         return parts.map((part) => {
@@ -124,7 +124,7 @@ const calibrationText = ({ copyIn, index }: NonNullable<BenchResult["calibration
 const goalSection = (goals: readonly Goal[]): string[] =>
     goals.length === 0 ? [] : ["### Goals, at the largest size", goalTable(goals)];
 
-export function goalTable(goals: readonly Goal[]): string {
+function goalTable(goals: readonly Goal[]): string {
     const unit = { times: "×", percent: " %", seconds: " s", MiB: " MiB" } as const;
     return table(
         ["figure", "goal", "found", ""],

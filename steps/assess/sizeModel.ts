@@ -56,9 +56,9 @@ export interface Prediction {
     readonly bottleneck: Bottleneck;
 }
 
-export type Bottleneck = "source processors" | "target processors" | "processors" | "network" | "one stream";
+type Bottleneck = "source processors" | "target processors" | "processors" | "network" | "one stream";
 
-export type PredictedPart = "fixed" | "definitions" | "rows" | "indexes" | "verification" | "cutOver" | "media";
+type PredictedPart = "fixed" | "definitions" | "rows" | "indexes" | "verification" | "cutOver" | "media";
 
 /**
  * Measured with `npm run bench -- --only limits,direct,calibration --size S,L` on one machine (docs/performance.md names it); shares are
