@@ -4,7 +4,6 @@ import type { Finding } from "../../contract/shared.ts";
 import { MigrationError, throwAll } from "../../run/errors.ts";
 import { describeAddress, query, queryOne, type Client } from "../connection.ts";
 import { readDatabaseFacts, refuseOldServer, refuseStandby } from "../serverFacts.ts";
-import { replicationPrefix } from "./names.ts";
 import { publishedTables } from "./replicaIdentity.ts";
 import { onSource, type Replication } from "./sides.ts";
 import { identifySystem } from "./slot.ts";
@@ -219,24 +218,4 @@ async function slotLimit(client: Client, databaseBytes: number): Promise<Finding
             fix: `with as much free disk: ALTER SYSTEM SET max_slot_wal_keep_size = '${advice}MB'; SELECT pg_reload_conf()`,
         },
     ];
-}
-
-/** A slot of this program that nobody reads. */
-export interface ForgottenSlot {
-    readonly name: string;
-    readonly database: string;
-    readonly active: boolean;
-    readonly retainedBytes: number;
-}
-
-/** Slots that any run of this program has made on the server, in whichever database. */
-export async function slotsOfThisProgram(client: Client): Promise<ForgottenSlot[]> {
-    return query(
-        client,
-        z.object({ name: z.string(), database: z.string(), active: z.boolean(), retainedBytes: z.coerce.number() }),
-        `SELECT slot_name AS name, coalesce(database, '') AS database, active,
-            coalesce(greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::text AS "retainedBytes"
-        FROM pg_replication_slots WHERE starts_with(slot_name, $1) ORDER BY slot_name`,
-        [replicationPrefix],
-    );
 }
