@@ -1,5 +1,8 @@
 import { expect } from "chai";
-import { lackingSpace } from "../../../steps/assess/machineChecks.ts";
+import { statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import type { AssessmentContext } from "../../../steps/assess/check.ts";
+import { lackingSpace, machineChecks } from "../../../steps/assess/machineChecks.ts";
 
 const gibibyte = 2 ** 30;
 const need = (device: string, freeGib: number, neededGib: number) => ({
@@ -19,5 +22,22 @@ describe("the space that a migration needs", () => {
         expect(more).to.deep.equal([]);
         expect(found?.id).to.equal("SM-E1201");
         expect(found?.evidence).to.contain("11.0 GiB are needed").and.to.contain("10.0 GiB are free");
+    });
+
+    it("is that of the whole dump, too, where it is written into a bundle table by table", async () => {
+        const { bavail, bsize } = await statfs(tmpdir());
+        const sizes = { databaseBytes: (bavail * bsize) / 1.2, mediaBytes: 0, mediaFiles: 0, tables: 1 };
+        const found = (databaseFormat?: "directory") =>
+            machineChecks
+                .find(({ id }) => id === "free-space")
+                ?.run({
+                    spec: {
+                        ...{ run: { directory: tmpdir() }, targetDirectory: tmpdir() },
+                        bundle: { programs: "/nowhere", databaseFormat },
+                    },
+                    measured: { sizes, notRun: [] },
+                } as unknown as AssessmentContext);
+        expect(await found()).to.deep.equal([]);
+        expect(await found("directory")).to.have.nested.property("[0].id", "SM-E1201");
     });
 });

@@ -113,6 +113,16 @@ describe("the target's PostgreSQL", function () {
         expect(found[1]?.evidence).to.contain(join(old, "pg_restore")).and.to.contain("13.22");
     });
 
+    it("is not looked for where a bundle is written: pg_dump is, and pg_restore only for a dump in directory format", async () => {
+        const only = await programsOf({ pg_dump: "15.18" });
+        const missing = (databaseFormat?: "directory") =>
+            findingsOf(targetChecks, "target-database-programs", cluster.address(name), {
+                bundle: { programs: only, databaseFormat },
+            });
+        expect(await missing()).to.deep.equal([]);
+        expect((await missing("directory")).map(({ id }) => id)).to.deep.equal(["SM-E0523"]);
+    });
+
     it("is refused where a program is missing or does not say its version", async () => {
         const broken = await programsOf({ pg_dump: "15.18" });
         await writeFile(join(broken, "pg_restore"), "#!/bin/sh\necho something else\n", { mode: 0o755 });
