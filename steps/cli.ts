@@ -115,14 +115,16 @@ const program = new Command("synapse-migrate")
 for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
-    const [{ registerInit }, { registerStatus }, { registerTables }] = await Promise.all([
+    const [{ registerInit }, { registerStatus }, { registerTables }, { registerSlots }] = await Promise.all([
         import("./init.ts"),
         import("./status.ts"),
         import("./tables/command.ts"),
+        import("./slots.ts"),
     ]);
     registerInit(program);
     registerStatus(program);
     registerTables(program);
+    registerSlots(program);
 }
 
 try {

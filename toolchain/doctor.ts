@@ -68,7 +68,9 @@ export async function prerequisites(
             fix: "see the error",
             problem: projectFileProblem(project),
         },
-        ...(stack === undefined ? [] : [await stackPassphrase(machine, project, stack)]),
+        ...(stack === undefined
+            ? []
+            : [await stackPassphrase(machine, project, stack), ...(await stackSlots(project, stack))]),
         {
             name: "pulumi CLI",
             version: cli?.version,
@@ -175,6 +177,17 @@ async function stackPassphrase(machine: Machine, project: string, stack: string)
         fix: `npx synapse-migrate init --from homeserver.yaml --stack ${stack}`,
         problem,
     };
+}
+
+/** Of a stack that moves a homeserver that runs. */
+async function stackSlots(project: string, stack: string): Promise<Prerequisite[]> {
+    const file = join(project, "stacks", `Pulumi.${stack}.yaml`);
+    if (!existsSync(file)) return [];
+    // Its packages need not be there before the others are looked for.
+    const { slotsOfSource } = await import("./replicationSlots.ts");
+    const { seen, problem } = await slotsOfSource(file);
+    if (seen === undefined) return [];
+    return [{ name: `slots of ${stack}`, version: seen, from: file, fix: "see the error", problem }];
 }
 
 function pluginPrerequisite(machine: Machine, plugin: Plugin): Prerequisite {

@@ -68,4 +68,10 @@ export const replicationErrors = {
         "a target that has taken over the last change is a server of its own; what the source writes afterwards does not reach it",
         "to migrate again after going back to the source, start anew with another run id (config `run`)",
     ),
+    "SM-E1311": entry(
+        "usage",
+        "this slot is not dropped by hand",
+        "a target that follows would lose what the source writes from then on, and another program's slot is that program's",
+        "list the slots with `npx synapse-migrate slots --config <homeserver.yaml>`; a target that follows is ended with `pulumi destroy`",
+    ),
 } as const;
