@@ -3,6 +3,7 @@ export * from "./contract/shared.ts";
 export * from "./contract/source.ts";
 export * from "./contract/stage.ts";
 export * from "./contract/migrate.ts";
+export * from "./contract/media.ts";
 export * from "./contract/cutover.ts";
 export * from "./contract/bundle.ts";
 export * from "./contract/export.ts";

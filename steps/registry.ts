@@ -41,6 +41,10 @@ const entries: Readonly<Record<string, Entry>> = {
     swap: { phase: "migrate", load: async () => (await import("./swap.ts")).swap },
     start: { phase: "migrate", load: async () => (await import("./start.ts")).start },
     probe: { phase: "migrate", load: async () => (await import("./probe.ts")).probe },
+    "purge-remote-media": {
+        phase: "migrate",
+        load: async () => (await import("./purgeRemoteMedia.ts")).purgeRemoteMedia,
+    },
     "export-database": { phase: "migrate", load: async () => (await import("./exportDatabase.ts")).exportDatabase },
     "export-media": { phase: "migrate", load: async () => (await import("./exportMedia.ts")).exportMedia },
     "export-config": { phase: "migrate", load: async () => (await import("./exportConfig.ts")).exportConfig },

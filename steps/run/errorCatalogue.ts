@@ -7,6 +7,7 @@ import type { CatalogueEntry } from "./catalogue/entry.ts";
 import { exportErrors } from "./catalogue/exportErrors.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
 import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
+import { mediaErrors } from "./catalogue/mediaErrors.ts";
 import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
 import { serviceErrors } from "./catalogue/serviceErrors.ts";
 import { sourceFilesErrors } from "./catalogue/sourceFilesErrors.ts";
@@ -26,6 +27,7 @@ export const errorCatalogue = {
     ...artefactErrors,
     ...plainDumpErrors,
     ...mediaArchiveErrors,
+    ...mediaErrors,
     ...bundleErrors,
     ...checksumErrors,
     ...serviceErrors,
