@@ -1,5 +1,6 @@
 /** Every error this project raises on purpose: one entry a code. `docs/errors.md` is made from this list. */
 import { artefactErrors } from "./catalogue/artefactErrors.ts";
+import { bucketErrors } from "./catalogue/bucketErrors.ts";
 import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
 import { checksumErrors } from "./catalogue/checksumErrors.ts";
@@ -27,6 +28,7 @@ export const errorCatalogue = {
     ...artefactErrors,
     ...plainDumpErrors,
     ...mediaArchiveErrors,
+    ...bucketErrors,
     ...mediaErrors,
     ...bundleErrors,
     ...checksumErrors,
