@@ -4,6 +4,7 @@ import type { z } from "zod";
 import {
     configureContract,
     probeContract,
+    purgeRemoteMediaContract,
     startContract,
     type Source,
     type TargetDatabase,
@@ -110,5 +111,16 @@ export class Homeserver extends pulumi.ComponentResource {
             { run: steps.run, serverName: source.serverName, baseUrl, startedAt, verifyKeys, ...canary },
             { parent: this },
         );
+    }
+
+    /** Has it forget cached media of other servers that did not come along. */
+    public purgeRemoteMedia(
+        started: { readonly startedAt: pulumi.Output<string>; readonly baseUrl: pulumi.Output<string> },
+        canary: CanaryEvidence,
+    ) {
+        const { steps, source, database, mediaStore } = this.#args;
+        const { baseUrl, startedAt } = started;
+        const place = { run: steps.run, serverName: source.serverName, database, mediaStore };
+        return steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
     }
 }

@@ -194,11 +194,13 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return this.#steps.add(verifyContract, spec, { parent: this }).result.proof;
     }
 
-    /** @returns the digest of all that the started target answered */
+    /** Also has it forget cached media of other servers that did not come along. @returns the digest of all that it answered */
     #probe({ homeserver }: Target, started: Started, canaryFile: MovedHomeserver["canaryFile"]): pulumi.Output<string> {
         const { pepper, canaryPassword } = this.#args.secrets;
-        const evidence = { pepper, canaryFile, canaryUser: this.#args.config.canary?.user, canaryPassword };
-        return homeserver.probe(started.result, evidence).result.proof;
+        const { canary, remoteMedia } = this.#args.config;
+        const account = { canaryFile, canaryUser: canary?.user, canaryPassword };
+        if (remoteMedia === "drop") homeserver.purgeRemoteMedia(started.result, account);
+        return homeserver.probe(started.result, { pepper, ...account }).result.proof;
     }
 
     #commit({ database }: Target, fenceToken: pulumi.Output<string> | undefined, probe: pulumi.Output<string>) {
