@@ -1,6 +1,7 @@
 /** The specification and the result of every step: the only module that control plane and data plane share. */
 export * from "./contract/shared.ts";
 export * from "./contract/source.ts";
+export * from "./contract/mediaStorage.ts";
 export * from "./contract/stage.ts";
 export * from "./contract/migrate.ts";
 export * from "./contract/media.ts";

@@ -1,6 +1,7 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
@@ -199,6 +200,8 @@ const mediaSpec = z.strictObject({
     mediaStore: absolutePath,
     /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
     remoteCache: z.enum(["carry", "drop"]),
+    /** Absent: what the source has only in a bucket comes into the target's store. */
+    mediaStorageProvider: mediaStorageProvider.optional(),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
 });

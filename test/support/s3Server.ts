@@ -32,6 +32,7 @@ export interface TestS3 {
 }
 
 export async function startTestS3(): Promise<TestS3> {
+    process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
     const { s3 } = await ensureToolchain({ s3: true }, () => undefined);
     if (s3 === undefined) throw new Error("the toolchain has no S3 server");
     const directory = await mkdtemp(join(tmpdir(), "synapse-migration-s3-"));

@@ -125,7 +125,9 @@ export class Bucket {
                 alive();
                 hash.update(chunk);
                 size += chunk.length;
-                await take(chunk);
+                await take(chunk).catch((error: unknown) => {
+                    throw new TakerError(error);
+                });
             }
             if (answer.length !== undefined && answer.length !== size)
                 throw truncated(this.name, key, answer.length, size);
@@ -165,8 +167,16 @@ export class Bucket {
             return await withDeadline({ seconds: this.seconds, where, signal: this.signal }, work);
         } catch (error) {
             this.signal.throwIfAborted();
+            if (error instanceof TakerError) throw error.cause;
             throw bucketError(error, where);
         }
+    }
+}
+
+/** What became of the content is no failure of the bucket: a disk may be full. */
+class TakerError extends Error {
+    constructor(cause: unknown) {
+        super("the content could not be taken", { cause });
     }
 }
 
