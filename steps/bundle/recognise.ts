@@ -7,6 +7,7 @@ import { finding } from "../assess/check.ts";
 import type { Finding } from "../contract.ts";
 import { ByteReader } from "./byteReader.ts";
 import { contentOfNames } from "./contentOfNames.ts";
+import { HeldStream } from "./heldStream.ts";
 import { headOf, inputStatus, readFiles } from "./inputFiles.ts";
 import { formatOf, magicBytes, type Format, type Layer } from "./magic.ts";
 import { nameWarnings } from "./nameWarnings.ts";
@@ -89,18 +90,18 @@ async function recogniseFile(
 
 async function innerContent(paths: readonly string[], layers: Layer[], options: OpenOptions): Promise<Content> {
     let format: Format = "unknown";
-    const inside = unwrap(
-        readFiles(paths, [], options),
-        layers,
-        { ...options, where: paths.join(", ") },
-        (found) => (format = found),
+    const where = paths.join(", ");
+    const inside = new HeldStream(
+        unwrap(readFiles(paths, [], options), layers, { ...options, where }, (found) => (format = found)),
     );
-    const reader = new ByteReader(inside);
+    const reader = new ByteReader(inside.rest());
     try {
         await reader.peek(magicBytes);
-        return await contentOf(format, reader, layers, paths.join(", "));
+        return await contentOf(format, reader, layers, where);
+    } catch (error) {
+        throw layers.length === 0 ? error : await inside.failureOr(error);
     } finally {
-        await inside.return();
+        await inside.close();
     }
 }
 

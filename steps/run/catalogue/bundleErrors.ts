@@ -184,4 +184,10 @@ export const bundleErrors = {
         "files of two exports would be mixed",
         "is something in it still needed? Move it away, or choose another directory",
     ),
+    "SM-E0958": entry(
+        "artefact",
+        "the file is not an archive",
+        "nothing can be unpacked from it",
+        "is it the right file? `file NAME` says what it is; an archive whose first bytes are damaged is not known as one either",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
