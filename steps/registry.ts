@@ -37,6 +37,7 @@ const entries: Readonly<Record<string, Entry>> = {
     "media-final": { phase: "migrate", load: async () => (await import("./mediaFinal.ts")).mediaFinal },
     import: { phase: "migrate", load: async () => (await import("./import.ts")).importDump },
     "import-media": { phase: "migrate", load: async () => (await import("./importMedia.ts")).importMedia },
+    "hand-media": { phase: "migrate", load: async () => (await import("./handMedia.ts")).handMedia },
     verify: { phase: "migrate", load: async () => (await import("./verify.ts")).verify },
     swap: { phase: "migrate", load: async () => (await import("./swap.ts")).swap },
     start: { phase: "migrate", load: async () => (await import("./start.ts")).start },
