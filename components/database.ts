@@ -33,7 +33,7 @@ export interface CheckedDump extends EarlierStep {
 /** How a bundle's dump is read. */
 export type ImportOptions = Pick<
     SpecInputs<z.infer<typeof importContract.spec>>,
-    "jobs" | "passphrase" | "targetPython" | "verifyKeys"
+    "jobs" | "passphrase" | "secretKey" | "targetPython" | "verifyKeys"
 >;
 
 /** What stands under the target's name before the swap, and the copy of it where it holds data. */

@@ -4,13 +4,14 @@ import { lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { z } from "zod";
 import { inputStatus } from "../bundle/inputFiles.ts";
+import { registerUnlocking } from "../bundle/unlocking.ts";
 import type { assessContract, Finding } from "../contract.ts";
 import type { Progress } from "../run/progress.ts";
-import { registerSecret } from "../run/redaction.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { bundleChecks, type AssessSpec, type BundleContext, type Input } from "./bundleChecks.ts";
 import { conclude, documentedFindings } from "./conclusion.ts";
+import { notRead } from "./mediaStorageChecks.ts";
 import { predictedDowntime } from "./downtime.ts";
 import { importedRuns } from "./importedRun.ts";
 
@@ -32,7 +33,7 @@ export async function assessBundle(
     pinnedId: string | undefined,
     progress: Progress = quiet,
 ): Promise<Assessment> {
-    registerSecret(spec.passphrase ?? "");
+    registerUnlocking(spec);
     const { source, run } = spec;
     const config = await readSourceConfig(source);
     const targetSynapse = await installedSynapse(spec.targetPython);
@@ -45,7 +46,7 @@ export async function assessBundle(
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };
-    const findings: Finding[] = [...config.findings];
+    const findings: Finding[] = [...config.findings, ...notRead(config.sections)];
     const [notRun, passed]: [string[], string[]] = [[], []];
     for (const { id, cost, beforeImport, run: check } of bundleChecks) {
         if ((spec.quick && cost === "thorough") || (beforeImport && imported.includes(runId))) {

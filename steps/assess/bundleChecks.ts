@@ -156,7 +156,7 @@ export const bundleChecks: readonly BundleCheck[] = [
 
 function openingOptions(spec: AssessSpec, workDirectory: string) {
     return {
-        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
         workDirectory,
         clientDirectory: spec.targetServer?.programs ?? "",
     };

@@ -8,7 +8,10 @@ import { readFiles, type FileDigest } from "./inputFiles.ts";
 import { conversions, formatOf, magicBytes, type Format, type Layer, type UnsupportedFormat } from "./magic.ts";
 
 export interface OpenOptions {
+    /** Of the files, or of the secret key. */
     readonly passphrase?: string | undefined;
+    /** Armored; for files that are encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700: gpg's home directory is made in it. */
     readonly workDirectory: string;
     readonly signal?: AbortSignal | undefined;
@@ -41,7 +44,7 @@ const deepest = 4;
 /**
  * Opens files, joined in the order given, by content: any of gpg and gzip around anything else.
  *
- * @throws MigrationError SM-E0910 gzip, SM-E0914 not read here, SM-E0920 to SM-E0927 gpg, SM-E0931 files; from the stream and `finished` alike
+ * @throws MigrationError SM-E0910 gzip, SM-E0914 not read here, SM-E0920 to SM-E0927 and SM-E0929 gpg, SM-E0931 files; from the stream and `finished` alike
  */
 export function openLayers(paths: readonly string[], options: OpenOptions): OpenInput {
     let resolve: (opened: OpenedInput) => void = () => undefined;

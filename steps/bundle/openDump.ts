@@ -13,7 +13,9 @@ import { recognise, type Content } from "./recognise.ts";
 import { refusePassedOver, restoredDump, type RestoredDump } from "./restoredDump.ts";
 
 export interface OpenDumpOptions {
-    readonly passphrase?: string;
+    readonly passphrase?: string | undefined;
+    /** Armored; for a file that is encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700. An archive of a directory is unpacked into it, and removed by {@link OpenedDump.close}. */
     readonly workDirectory: string;
     /** Directory of the PostgreSQL client programs. */

@@ -32,13 +32,15 @@ export interface Recognised {
     readonly content: Content;
     /** Of the file, or of all files in the directory. */
     readonly bytes: number;
-    /** SM-W0910 a name that lies, SM-W0920 encrypted and without a passphrase. */
+    /** SM-W0910 a name that lies, SM-W0920 encrypted and without a passphrase or key. */
     readonly warnings: readonly Finding[];
     /** Of a directory: where in it the content begins, as exports nest folders. */
     readonly path?: string;
 }
 
-export interface RecogniseOptions extends Partial<Pick<OpenOptions, "passphrase" | "signal" | "openPgp">> {
+export interface RecogniseOptions extends Partial<
+    Pick<OpenOptions, "passphrase" | "secretKey" | "signal" | "openPgp">
+> {
     /** Mode 0700; by default a temporary directory, as nothing of the content is written to it. */
     readonly workDirectory?: string;
 }
@@ -76,7 +78,7 @@ async function recogniseFile(
     const head = formatOf(await headOf(path));
     if (head === "zip" && paths.length === 1)
         return { layers: ["zip"], content: await zipContent(path), skipped: false };
-    if (head === "gpg" && options.passphrase === undefined)
+    if (head === "gpg" && options.passphrase === undefined && options.secretKey === undefined)
         return { layers: ["gpg"], content: "unknown", skipped: true };
     const workDirectory = options.workDirectory ?? (await mkdtemp(join(tmpdir(), "recognise-")));
     try {

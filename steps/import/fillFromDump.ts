@@ -11,10 +11,10 @@ import type { Fill } from "./filled.ts";
 
 /** The bytes count only once every program they went through has ended well. */
 export const fillFromDump: Fill = async (spec, address, run) => {
-    const { source, passphrase, database } = spec;
+    const { source, passphrase, secretKey, database } = spec;
     const { versionNumber, version } = await withClient(address, { step: "import" }, readDatabaseFacts);
     const opened = await openDump(source.database, {
-        ...(passphrase === undefined ? {} : { passphrase }),
+        ...{ passphrase, secretKey },
         workDirectory: run.directory,
         clientDirectory: database.clientDirectory,
         signal: run.signal,

@@ -42,6 +42,8 @@ export const bundleSources = {
 
 /** Opens a bundle; no other stack has it. */
 export const passphrase = "secret-passphrase-3b6e";
+/** Opens a bundle that is encrypted to a public key. */
+export const secretKey = "secret-key-of-a-backup-91fc";
 
 export const target = {
     kind: "local",
@@ -75,7 +77,7 @@ export function rawConfig(changes: Readonly<Record<string, Setting>> = {}): Reco
 export const facts: ConfigFacts = {
     project,
     stack: "test",
-    encrypted: [...Object.keys(secretTexts), "passphrase"].map((key) => `${project}:${key}`),
+    encrypted: [...Object.keys(secretTexts), "passphrase", "secretKey"].map((key) => `${project}:${key}`),
     stateDirectory: "/home/admin/.local/state",
 };
 
@@ -103,7 +105,7 @@ export const summary = (problems: readonly MigrationError[]): string[] =>
     problems.map(({ code, detail }) => `${code} ${detail.where}`);
 
 function secretsOf(config: MigrationConfig): MigrationSecrets {
-    const set = Object.entries({ ...secretTexts, passphrase }).filter(([key]) =>
+    const set = Object.entries({ ...secretTexts, passphrase, secretKey }).filter(([key]) =>
         [...config.secrets].some((secret) => secret === key),
     );
     return Object.fromEntries(set.map(([key, text]) => [key, pulumi.secret(text)]));
