@@ -40,11 +40,11 @@ export function assessmentSpec(
         ...(target.kind === "emsBundle"
             ? { bundle: { programs: target.clientDirectory } }
             : { targetServer: target.database.server }),
+        ...(target.kind === "emsBundle" ? {} : { mediaRepo: target.mediaRepo }),
         ...mode,
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
-        secretKey: secrets.secretKey,
         rehearsal: config.rehearsal,
         macaroonSecretKey: secrets.macaroonSecretKey,
         signingKey: secrets.signingKey,

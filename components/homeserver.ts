@@ -6,6 +6,7 @@ import {
     probeContract,
     purgeRemoteMediaContract,
     startContract,
+    type MediaRepoTarget,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
@@ -23,6 +24,8 @@ export interface HomeserverArgs {
     readonly signingKeyFile: pulumi.Input<string>;
     readonly secretsFile: pulumi.Input<string>;
     readonly verifyKeys: pulumi.Input<Record<string, string>>;
+    /** Serves media instead of Synapse. */
+    readonly mediaRepo?: MediaRepoTarget | undefined;
     /** Cuts a rehearsal's target off from other servers, push gateways, mail and application services. */
     readonly isolated: boolean;
 }
@@ -68,6 +71,7 @@ export class Homeserver extends pulumi.ComponentResource {
                 signingKeyFile,
                 secretsFile,
                 listener: layout.listener,
+                mediaServer: args.mediaRepo === undefined ? undefined : ("external" as const),
                 isolated,
             },
             { parent: this },
@@ -104,23 +108,23 @@ export class Homeserver extends pulumi.ComponentResource {
         started: { readonly baseUrl: pulumi.Output<string>; readonly startedAt: pulumi.Output<string> },
         canary: CanaryEvidence & { readonly pepper: pulumi.Output<string> | undefined },
     ) {
-        const { steps, source, verifyKeys } = this.#args;
+        const { steps, source, verifyKeys, mediaRepo } = this.#args;
         const { baseUrl, startedAt } = started;
-        return steps.add(
-            probeContract,
-            { run: steps.run, serverName: source.serverName, baseUrl, startedAt, verifyKeys, ...canary },
-            { parent: this },
-        );
+        const mediaServer = mediaRepo === undefined ? undefined : { baseUrl: mediaRepo.baseUrl };
+        const asked = { serverName: source.serverName, baseUrl, mediaServer, startedAt, verifyKeys };
+        return steps.add(probeContract, { run: steps.run, ...asked, ...canary }, { parent: this });
     }
 
     /** Has it forget cached media of other servers that did not come along. */
     public purgeRemoteMedia(
         started: { readonly startedAt: pulumi.Output<string>; readonly baseUrl: pulumi.Output<string> },
         canary: CanaryEvidence,
-    ) {
-        const { steps, source, database, mediaStore } = this.#args;
+    ): void {
+        const { steps, source, database, mediaStore, mediaRepo } = this.#args;
+        // It answers nobody's questions for media then, and has no clean-up either.
+        if (mediaRepo !== undefined) return;
         const { baseUrl, startedAt } = started;
         const place = { run: steps.run, serverName: source.serverName, database, mediaStore };
-        return steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
+        steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
     }
 }

@@ -140,7 +140,9 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
         const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
         const database = new Database("database", { ...parts, layout: target.database }, child);
-        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia };
+        const { mediaRepo } = target;
+        const isHandedOver = mediaRepo !== undefined;
+        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia, isHandedOver };
         const media = new MediaRepository("media", { ...parts, ...storage }, child);
         const homeserver = new Homeserver(
             "homeserver",
@@ -152,22 +154,25 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 signingKeyFile: keys.signingKeyFile,
                 secretsFile: keys.secretsFile,
                 verifyKeys: keys.verifyKeys,
+                mediaRepo,
                 isolated: config.rehearsal,
             },
             child,
         );
-        const reached = { layout: target.gateway, upstream: homeserver.baseUrl, publicBaseUrl: config.publicBaseUrl };
+        const upstreams = { upstream: homeserver.baseUrl, mediaUpstream: mediaRepo?.baseUrl };
+        const reached = { layout: target.gateway, ...upstreams, publicBaseUrl: config.publicBaseUrl };
         const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
         return { keys, database, media, homeserver, gateway };
     }
 
     #move(
         { database, media, keys: { verifyKeys } }: Target,
-        { clientDirectory, python }: TargetLayout,
+        { clientDirectory, python, mediaRepo }: TargetLayout,
     ): MovedHomeserver {
         const { config, secrets } = this.#args;
         const [steps, parent] = [this.#steps, this];
-        const args = { parent, steps, config, secrets, database, media, clientDirectory, python, verifyKeys };
+        const programs = { clientDirectory, python };
+        const args = { parent, steps, config, secrets, database, media, mediaRepo, ...programs, verifyKeys };
         return config.source.kind === "selfHosted" ? moveRunning(config.source, args) : moveBundle(config.source, args);
     }
 
@@ -186,6 +191,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             oneTimeKeys,
             mediaStore: media.mediaStore,
             mediaTreeDigest: moved.mediaTreeDigest,
+            handedMedia: moved.handedMedia,
             mediaRowsAdded: moved.mediaRowsAdded,
             signingKeyFile: keys.signingKeyFile,
             secretsFile: keys.secretsFile,

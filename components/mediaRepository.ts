@@ -13,12 +13,6 @@ import {
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
-/** What opens the encrypted files of a bundle. */
-interface BundleKeys {
-    readonly passphrase: pulumi.Output<string> | undefined;
-    readonly secretKey: pulumi.Output<string> | undefined;
-}
-
 /** What {@link MediaRepository} needs. */
 export interface MediaRepositoryArgs {
     readonly steps: StepSequence;
@@ -28,6 +22,8 @@ export interface MediaRepositoryArgs {
     /** Whether media of other servers come along. Synapse fetches them again where they are dropped. */
     readonly remoteMedia: "carry" | "drop";
     readonly protect: boolean;
+    /** Media go to another repository, and none into the store. */
+    readonly isHandedOver?: boolean;
 }
 
 /**
@@ -44,7 +40,7 @@ export class MediaRepository extends pulumi.ComponentResource {
         this.#args = args;
         const storage = steps.add(mediaStorageContract, { run: steps.run, mediaStore }, { parent: this, protect });
         this.mediaStore = storage.result.mediaStore;
-        if (source.kind === "selfHosted") {
+        if (source.kind === "selfHosted" && args.isHandedOver !== true) {
             const early = { run: steps.run, source, mediaStore: this.mediaStore, remoteCache };
             steps.add(mediaEarlyContract, early, { parent: this });
         }
@@ -75,10 +71,10 @@ export class MediaRepository extends pulumi.ComponentResource {
         source: BundleSource,
         database: pulumi.Output<TargetDatabase>,
         incoming: pulumi.Output<string>,
-        keys: BundleKeys,
+        passphrase: pulumi.Output<string> | undefined,
     ) {
         const { steps, remoteMedia: remoteCache } = this.#args;
-        const bundle = { run: steps.run, source, ...keys };
+        const bundle = { run: steps.run, source, passphrase };
         return steps.add(
             importMediaContract,
             { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache },

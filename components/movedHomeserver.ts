@@ -1,8 +1,9 @@
 /** How database and media get to the target, up to what is verified there: from a homeserver that runs, or out of files. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { BundleSource, SelfHostedSource } from "../steps/contract.ts";
+import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../steps/contract.ts";
 import type { MigrationConfig } from "./config.ts";
 import type { Database, Safeguarded } from "./database.ts";
+import { handMedia } from "./handedMedia.ts";
 import type { MediaRepository } from "./mediaRepository.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
@@ -16,6 +17,8 @@ export interface MoveArgs {
     readonly secrets: MigrationSecrets;
     readonly database: Database;
     readonly media: MediaRepository;
+    /** Gets the media instead, where there is one. */
+    readonly mediaRepo: MediaRepoTarget | undefined;
     /** Directory of the PostgreSQL client programs. */
     readonly clientDirectory: string;
     /** Python of the target's Synapse. */
@@ -34,9 +37,11 @@ export interface MovedHomeserver {
     readonly manifest: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
     readonly safeguard: Safeguarded;
     readonly restored: pulumi.Output<{ incoming: string; oneTimeKeys: "kept" | "emptied" }>;
-    readonly mediaTreeDigest: pulumi.Output<string>;
+    /** Of the target's store; absent where the media are handed over. */
+    readonly mediaTreeDigest: pulumi.Output<string> | undefined;
+    readonly handedMedia: pulumi.Output<HandedMedia> | undefined;
     /** Rows that came with the media of a bundle. */
-    readonly mediaRowsAdded?: pulumi.Output<number>;
+    readonly mediaRowsAdded?: pulumi.Output<number> | undefined;
 }
 
 /** Stops the source, unless this is a rehearsal; dumps it, restores the dump, copies what is new among the media. */
@@ -51,7 +56,11 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     const fence = config.rehearsal ? undefined : from.fence(canary);
     const fenceToken = fence?.result.token;
     const dump = from.dump(fenceToken, canary, { jobs: config.copyJobs, clientDirectory });
-    const media = args.media.finalPass(source, fenceToken, dump);
+    const { mediaRepo } = args;
+    const media = mediaRepo === undefined ? args.media.finalPass(source, fenceToken, dump) : undefined;
+    const after = fenceToken === undefined ? [dump] : [];
+    const handedMedia =
+        mediaRepo === undefined ? undefined : handMedia({ ...args, source, mediaRepo, fenceToken, after });
     const safeguard = args.database.safeguard(dump, config.copyJobs);
     const restored = args.database.restore(dump, fenceToken, safeguard, config.copyJobs);
     return {
@@ -60,31 +69,37 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
         manifest: dump.result,
         safeguard,
         restored: restored.result,
-        mediaTreeDigest: media.result.treeDigest,
+        mediaTreeDigest: media?.result.treeDigest,
+        handedMedia,
     };
 }
 
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
     const { config, database, python: targetPython, verifyKeys } = args;
-    const { passphrase, secretKey } = args.secrets;
+    const { passphrase } = args.secrets;
     const safeguard = database.safeguard(undefined, config.copyJobs);
     const imported = database.import(source, safeguard, {
         jobs: config.copyJobs,
         passphrase,
-        secretKey,
         targetPython,
         verifyKeys,
     });
-    const keys = { passphrase, secretKey };
-    const media = args.media.import(source, database.connection, imported.result.incoming, keys);
+    const { mediaRepo } = args;
+    const loaded = { database: database.connection, incoming: imported.result.incoming };
+    const handedMedia = mediaRepo === undefined ? undefined : handMedia({ ...args, source, mediaRepo, loaded });
+    const media =
+        mediaRepo !== undefined
+            ? undefined
+            : args.media.import(source, database.connection, imported.result.incoming, passphrase);
     return {
         fenceToken: undefined,
         canaryFile: undefined,
         manifest: imported.result,
         safeguard,
         restored: imported.result,
-        mediaTreeDigest: media.result.treeDigest,
-        mediaRowsAdded: media.result.rowsAdded,
+        mediaTreeDigest: media?.result.treeDigest,
+        handedMedia,
+        mediaRowsAdded: media?.result.rowsAdded,
     };
 }

@@ -7,6 +7,7 @@ import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { indexChecks } from "./assess/indexChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { mediaRepoChecks } from "./assess/mediaRepoChecks.ts";
 import { assessBundle } from "./assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "./assess/conclusion.ts";
 import { serverVersion } from "./assess/serverVersion.ts";
@@ -36,7 +37,7 @@ const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
 /** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
-const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks];
+const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks, ...mediaRepoChecks];
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -44,6 +45,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...indexChecks,
     ...constraintChecks,
     ...identityChecks,
+    ...mediaRepoChecks,
     ...targetChecks,
 ];
 

@@ -47,6 +47,7 @@ export const configure = defineStep(
             logConfig: at("log.yaml"),
             listener: { bindAddress, port },
             isolated: spec.isolated,
+            servesMedia: spec.mediaServer !== "external",
         });
         const isolation = spec.isolated ? isolationSections(config.sections) : undefined;
         const { host, port: databasePort, name, owner } = spec.database;

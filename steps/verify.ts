@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import type { z } from "zod";
 import { verifyContract, type Check } from "./contract.ts";
+import { verifyHandedMedia } from "./media/repository/verifyHanded.ts";
 import { verifyMedia } from "./media/verifyMedia.ts";
 import { compareDatabase, type Comparison } from "./postgres/compareDatabase.ts";
 import { compareImported } from "./postgres/compareImported.ts";
@@ -22,7 +23,9 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
         compare(spec, address),
     );
     const media = await run.progress.during("comparing the media with the database", () =>
-        verifyMedia(spec.mediaStore, spec.mediaTreeDigest, address, spec.remoteCache),
+        spec.handedMedia === undefined
+            ? verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, spec.remoteCache)
+            : verifyHandedMedia(spec.handedMedia, address, run.signal),
     );
     const checks = [
         ...compared.checks,

@@ -1,7 +1,7 @@
 /** What is specific to a target on the machine that runs the migration: where its parts live, and on which ports. */
 import { join } from "node:path";
 import { z } from "zod";
-import { absolutePath, port } from "../../steps/contract.ts";
+import { absolutePath, mediaRepoTarget, port } from "../../steps/contract.ts";
 
 /** Loopback and a free port: right for what stands behind the gateway. */
 const listener = z
@@ -50,6 +50,8 @@ export const localTargetSchema = z.strictObject({
     listener,
     /** What clients, other servers, or the reverse proxy before it reach. Port 0 takes a free one. */
     gateway: listener,
+    /** Who serves media instead of Synapse, whose own store is used when absent. */
+    media: mediaRepoTarget.optional(),
 });
 export type LocalTargetConfig = z.infer<typeof localTargetSchema>;
 
@@ -65,6 +67,7 @@ export function localTarget(config: LocalTargetConfig) {
         python: config.synapsePython,
         clientDirectory: postgresPrograms,
         mediaStore: join(directory, "media_store"),
+        mediaRepo: config.media,
         listener: config.listener,
         gateway: { directory: join(directory, "gateway"), listener: config.gateway },
         database: {

@@ -12,6 +12,7 @@ import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "./check.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
+import { mediaRepoFindings } from "./mediaRepoChecks.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 
 export type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
@@ -58,6 +59,15 @@ export interface BundleCheck {
 
 /** In the order in which they find out what the next ones need. */
 export const bundleChecks: readonly BundleCheck[] = [
+    {
+        id: "media-repository",
+        cost: "cheap",
+        beforeImport: true,
+        run({ spec, media }) {
+            const bytes = media.reduce((sum, input) => sum + input.bytes, 0);
+            return mediaRepoFindings(spec.mediaRepo, spec.source.serverName, { bytes });
+        },
+    },
     {
         id: "source-stopped",
         cost: "cheap",
@@ -156,7 +166,7 @@ export const bundleChecks: readonly BundleCheck[] = [
 
 function openingOptions(spec: AssessSpec, workDirectory: string) {
     return {
-        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
+        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
         workDirectory,
         clientDirectory: spec.targetServer?.programs ?? "",
     };

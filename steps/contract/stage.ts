@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
+import { mediaRepoTarget } from "./media.ts";
 import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
@@ -60,6 +61,8 @@ export const assessContract = contract({
         targetServer: databaseServer.optional(),
         /** The target is a bundle: there is no server, but a pg_dump in this directory. */
         bundle: z.strictObject({ programs: absolutePath }).optional(),
+        /** The target has its media there, and none in Synapse. */
+        mediaRepo: mediaRepoTarget.optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */
@@ -68,8 +71,6 @@ export const assessContract = contract({
         acknowledged: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
         passphrase: z.string().optional(),
-        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
-        secretKey: z.string().optional(),
         /** Nothing has to be said about a source that goes on running. */
         rehearsal: z.boolean().optional(),
         pepper: z.string().optional(),
@@ -164,6 +165,8 @@ export const configureContract = contract({
         signingKeyFile: absolutePath,
         secretsFile: absolutePath,
         listener: z.strictObject({ bindAddress: z.string(), port }),
+        /** `external`: another program serves the media, and Synapse none. `synapse` when absent. */
+        mediaServer: z.enum(["synapse", "external"]).optional(),
         /** A rehearsal's target must not reach the federation, push gateways, mail servers or application services. */
         isolated: z.boolean(),
     }),
@@ -191,6 +194,8 @@ export const gatewayContract = contract({
         /** 0 takes a free port. */
         listener: z.strictObject({ bindAddress: z.string(), port }),
         upstream: z.url(),
+        /** What serves media where that is not the homeserver. */
+        mediaUpstream: z.url().optional(),
         retryAfterSeconds: z.number().int().min(1).max(86_400),
     }),
     result: z.strictObject({ url: z.url(), directory: absolutePath, pidFile: absolutePath }),

@@ -15,6 +15,8 @@ export interface RepositoryConfig {
     readonly longestBytes: number | undefined;
     /** Directories of its datastores on disk. */
     readonly directories: readonly string[];
+    /** Whether it gives what is imported only to who has a token. */
+    readonly requiresTokens: boolean;
     /** A token that its admin API takes from anybody; undefined where it has none. */
     readonly sharedSecret: string | undefined;
 }
@@ -24,6 +26,7 @@ const defaultMaxBytes = 104_857_600;
 const postgresPort = 5432;
 
 const mainConfig = z.object({
+    repo: z.object({ freezeUnauthenticatedMedia: z.boolean().nullish() }).nullish(),
     database: z.object({ postgres: z.string() }),
     homeservers: z.array(z.object({ name: z.string() })).nullish(),
     uploads: z.object({ maxBytes: z.number().nullish() }).nullish(),
@@ -59,7 +62,7 @@ export async function readRepositoryConfig(path: string): Promise<RepositoryConf
         const [issue] = parsed.error.issues;
         throw unusable(path, `${issue?.path.join(".") ?? "the whole"}: ${issue?.message ?? "of another shape"}`);
     }
-    const { database, homeservers, uploads, sharedSecretAuth } = parsed.data;
+    const { repo, database, homeservers, uploads, sharedSecretAuth } = parsed.data;
     const maxBytes = uploads?.maxBytes ?? defaultMaxBytes;
     const secret = sharedSecretAuth?.enabled === true ? (sharedSecretAuth.token ?? "") : "";
     if (secret !== "") registerSecret(secret);
@@ -68,6 +71,7 @@ export async function readRepositoryConfig(path: string): Promise<RepositoryConf
         serverNames: [...(homeservers ?? []).map(({ name }) => name), ...names],
         longestBytes: maxBytes > 0 ? maxBytes : undefined,
         directories: directoriesOf(parsed.data, path),
+        requiresTokens: repo?.freezeUnauthenticatedMedia === true,
         sharedSecret: secret === "" ? undefined : secret,
     };
 }

@@ -32,6 +32,12 @@ export const mediaErrors = {
         "it has to write media that matrix-media-repo may read and delete, and never as root",
         "name the user that matrix-media-repo runs as (`target.media.user`), and have it be able to read and run what is named",
     ),
+    "SM-W0534": entry(
+        "check",
+        "matrix-media-repo would give media to anybody who has its address",
+        "at the source only who has a token gets this media; its importer keeps that only where all it imports is like that",
+        "set `repo.freezeUnauthenticatedMedia: true` in matrix-media-repo's configuration before the import; older media then needs a token, too",
+    ),
     "SM-E0608": entry(
         "verify",
         "media did not arrive in matrix-media-repo",

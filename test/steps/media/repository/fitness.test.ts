@@ -43,6 +43,7 @@ describe("the configuration of matrix-media-repo", () => {
             serverNames: ["example.org"],
             longestBytes: 104_857_600,
             directories: [],
+            requiresTokens: false,
             sharedSecret: undefined,
         });
     });
