@@ -6,6 +6,7 @@ import { z } from "zod";
 import { assessContract } from "../steps/contract.ts";
 import { MigrationError } from "../steps/run/errors.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import type { AnyTargetLayout } from "./targets/target.ts";
@@ -39,7 +40,10 @@ export function assessmentSpec(
         targetPython: target.python,
         ...(target.kind === "emsBundle"
             ? { bundle: { programs: target.clientDirectory } }
-            : { targetServer: target.database.server }),
+            : {
+                  targetServer: target.database.server,
+                  mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets),
+              }),
         ...(target.kind === "emsBundle" ? {} : { mediaRepo: target.mediaRepo }),
         ...mode,
         acknowledged: [...config.acknowledge],

@@ -5,6 +5,7 @@ import { phases, type Phase, type Source } from "../steps/contract.ts";
 import { MigrationError, throwAll } from "../steps/run/errors.ts";
 import { decoded, kindOf, plainSchema, secretKeys, type PlainKey, type SecretKey } from "./configKeys.ts";
 import { invalidValue, missingValue, schemaProblems, unknownKey, type Locate } from "./configProblems.ts";
+import { mediaStorageProblems } from "./mediaStorageRules.ts";
 import { mediaRepoProblems } from "./mediaRepoRules.ts";
 import type { TargetConfig } from "./targets/target.ts";
 
@@ -159,7 +160,7 @@ function conflicts(
                 locate,
             ),
         );
-    return [...problems, ...targetConflicts(config, secrets, locate)];
+    return [...problems, ...mediaStorageProblems(config, secrets, locate), ...targetConflicts(config, secrets, locate)];
 }
 
 /** What a target of one kind needs, or cannot have. */

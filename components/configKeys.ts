@@ -70,6 +70,8 @@ export const secretKeys = [
     "canaryPassword",
     "passphrase",
     "secretKey",
+    "s3AccessKeyId",
+    "s3SecretAccessKey",
 ] as const;
 export type SecretKey = (typeof secretKeys)[number];
 

@@ -6,6 +6,7 @@ import {
     probeContract,
     purgeRemoteMediaContract,
     startContract,
+    type MediaStorageProvider,
     type MediaRepoTarget,
     type Source,
     type TargetDatabase,
@@ -21,6 +22,8 @@ export interface HomeserverArgs {
     readonly layout: Pick<TargetLayout, "directory" | "python" | "listener">;
     readonly database: pulumi.Input<TargetDatabase>;
     readonly mediaStore: pulumi.Input<string>;
+    /** What it has besides its store; see `target.mediaStorageProvider`. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     readonly signingKeyFile: pulumi.Input<string>;
     readonly secretsFile: pulumi.Input<string>;
     readonly verifyKeys: pulumi.Input<Record<string, string>>;
@@ -57,7 +60,8 @@ export class Homeserver extends pulumi.ComponentResource {
     >;
 
     constructor(name: string, args: HomeserverArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, source, layout, database, mediaStore, signingKeyFile, secretsFile, isolated } = args;
+        const { steps, source, layout, database, mediaStore, mediaStorageProvider, isolated } = args;
+        const { signingKeyFile, secretsFile } = args;
         super("synapse-migration:index:Homeserver", name, { serverName: source.serverName, isolated }, opts);
         this.#args = args;
         this.#configured = steps.add(
@@ -68,6 +72,7 @@ export class Homeserver extends pulumi.ComponentResource {
                 targetDirectory: layout.directory,
                 database,
                 mediaStore,
+                mediaStorageProvider,
                 signingKeyFile,
                 secretsFile,
                 listener: layout.listener,

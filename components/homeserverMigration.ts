@@ -21,6 +21,7 @@ import { Database, type Safeguarded } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
@@ -138,12 +139,13 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         // The configuration's rules have seen to it that it is set from this phase on.
         if (signingKey === undefined) throw new Error("the signing key is missing");
         const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
-        const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
+        const provided = { mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets) };
+        const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity, ...provided }, child);
         const database = new Database("database", { ...parts, layout: target.database }, child);
         const { mediaRepo } = target;
         const isHandedOver = mediaRepo !== undefined;
         const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia, isHandedOver };
-        const media = new MediaRepository("media", { ...parts, ...storage }, child);
+        const media = new MediaRepository("media", { ...parts, ...storage, ...provided }, child);
         const homeserver = new Homeserver(
             "homeserver",
             {
@@ -151,6 +153,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 layout: target,
                 database: database.connection,
                 mediaStore: media.mediaStore,
+                ...provided,
                 signingKeyFile: keys.signingKeyFile,
                 secretsFile: keys.secretsFile,
                 verifyKeys: keys.verifyKeys,
@@ -162,7 +165,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const upstreams = { upstream: homeserver.baseUrl, mediaUpstream: mediaRepo?.baseUrl };
         const reached = { layout: target.gateway, ...upstreams, publicBaseUrl: config.publicBaseUrl };
         const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
-        return { keys, database, media, homeserver, gateway };
+        return { keys, database, media, homeserver, gateway, ...provided };
     }
 
     #move(
@@ -177,7 +180,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 
     /** @returns the digest of all that was compared */
-    #verify({ keys, database, media }: Target, moved: MovedHomeserver): pulumi.Output<string> {
+    #verify({ keys, database, media, mediaStorageProvider }: Target, moved: MovedHomeserver): pulumi.Output<string> {
         const { source, remoteMedia } = this.#args.config;
         const { manifestFile, manifestDigest } = moved.manifest;
         const { incoming, oneTimeKeys } = moved.restored;
@@ -192,6 +195,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             mediaStore: media.mediaStore,
             mediaTreeDigest: moved.mediaTreeDigest,
             handedMedia: moved.handedMedia,
+            mediaStorageProvider,
             mediaRowsAdded: moved.mediaRowsAdded,
             signingKeyFile: keys.signingKeyFile,
             secretsFile: keys.secretsFile,
@@ -254,6 +258,7 @@ interface Target {
     readonly keys: SigningKeySecrets;
     readonly database: Database;
     readonly media: MediaRepository;
+    readonly mediaStorageProvider: ReturnType<typeof mediaStorageProvider>;
     readonly homeserver: Homeserver;
     readonly gateway: Gateway;
 }

@@ -6,6 +6,7 @@ import {
     mediaFinalContract,
     mediaStorageContract,
     type BundleSource,
+    type MediaStorageProvider,
     type SelfHostedSource,
     type Source,
     type TargetDatabase,
@@ -25,6 +26,8 @@ export interface MediaRepositoryArgs {
     /** Media go to another repository, and none into the store. */
     readonly isHandedOver?: boolean;
 }
+    /** What it has besides its store; see `target.mediaStorageProvider`. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
 
 /**
  * A directory. From a source that runs it is filled in two passes: an early one while the source still serves, and a final one that has
@@ -35,13 +38,17 @@ export class MediaRepository extends pulumi.ComponentResource {
     readonly #args: MediaRepositoryArgs;
 
     constructor(name: string, args: MediaRepositoryArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, source, mediaStore, remoteMedia: remoteCache, protect } = args;
+        const { steps, source, mediaStore, mediaStorageProvider, remoteMedia: remoteCache, protect } = args;
         super("synapse-migration:index:MediaRepository", name, { mediaStore, remoteCache }, opts);
         this.#args = args;
-        const storage = steps.add(mediaStorageContract, { run: steps.run, mediaStore }, { parent: this, protect });
+        const storage = steps.add(
+            mediaStorageContract,
+            { run: steps.run, mediaStore, mediaStorageProvider },
+            { parent: this, protect },
+        );
         this.mediaStore = storage.result.mediaStore;
         if (source.kind === "selfHosted" && args.isHandedOver !== true) {
-            const early = { run: steps.run, source, mediaStore: this.mediaStore, remoteCache };
+            const early = { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
             steps.add(mediaEarlyContract, early, { parent: this });
         }
         this.registerOutputs({ mediaStore: this.mediaStore });
@@ -54,10 +61,10 @@ export class MediaRepository extends pulumi.ComponentResource {
      *     be there, what was uploaded later may be
      */
     public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, dump: EarlierStep) {
-        const { steps, remoteMedia: remoteCache } = this.#args;
+        const { steps, mediaStorageProvider, remoteMedia: remoteCache } = this.#args;
         return steps.add(
             mediaFinalContract,
-            { run: steps.run, source, mediaStore: this.mediaStore, remoteCache, fenceToken },
+            { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache, fenceToken },
             { parent: this, after: fenceToken === undefined ? [dump] : [] },
         );
     }

@@ -11,6 +11,7 @@ import { mediaRepoChecks } from "./assess/mediaRepoChecks.ts";
 import { assessBundle } from "./assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "./assess/conclusion.ts";
 import { serverVersion } from "./assess/serverVersion.ts";
+import { mediaStorageChecks } from "./assess/mediaStorageChecks.ts";
 import { targetChecks } from "./assess/targetChecks.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
@@ -46,6 +47,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...constraintChecks,
     ...identityChecks,
     ...mediaRepoChecks,
+    ...mediaStorageChecks,
     ...targetChecks,
 ];
 

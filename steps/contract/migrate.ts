@@ -1,6 +1,7 @@
 /** Contracts of the steps that move a homeserver: phase `migrate`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
@@ -144,6 +145,8 @@ export const verifyContract = contract({
         mediaTreeDigest: sha256.optional(),
         /** What was handed to another repository: it is asked once more. */
         handedMedia: handedMedia.optional(),
+        /** Media in a bucket that is kept count as there. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         /** Rows that came with the media of a bundle, and are not in its dump. */
         mediaRowsAdded: count.optional(),
         signingKeyFile: absolutePath,

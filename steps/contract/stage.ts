@@ -63,6 +63,8 @@ export const assessContract = contract({
         bundle: z.strictObject({ programs: absolutePath }).optional(),
         /** The target has its media there, and none in Synapse. */
         mediaRepo: mediaRepoTarget.optional(),
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */
@@ -114,6 +116,8 @@ export const secretsContract = contract({
         macaroonSecretKey: z.string().optional(),
     }),
     result: z.strictObject({
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         signingKeyFile: absolutePath,
         /** A homeserver configuration file that holds all secrets of the target, mode 0600. */
         secretsFile: absolutePath,
@@ -146,7 +150,12 @@ export const mediaStorageContract = contract({
     phase: "stage",
     version: 1,
     afterCommit: "keep-data",
-    spec: z.strictObject({ run: runReference, mediaStore: absolutePath }),
+    spec: z.strictObject({
+        run: runReference,
+        mediaStore: absolutePath,
+        /** A bucket of the target's own is marked as this run's, before anything is put there. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
+    }),
     result: z.strictObject({ mediaStore: absolutePath }),
 });
 
@@ -167,6 +176,8 @@ export const configureContract = contract({
         listener: z.strictObject({ bindAddress: z.string(), port }),
         /** `external`: another program serves the media, and Synapse none. `synapse` when absent. */
         mediaServer: z.enum(["synapse", "external"]).optional(),
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         /** A rehearsal's target must not reach the federation, push gateways, mail servers or application services. */
         isolated: z.boolean(),
     }),

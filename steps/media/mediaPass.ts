@@ -18,6 +18,7 @@ import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
 import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
 import type { SourceMedia } from "./s3/sourceMedia.ts";
+import { uploadCheck, uploadMedia } from "./s3/uploadPass.ts";
 import { storeRoot } from "./scan.ts";
 import { targetPass, type TargetPass } from "./targetPass.ts";
 import { requireApart, requirePrepared } from "./targetStore.ts";
@@ -75,6 +76,10 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
                 : await run.progress.during("reading every copy", () =>
                       targetPass(args, carriedFolders("carry"), run.id),
                   );
+        const uploaded =
+            spec.mediaStorageProvider?.kind === "s3"
+                ? await uploadMedia(spec.mediaStorageProvider, { ...args, remoteCache: spec.remoteCache }, run)
+                : undefined;
         const file = (path: string): SeenFile | undefined =>
             index.get(path) ?? (isKept ? media?.object(path) : undefined);
         const completeness = await compare(address, index, file, run, kind);
@@ -86,8 +91,9 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
             ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
+            ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
-        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, target, completeness, checks });
+        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, uploaded, target, completeness, checks });
         if (broken.count > 0) throw incomplete(sourceRoot, broken);
         whole = true;
         return {

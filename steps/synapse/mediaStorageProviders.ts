@@ -1,10 +1,13 @@
 /** The `media_storage_providers` of a homeserver.yaml that keep media in S3, as the module synapse-s3-storage-provider 1.7 reads them. */
 import { z } from "zod";
+import type { MediaStorageProvider } from "../contract/mediaStorage.ts";
 import { MigrationError } from "../run/errors.ts";
 import { registerSecret } from "../run/redaction.ts";
-import { isMapping } from "./configTree.ts";
+import { isMapping, without } from "./configTree.ts";
 
 export const s3Module = "s3_storage_provider.S3StorageProviderBackend";
+const section = "media_storage_providers";
+type OwnBucket = Extract<MediaStorageProvider, { kind: "s3" }>;
 
 /** A bucket, and how to get at it. */
 export interface BucketAddress {
@@ -25,7 +28,8 @@ export interface BucketAddress {
         | undefined;
     /** A key of one's own that the server encrypts with (SSE-C). */
     readonly customerKey?: { readonly key: string; readonly algorithm: string } | undefined;
-    readonly storageClass?: string | undefined;
+    /** Of what is written. */
+    readonly storageClass?: OwnBucket["storageClass"];
     /** Not all servers know the checksums that AWS has added later. */
     readonly checksums?: { readonly request: ChecksumUse; readonly response: ChecksumUse } | undefined;
 }
@@ -48,7 +52,6 @@ const settings = z
         session_token: text.optional(),
         sse_customer_key: text.optional(),
         sse_customer_algo: text.default("AES256"),
-        storage_class: z.string().optional(),
         request_checksum_calculation: checksumUse,
         response_checksum_validation: checksumUse,
     })
@@ -88,6 +91,54 @@ export function s3Buckets(sections: Readonly<Record<string, unknown>>): BucketAd
     });
 }
 
+/** The target's own bucket, as its steps are told of it. Its secret is registered. */
+export function ownAddress(own: OwnBucket): BucketAddress {
+    const { bucket, prefix, region, endpoint, storageClass, accessKeyId, secretAccessKey } = own;
+    registerSecret(secretAccessKey ?? "");
+    const credentials =
+        accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey };
+    return { bucket, prefix, region, endpoint, storageClass, credentials };
+}
+
+/**
+ * The source's sections with the providers that the target has: the source's S3 ones are left out, kept, or replaced by one of its own.
+ * Those of other modules stay.
+ *
+ * @param provider  absent: the target has all media in its own store
+ */
+export function withTargetProviders(
+    sections: Readonly<Record<string, unknown>>,
+    provider: MediaStorageProvider | undefined,
+): Readonly<Record<string, unknown>> {
+    if (provider?.kind === "keep" || (provider === undefined && !hasS3Provider(sections))) return sections;
+    const others = providersOf(sections).filter((entry) => !isS3Provider(entry));
+    const providers = provider === undefined ? others : [...others, providerSection(provider)];
+    // Where media were only in S3, Synapse was told not to keep them itself.
+    const left = hasS3Provider(sections) ? new Set([section, "enable_local_media_storage"]) : new Set([section]);
+    const rest = without(sections, (key) => left.has(key));
+    return providers.length === 0 ? rest : { ...rest, [section]: providers };
+}
+
+/** Synapse waits until the bucket has an upload: one that is lost after that is a loss of the bucket. */
+function providerSection(own: OwnBucket): object {
+    const config = {
+        bucket: own.bucket,
+        prefix: own.prefix === "" ? undefined : own.prefix,
+        region_name: own.region,
+        endpoint_url: own.endpoint,
+        access_key_id: own.accessKeyId,
+        secret_access_key: own.secretAccessKey,
+        storage_class: own.storageClass,
+    };
+    return {
+        module: s3Module,
+        store_local: true,
+        store_remote: true,
+        store_synchronous: true,
+        config: Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined)),
+    };
+}
+
 function addressOf(given: z.infer<typeof settings>): BucketAddress {
     const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = given;
     for (const secret of [secretAccessKey, sessionToken, given.sse_customer_key]) registerSecret(secret ?? "");
@@ -104,12 +155,11 @@ function addressOf(given: z.infer<typeof settings>): BucketAddress {
             given.sse_customer_key === undefined
                 ? undefined
                 : { key: given.sse_customer_key, algorithm: given.sse_customer_algo },
-        storageClass: given.storage_class,
         checksums: { request: given.request_checksum_calculation, response: given.response_checksum_validation },
     };
 }
 
 function providersOf(sections: Readonly<Record<string, unknown>>): readonly unknown[] {
-    const providers = sections["media_storage_providers"];
+    const providers = sections[section];
     return Array.isArray(providers) ? (providers as unknown[]) : [];
 }

@@ -57,8 +57,11 @@ async function pass(answer: IncomingMessage, outgoing: ServerResponse, damage: D
     let body = Buffer.concat(chunks);
     if (damage === "alter") body[body.length - 1] = (body.at(-1) ?? 0) ^ 1;
     if (damage === "shorten") body = body.subarray(0, -1);
-    const { "transfer-encoding": _, ...headers } = answer.headers;
-    outgoing.writeHead(answer.statusCode ?? 500, { ...headers, "content-length": body.length });
+    const headers = Object.entries(answer.headers).filter(([name]) => name !== "transfer-encoding");
+    outgoing.writeHead(answer.statusCode ?? 500, {
+        ...Object.fromEntries(headers),
+        "content-length": body.length,
+    });
     if (damage === "cut") outgoing.write(body.subarray(0, body.length / 2), () => outgoing.destroy());
     else outgoing.end(body);
 }

@@ -1,4 +1,4 @@
-/** A bucket with a media store's files: lists, reads. Every request has a deadline, and every failure a documented error without secrets. */
+/** A bucket with a media store's files: lists, reads, writes, removes. Every request has a deadline, and every failure a documented error without secrets. */
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import type { S3Client } from "@aws-sdk/client-s3";
@@ -19,12 +19,24 @@ export interface StoredObject {
     readonly modified: number;
 }
 
+/** An object that was read to its end. */
+export interface ReadObject extends FileContent {
+    readonly etag: string;
+    /** The run that put it there; undefined when none did. */
+    readonly run: string | undefined;
+}
+
 type Sdk = typeof import("@aws-sdk/client-s3");
 
 const connectSeconds = 10;
 /** How long a server may say nothing, before its answer or in the middle of it. */
 const silentSeconds = 60;
 const attempts = 3;
+/** Larger files go in parts of this size, two at a time; S3 takes up to ten thousand. */
+const partBytes = 16 * 1024 * 1024;
+const partsAtOnce = 2;
+/** Marks objects as put there by a run, so that it can take them back. Kept in lower case, as servers give it back. */
+const runMetadata = "synapse-migration-run";
 
 export class Bucket {
     public readonly address: BucketAddress;
@@ -113,7 +125,7 @@ export class Bucket {
      * @returns undefined when it is not there
      * @throws MigrationError SM-E0990 to SM-E0993; SM-E0994 when it ends before the length that the server had announced
      */
-    public async read(path: string, take: (chunk: Buffer) => Promise<void>): Promise<FileContent | undefined> {
+    public async read(path: string, take: (chunk: Buffer) => Promise<void>): Promise<ReadObject | undefined> {
         const key = this.address.prefix + path;
         return this.ask(`reading ${key}`, async ({ signal, alive }) => {
             const answer = await this.get(key, signal);
@@ -131,17 +143,57 @@ export class Bucket {
             }
             if (answer.length !== undefined && answer.length !== size)
                 throw truncated(this.name, key, answer.length, size);
-            return { size, sha256: hash.digest("hex") };
+            return { size, sha256: hash.digest("hex"), etag: answer.etag, run: answer.run };
         });
     }
 
-    private async get(
-        key: string,
-        signal: AbortSignal,
-    ): Promise<{ body: Readable; length: number | undefined } | undefined> {
+    /**
+     * Writes an object, in parts when it is large: whole or not at all.
+     *
+     * @param content  is given the part of a file that is asked for next; destroyed in the end
+     * @param run  is marked as the one who has put it there
+     * @throws MigrationError SM-E0990 to SM-E0993
+     */
+    public async write(path: string, content: Readable, run: string): Promise<void> {
+        const key = this.address.prefix + path;
+        try {
+            const { Upload } = await import("@aws-sdk/lib-storage");
+            await this.ask(`writing ${key}`, async ({ signal, alive }) => {
+                const upload = new Upload({
+                    client: this.client,
+                    params: {
+                        Bucket: this.address.bucket,
+                        Key: key,
+                        Body: content,
+                        Metadata: { [runMetadata]: run },
+                        StorageClass: this.address.storageClass,
+                    },
+                    partSize: partBytes,
+                    queueSize: partsAtOnce,
+                });
+                upload.on("httpUploadProgress", alive);
+                signal.addEventListener("abort", () => void upload.abort(), { once: true });
+                await upload.done();
+            });
+        } finally {
+            content.destroy();
+        }
+    }
+
+    /** Removes an object; one that is not there is none to remove. @throws MigrationError SM-E0990 to SM-E0993 */
+    public async remove(path: string): Promise<void> {
+        const key = this.address.prefix + path;
+        await this.ask(`removing ${key}`, ({ signal }) =>
+            this.client.send(new this.sdk.DeleteObjectCommand({ Bucket: this.address.bucket, Key: key }), {
+                abortSignal: signal,
+            }),
+        );
+    }
+
+    private async get(key: string, signal: AbortSignal) {
         const { bucket, customerKey } = this.address;
         try {
-            const { Body, ContentLength } = await this.client.send(
+            const { Body, ContentLength, ETag, Metadata } = await this.client.send(
                 new this.sdk.GetObjectCommand({
                     Bucket: bucket,
                     Key: key,
@@ -154,7 +206,7 @@ export class Bucket {
             if (!(Body instanceof Readable)) throw new Error("the SDK gave no stream");
             // What is not read any more has to be let go, too.
             signal.addEventListener("abort", () => Body.destroy(new Error("aborted")), { once: true });
-            return { body: Body, length: ContentLength };
+            return { body: Body, length: ContentLength, etag: ETag ?? "", run: Metadata?.[runMetadata] };
         } catch (error) {
             if (isNoSuchObject(error)) return undefined;
             throw error;

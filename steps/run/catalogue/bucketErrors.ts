@@ -32,4 +32,28 @@ export const bucketErrors = {
         "people would see broken pictures and files for good",
         "run the same command again; does it happen again? Then what stands between this machine and the bucket: a proxy, a gateway?",
     ),
+    "SM-W0990": entry(
+        "check",
+        "media of an S3 bucket come into the target's own store",
+        "the target needs room for all of them, and keeps new media on its disk alone",
+        "make room, or set config `target.mediaStorageProvider`: {kind: keep} for the same bucket, {kind: s3, …} for another one",
+    ),
+    "SM-E0995": entry(
+        "check",
+        "the target's Synapse cannot load the S3 storage provider",
+        "Synapse does not start without a module that its configuration names",
+        "run: <target.synapsePython> -m pip install synapse-s3-storage-provider",
+    ),
+    "SM-E0996": entry(
+        "usage",
+        "the storage provider of the target does not fit the source",
+        "what the source has in its bucket is the source's until the cut-over",
+        "for the source's bucket set config `target.mediaStorageProvider` to {kind: keep}; for none leave it out",
+    ),
+    "SM-E0997": entry(
+        "state",
+        "the target's bucket has something else where media belong",
+        "one of the two would be lost",
+        "is it the bucket of another homeserver, or of another run? Choose another `bucket`, or another `prefix`",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
