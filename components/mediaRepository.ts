@@ -20,14 +20,14 @@ export interface MediaRepositoryArgs {
     readonly source: Source;
     /** Directory of the target's media store. */
     readonly mediaStore: string;
+    /** What it has besides its store; see `target.mediaStorageProvider`. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     /** Whether media of other servers come along. Synapse fetches them again where they are dropped. */
     readonly remoteMedia: "carry" | "drop";
     readonly protect: boolean;
     /** Media go to another repository, and none into the store. */
     readonly isHandedOver?: boolean;
 }
-    /** What it has besides its store; see `target.mediaStorageProvider`. */
-    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
 
 /**
  * A directory. From a source that runs it is filled in two passes: an early one while the source still serves, and a final one that has

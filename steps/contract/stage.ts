@@ -114,10 +114,10 @@ export const secretsContract = contract({
         pepper: z.string().optional(),
         /** Absent or empty when the source derives it from its signing key: those bytes cannot be written into a configuration. */
         macaroonSecretKey: z.string().optional(),
-    }),
-    result: z.strictObject({
         /** Absent: the target has all media in its own store. */
         mediaStorageProvider: mediaStorageProvider.optional(),
+    }),
+    result: z.strictObject({
         signingKeyFile: absolutePath,
         /** A homeserver configuration file that holds all secrets of the target, mode 0600. */
         secretsFile: absolutePath,
@@ -174,10 +174,10 @@ export const configureContract = contract({
         signingKeyFile: absolutePath,
         secretsFile: absolutePath,
         listener: z.strictObject({ bindAddress: z.string(), port }),
-        /** `external`: another program serves the media, and Synapse none. `synapse` when absent. */
-        mediaServer: z.enum(["synapse", "external"]).optional(),
         /** Absent: the target has all media in its own store. */
         mediaStorageProvider: mediaStorageProvider.optional(),
+        /** `external`: another program serves the media, and Synapse none. `synapse` when absent. */
+        mediaServer: z.enum(["synapse", "external"]).optional(),
         /** A rehearsal's target must not reach the federation, push gateways, mail servers or application services. */
         isolated: z.boolean(),
     }),
