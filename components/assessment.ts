@@ -49,6 +49,7 @@ export function assessmentSpec(
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
+        secretKey: secrets.secretKey,
         rehearsal: config.rehearsal,
         macaroonSecretKey: secrets.macaroonSecretKey,
         signingKey: secrets.signingKey,

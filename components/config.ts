@@ -142,6 +142,15 @@ function conflicts(
                 locate,
             ),
         );
+    if (runs && secrets.has("secretKey"))
+        problems.push(
+            invalidValue(
+                ["secretKey"],
+                "(encrypted)",
+                "not set: a source of kind selfHosted has no encrypted bundle",
+                locate,
+            ),
+        );
     if (config.canaryUser !== undefined && !secrets.has("canaryPassword"))
         problems.push(missingValue(["canaryPassword"], `the password of ${config.canaryUser}`, locate));
     if (config.canaryUser === undefined && secrets.has("canaryPassword"))

@@ -14,6 +14,12 @@ import {
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
+/** What opens the encrypted files of a bundle. */
+interface BundleKeys {
+    readonly passphrase: pulumi.Output<string> | undefined;
+    readonly secretKey: pulumi.Output<string> | undefined;
+}
+
 /** What {@link MediaRepository} needs. */
 export interface MediaRepositoryArgs {
     readonly steps: StepSequence;
@@ -78,10 +84,10 @@ export class MediaRepository extends pulumi.ComponentResource {
         source: BundleSource,
         database: pulumi.Output<TargetDatabase>,
         incoming: pulumi.Output<string>,
-        passphrase: pulumi.Output<string> | undefined,
+        keys: BundleKeys,
     ) {
         const { steps, remoteMedia: remoteCache } = this.#args;
-        const bundle = { run: steps.run, source, passphrase };
+        const bundle = { run: steps.run, source, ...keys };
         return steps.add(
             importMediaContract,
             { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache },

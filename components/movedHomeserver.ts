@@ -77,21 +77,23 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
     const { config, database, python: targetPython, verifyKeys } = args;
-    const { passphrase } = args.secrets;
+    const { passphrase, secretKey } = args.secrets;
     const safeguard = database.safeguard(undefined, config.copyJobs);
     const imported = database.import(source, safeguard, {
         jobs: config.copyJobs,
         passphrase,
+        secretKey,
         targetPython,
         verifyKeys,
     });
+    const keys = { passphrase, secretKey };
     const { mediaRepo } = args;
     const loaded = { database: database.connection, incoming: imported.result.incoming };
     const handedMedia = mediaRepo === undefined ? undefined : handMedia({ ...args, source, mediaRepo, loaded });
     const media =
         mediaRepo !== undefined
             ? undefined
-            : args.media.import(source, database.connection, imported.result.incoming, passphrase);
+            : args.media.import(source, database.connection, imported.result.incoming, keys);
     return {
         fenceToken: undefined,
         canaryFile: undefined,

@@ -6,7 +6,7 @@ import { recognise, type Content } from "../bundle/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../contract.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
-import { bannedKeys } from "../synapse/homeserverSecrets.ts";
+import { bannedKeys, pepperOfBundle } from "../synapse/homeserverSecrets.ts";
 import { parseSigningKeys } from "../synapse/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "./check.ts";
@@ -36,6 +36,8 @@ export interface Input {
 export interface BundleContext {
     readonly spec: AssessSpec;
     readonly media: readonly Input[];
+    /** Of the configuration that came with the bundle. */
+    readonly configuredPepper: string | undefined;
     readonly targetSynapse: InstalledSynapse;
     readonly progress: Progress;
     /** Mode 0700, and there. */
@@ -83,14 +85,16 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec }) {
+        run({ spec, configuredPepper }) {
             if (spec.signingKey === undefined) return Promise.resolve([]);
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
                 spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === ""
                     ? [finding("SM-W0831", "the stack has no macaroonSecretKey")]
                     : [];
-            return Promise.resolve([...bannedKeys(keys), ...macaroon]);
+            const problem = pepperOfBundle(spec.pepper, configuredPepper);
+            const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
+            return Promise.resolve([...bannedKeys(keys), ...macaroon, ...pepper]);
         },
     },
     {
@@ -166,7 +170,7 @@ export const bundleChecks: readonly BundleCheck[] = [
 
 function openingOptions(spec: AssessSpec, workDirectory: string) {
     return {
-        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
         workDirectory,
         clientDirectory: spec.targetServer?.programs ?? "",
     };

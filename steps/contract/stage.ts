@@ -73,6 +73,8 @@ export const assessContract = contract({
         acknowledged: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
         passphrase: z.string().optional(),
+        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
+        secretKey: z.string().optional(),
         /** Nothing has to be said about a source that goes on running. */
         rehearsal: z.boolean().optional(),
         pepper: z.string().optional(),

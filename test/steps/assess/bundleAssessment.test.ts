@@ -125,6 +125,18 @@ describe("the assessment of a source that comes as files", function () {
         expect(given.ids).to.not.include("SM-W0831");
     });
 
+    it("refuses a pepper in the bundle's configuration that is not the stack's, before anything is made", async () => {
+        const configured = async (pepper: string) => {
+            const text = `server_name: ${testServerName}\npassword_config: {pepper: ${JSON.stringify(pepper)}}\n`;
+            return { homeserverConfig: [await fileOf("homeserver.yaml", Buffer.from(text))] };
+        };
+        const quick = { quick: true };
+        for (const pepper of ["another", "pepper\n"])
+            expect(blocking((await assessed(await configured(pepper), quick)).findings), pepper).to.include("SM-E0820");
+        for (const pepper of ["pepper", ""])
+            expect((await assessed(await configured(pepper), quick)).ids).to.not.include("SM-E0820");
+    });
+
     it("tells a file that is no dump, in a quick look too, and names it", async () => {
         const path = await fileOf("notes.sql", Buffer.from("dear diary\n"));
         const { findings } = await assessed({ database: [path] }, { quick: true });
