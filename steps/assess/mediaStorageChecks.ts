@@ -10,8 +10,7 @@ import {
     s3Module,
     type BucketAddress,
 } from "../synapse/mediaStorageProviders.ts";
-import type { AssessmentCheck } from "./check.ts";
-import { finding } from "./check.ts";
+import { finding, type AssessmentCheck, type AssessmentContext } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
 
 type Sections = Readonly<Record<string, unknown>>;
@@ -26,9 +25,7 @@ export const mediaStorageChecks: readonly AssessmentCheck[] = [
         cost: "cheap",
         run: ({ spec, config: { sections } }) =>
             orFindings(async () =>
-                Promise.resolve(
-                    spec.bundle !== undefined ? notRead(sections) : ruled(sections, spec.mediaStorageProvider),
-                ),
+                Promise.resolve(isReadElsewhere(spec) ? notRead(sections) : ruled(sections, spec.mediaStorageProvider)),
             ),
     },
     {
@@ -37,7 +34,7 @@ export const mediaStorageChecks: readonly AssessmentCheck[] = [
         run: ({ spec, config: { sections } }) =>
             orFindings(async () => {
                 const own = spec.mediaStorageProvider;
-                const buckets = spec.bundle === undefined ? s3Buckets(sections) : [];
+                const buckets = isReadElsewhere(spec) ? [] : s3Buckets(sections);
                 const all = own?.kind === "s3" ? [...buckets, ownAddress(own)] : buckets;
                 const found = await Promise.all(all.map((address) => orFindings(() => asked(address, spec.quick))));
                 return found.flat();
@@ -52,7 +49,12 @@ export const mediaStorageChecks: readonly AssessmentCheck[] = [
     },
 ];
 
-/** What is said of a configuration whose buckets nobody reads: that of a bundle, or one that goes into a bundle. */
+/** What goes into a bundle, or to matrix-media-repo, is read from the source's own store alone. */
+function isReadElsewhere({ bundle, mediaRepo }: AssessmentContext["spec"]): boolean {
+    return bundle !== undefined || mediaRepo !== undefined;
+}
+
+/** What is said of a configuration whose buckets nobody reads. */
 export function notRead(sections: Sections): Finding[] {
     if (!hasS3Provider(sections)) return [];
     const fix =
