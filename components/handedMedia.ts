@@ -38,8 +38,8 @@ export function handMedia(args: HandMediaArgs): pulumi.Output<HandedMedia> {
             : pulumi
                   .all([args.loaded.database, args.loaded.incoming])
                   .apply(([database, incoming]) => ({ database, incoming }));
-    const { passphrase } = source.kind === "selfHosted" ? {} : secrets;
-    const spec = { run: steps.run, source, mediaRepo, fenceToken, loaded, passphrase };
+    const { passphrase, secretKey } = source.kind === "selfHosted" ? {} : secrets;
+    const spec = { run: steps.run, source, mediaRepo, fenceToken, loaded, passphrase, secretKey };
     const { result } = steps.add(handMediaContract, spec, { parent, after });
     return result.apply(({ manifestFile, manifestDigest, config }) => ({ manifestFile, manifestDigest, config }));
 }

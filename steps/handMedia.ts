@@ -14,6 +14,7 @@ import { quarantineCheck, requarantine } from "./media/repository/requarantine.t
 import { runImporter } from "./media/repository/runImporter.ts";
 import { unpackedMediaDirectory } from "./media/unpackMedia.ts";
 import { MigrationError } from "./run/errors.ts";
+import { registerSecret } from "./run/redaction.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 
 const step = "hand-media";
@@ -28,6 +29,7 @@ export const handMedia = defineStep(
     handMediaContract,
     async (spec, run) => {
         const began = performance.now();
+        for (const secret of [spec.passphrase, spec.secretKey]) registerSecret(secret ?? "");
         const { mediaRepo, source } = spec;
         const repository = await requireFit(mediaRepo, source.serverName);
         const place = placeOf(spec, run);

@@ -54,6 +54,8 @@ export const handMediaContract = contract({
         /** The database that a source's files were loaded into: its rows say which media there are. */
         loaded: z.strictObject({ database: targetDatabase, incoming: z.string() }).optional(),
         passphrase: z.string().optional(),
+        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
+        secretKey: z.string().optional(),
     }),
     result: handedMedia.extend({
         media: count,

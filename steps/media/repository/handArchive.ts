@@ -58,7 +58,7 @@ export async function writeHandArchive(
     if (source.media === undefined) return undefined;
     const { kind, directory } = await unpackMedia(source.media, {
         workDirectory: run.directory,
-        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
         ...{ signal, progress: run.progress },
     });
     if (kind === "store") {
