@@ -4,6 +4,7 @@ import { z } from "zod";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { foreignUsers, newestEvents } from "./assess/identityChecks.ts";
 import { refuseErrors } from "./assess/conclusion.ts";
+import { refuseOtherInputs } from "./assess/seenInputs.ts";
 import { registerUnlocking } from "./bundle/unlocking.ts";
 import { importContract, type Finding } from "./contract.ts";
 import { fillFromDump } from "./import/fillFromDump.ts";
@@ -39,6 +40,7 @@ export const importDump = defineStep(
         const owner = await ownerAddress(database, incoming);
         const options = { step: "import", signal: run.signal };
         await refuseUnsuitableServer(maintenance, spec, run);
+        await refuseOtherInputs(run.directory, source.database);
         const { passphrase, secretKey } = spec;
         const opening = { passphrase, secretKey, workDirectory: run.directory };
         const fill = (await isSqlite(source.database, opening)) ? fillFromSqlite : fillFromDump;

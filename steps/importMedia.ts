@@ -2,6 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { refuseOtherInputs } from "./assess/seenInputs.ts";
 import { registerUnlocking } from "./bundle/unlocking.ts";
 import { importMediaContract, type Check } from "./contract.ts";
 import { serviceUser } from "./hosts/serviceUser.ts";
@@ -38,6 +39,7 @@ export const importMedia = defineStep(
         registerUnlocking(spec);
         const targetRoot = await storeRoot(spec.mediaStore);
         await requirePrepared(targetRoot, run.id);
+        await refuseOtherInputs(run.directory, spec.source.media ?? []);
         const placed = await place(spec, targetRoot, run);
         await rm(unpackedMediaDirectory(run.directory), { recursive: true, force: true });
         const found = await run.progress.during("reading every file of the target's store", () =>

@@ -1,15 +1,14 @@
 /** The assessment of a source that comes as files. */
 import { createHash } from "node:crypto";
-import { lstat, readdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import type { z } from "zod";
-import { inputStatus } from "../bundle/inputFiles.ts";
+import { readInputEvidence, type InputEvidence } from "../bundle/inputEvidence.ts";
 import { registerUnlocking } from "../bundle/unlocking.ts";
 import type { assessContract, Finding } from "../contract.ts";
 import type { Progress } from "../run/progress.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
-import { bundleChecks, type AssessSpec, type BundleContext, type Input } from "./bundleChecks.ts";
+import { bundleChecks, type AssessSpec, type BundleContext } from "./bundleChecks.ts";
 import { conclude, documentedFindings } from "./conclusion.ts";
 import { notRead } from "./mediaStorageChecks.ts";
 import { predictedDowntime } from "./downtime.ts";
@@ -64,7 +63,7 @@ export async function assessBundle(
         tables: known.tables,
     };
     return conclude(spec, evidenceFile, keep, {
-        ...{ runId, serverName: source.serverName, findings, notRun, passed, sizes },
+        ...{ runId, serverName: source.serverName, findings, notRun, passed, sizes, inputs: files.all },
         versions: {
             source: [`files of ${source.kind}`, ...(known.version === undefined ? [] : [known.version])].join(", "),
             target: `Synapse ${targetSynapse.version}, schema ${targetSynapse.schema}`,
@@ -79,34 +78,22 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, each)
 async function measuredFiles(
     { source }: AssessSpec,
     imported: readonly string[],
-): Promise<{ media: readonly Input[]; runId: string }> {
+): Promise<{ all: readonly InputEvidence[]; media: readonly InputEvidence[]; runId: string }> {
     try {
-        const database = await Promise.all(source.database.map(measured));
-        const media = await Promise.all((source.media ?? []).map(measured));
-        return { media, runId: fingerprint(source.serverName, [...database, ...media]).slice(0, 8) };
+        const database = await Promise.all(source.database.map(readInputEvidence));
+        const media = await Promise.all((source.media ?? []).map(readInputEvidence));
+        const all = [...database, ...media];
+        return { all, media, runId: fingerprint(source.serverName, all).slice(0, 8) };
     } catch (error) {
         const [only, ...others] = imported;
         if (only === undefined || others.length > 0) throw error;
-        return { media: [], runId: only };
+        return { all: [], media: [], runId: only };
     }
-}
-
-/** @throws MigrationError SM-E0931 when it is not there */
-async function measured(path: string): Promise<Input> {
-    const found = await inputStatus(path);
-    if (!found.isDirectory()) return { path, bytes: found.size, files: 1 };
-    let [bytes, files] = [0, 0];
-    for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue;
-        bytes += (await lstat(join(entry.parentPath, entry.name))).size;
-        files++;
-    }
-    return { path, bytes, files };
 }
 
 /** Other files are another source, and another run. */
-function fingerprint(serverName: string, inputs: readonly Input[]): string {
+function fingerprint(serverName: string, inputs: readonly InputEvidence[]): string {
     return createHash("sha256")
-        .update(JSON.stringify([serverName, inputs.map(({ path, bytes, files }) => [basename(path), bytes, files])]))
+        .update(JSON.stringify([serverName, inputs.map(({ path, digest }) => [basename(path), digest])]))
         .digest("hex");
 }

@@ -1,6 +1,7 @@
 /** Checks of a source that comes as files: what they are, whether they can be opened, what is missing among them. */
 import { stat } from "node:fs/promises";
 import type { z } from "zod";
+import type { InputEvidence } from "../bundle/inputEvidence.ts";
 import { joinedParts } from "../bundle/parts.ts";
 import { recognise, type Content } from "../bundle/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../contract.ts";
@@ -26,16 +27,9 @@ const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump"
 /** Formats that pg_dump compresses on its own. */
 const compressing: readonly Content[] = ["custom-dump", "directory-dump"];
 
-/** A file, or a directory with all that is in it. */
-export interface Input {
-    readonly path: string;
-    readonly bytes: number;
-    readonly files: number;
-}
-
 export interface BundleContext {
     readonly spec: AssessSpec;
-    readonly media: readonly Input[];
+    readonly media: readonly InputEvidence[];
     /** Of the configuration that came with the bundle. */
     readonly configuredPepper: string | undefined;
     readonly targetSynapse: InstalledSynapse;

@@ -216,6 +216,21 @@ describe("the assessment of a source that comes as files", function () {
                 expect(other.runId).to.not.equal(first.runId);
             }));
 
+        it("names another run for another export of the same name and size, and the same for a copy of it", () =>
+            withWorkDirectory(async (directory) => {
+                const runOf = async (content: Buffer): Promise<string> => {
+                    const source = backupOf([await fileOf("dump.sql", content)]);
+                    return (await quickAssessment({ ...base, source, run: { directory } })).runId;
+                };
+                const first = await runOf(dump);
+                expect(await runOf(dump)).to.equal(first);
+                for (const at of [dump.length - 100, 100]) {
+                    const other = Buffer.from(dump);
+                    other.writeUInt8(other.readUInt8(at) ^ 1, at);
+                    expect(await runOf(other)).to.not.equal(first);
+                }
+            }));
+
         it("does not look at files that a run has loaded, which may be gone", () =>
             withWorkDirectory(async (directory) => {
                 const path = await fileOf("dump.sql", dump);
@@ -227,7 +242,7 @@ describe("the assessment of a source that comes as files", function () {
                     journal.append({ step, phase: "migrate", kind });
                 for (const step of ["import", "import-media"])
                     for (const kind of ["intent", "done"] as const) await record(step, kind);
-                const loaded = ["dump-format", "media-format", "free-space", "dump-content"];
+                const loaded = ["media-repository", "dump-format", "media-format", "free-space", "dump-content"];
                 expect((await quickAssessment(spec)).notRun).to.have.members(loaded);
                 await rm(path);
                 const gone = await quickAssessment(spec);
