@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-    { ignores: ["node_modules/", "coverage/", "docs/api/", "toolchain/pulumi-cli/"] },
+    { ignores: ["node_modules/", "coverage/", "docs/api/", "toolchain/pulumi-cli/", "toolchain/versitygw/"] },
     js.configs.recommended,
     ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ["**/*.ts"] })),
     {

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { assessContract } from "../steps/contract.ts";
 import { MigrationError } from "../steps/run/errors.ts";
 import { reaches, type MigrationConfig } from "./config.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import type { AnyTargetLayout } from "./targets/target.ts";
@@ -40,12 +41,17 @@ export function assessmentSpec(
         targetPython: target.python,
         ...(target.kind === "emsBundle"
             ? { bundle: { programs: target.clientDirectory, databaseFormat: target.format } }
-            : { targetServer: target.database.server }),
+            : {
+                  targetServer: target.database.server,
+                  mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets),
+              }),
+        ...(target.kind === "emsBundle" ? {} : { mediaRepo: target.mediaRepo }),
         ...mode,
         copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
         acknowledged: [...config.acknowledge],
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
+        secretKey: secrets.secretKey,
         rehearsal: config.rehearsal,
         macaroonSecretKey: secrets.macaroonSecretKey,
         signingKey: secrets.signingKey,

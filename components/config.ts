@@ -6,6 +6,8 @@ import { MigrationError, throwAll } from "../steps/run/errors.ts";
 import { decoded, kindOf, plainSchema, secretKeys, type PlainKey, type SecretKey } from "./configKeys.ts";
 import { invalidValue, missingValue, schemaProblems, unknownKey, type Locate } from "./configProblems.ts";
 import { replicateConflicts } from "./replicateRules.ts";
+import { mediaStorageProblems } from "./mediaStorageRules.ts";
+import { mediaRepoProblems } from "./mediaRepoRules.ts";
 import type { TargetConfig } from "./targets/target.ts";
 
 /** What a stack's configuration asks for. Holds no secret. */
@@ -148,6 +150,15 @@ function conflicts(
                 locate,
             ),
         );
+    if (runs && secrets.has("secretKey"))
+        problems.push(
+            invalidValue(
+                ["secretKey"],
+                "(encrypted)",
+                "not set: a source of kind selfHosted has no encrypted bundle",
+                locate,
+            ),
+        );
     if (config.canaryUser !== undefined && !secrets.has("canaryPassword"))
         problems.push(missingValue(["canaryPassword"], `the password of ${config.canaryUser}`, locate));
     if (config.canaryUser === undefined && secrets.has("canaryPassword"))
@@ -167,6 +178,7 @@ function conflicts(
             ),
         );
     problems.push(...replicateConflicts(config, locate));
+    problems.push(...mediaStorageProblems(config, secrets, locate));
     return [...problems, ...copyConflicts(config, locate), ...targetConflicts(config, secrets, locate)];
 }
 
@@ -214,7 +226,7 @@ function targetConflicts(config: PlainConfig, secrets: ReadonlySet<SecretKey>, l
             problems.push(
                 invalidValue(["target", "gateway", "port"], gateway.port, "another port than the listener's", locate),
             );
-        return problems;
+        return [...problems, ...mediaRepoProblems(config, locate)];
     }
     if (source.kind !== "selfHosted")
         problems.push(

@@ -73,7 +73,16 @@ const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {
 export const kindOf = (key: PlainKey): ConfigKind => kindsOtherThanString[key] ?? "string";
 
 /** Values that are only ever kept encrypted, and never become part of {@link plainSchema}'s object. */
-export const secretKeys = ["signingKey", "pepper", "macaroonSecretKey", "canaryPassword", "passphrase"] as const;
+export const secretKeys = [
+    "signingKey",
+    "pepper",
+    "macaroonSecretKey",
+    "canaryPassword",
+    "passphrase",
+    "secretKey",
+    "s3AccessKeyId",
+    "s3SecretAccessKey",
+] as const;
 export type SecretKey = (typeof secretKeys)[number];
 
 /** Text as it comes from Pulumi, as the kind that its key has; undefined when it cannot be read as that. */

@@ -14,6 +14,8 @@ export interface GatewayArgs {
     readonly layout: TargetLayout["gateway"];
     /** Base URL of the homeserver behind it. */
     readonly upstream: pulumi.Input<string>;
+    /** Base URL of what serves media where that is not the homeserver. */
+    readonly mediaUpstream?: string | undefined;
     /** What clients use; its name, certificate and well-known are checked when the gateway opens. */
     readonly publicBaseUrl?: string | undefined;
 }
@@ -25,12 +27,13 @@ export class Gateway extends pulumi.ComponentResource {
     readonly #directory: pulumi.Output<string>;
 
     constructor(name: string, args: GatewayArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, layout, upstream } = args;
+        const { steps, layout, upstream, mediaUpstream } = args;
+        const { run } = steps;
         super("synapse-migration:index:Gateway", name, { serverName: args.serverName, ...layout.listener }, opts);
         this.#args = args;
         const gateway = steps.add(
             gatewayContract,
-            { run: steps.run, directory: layout.directory, listener: layout.listener, upstream, retryAfterSeconds },
+            { run, directory: layout.directory, listener: layout.listener, upstream, mediaUpstream, retryAfterSeconds },
             { parent: this },
         );
         this.url = gateway.result.url;

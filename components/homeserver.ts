@@ -4,7 +4,10 @@ import type { z } from "zod";
 import {
     configureContract,
     probeContract,
+    purgeRemoteMediaContract,
     startContract,
+    type MediaStorageProvider,
+    type MediaRepoTarget,
     type Source,
     type TargetDatabase,
 } from "../steps/contract.ts";
@@ -19,9 +22,13 @@ export interface HomeserverArgs {
     readonly layout: Pick<TargetLayout, "directory" | "python" | "listener">;
     readonly database: pulumi.Input<TargetDatabase>;
     readonly mediaStore: pulumi.Input<string>;
+    /** What it has besides its store; see `target.mediaStorageProvider`. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     readonly signingKeyFile: pulumi.Input<string>;
     readonly secretsFile: pulumi.Input<string>;
     readonly verifyKeys: pulumi.Input<Record<string, string>>;
+    /** Serves media instead of Synapse. */
+    readonly mediaRepo?: MediaRepoTarget | undefined;
     /** Cuts a rehearsal's target off from other servers, push gateways, mail and application services. */
     readonly isolated: boolean;
 }
@@ -53,7 +60,8 @@ export class Homeserver extends pulumi.ComponentResource {
     >;
 
     constructor(name: string, args: HomeserverArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, source, layout, database, mediaStore, signingKeyFile, secretsFile, isolated } = args;
+        const { steps, source, layout, database, mediaStore, mediaStorageProvider, isolated } = args;
+        const { signingKeyFile, secretsFile } = args;
         super("synapse-migration:index:Homeserver", name, { serverName: source.serverName, isolated }, opts);
         this.#args = args;
         this.#configured = steps.add(
@@ -64,9 +72,11 @@ export class Homeserver extends pulumi.ComponentResource {
                 targetDirectory: layout.directory,
                 database,
                 mediaStore,
+                mediaStorageProvider,
                 signingKeyFile,
                 secretsFile,
                 listener: layout.listener,
+                mediaServer: args.mediaRepo === undefined ? undefined : ("external" as const),
                 isolated,
             },
             { parent: this },
@@ -103,12 +113,23 @@ export class Homeserver extends pulumi.ComponentResource {
         started: { readonly baseUrl: pulumi.Output<string>; readonly startedAt: pulumi.Output<string> },
         canary: CanaryEvidence & { readonly pepper: pulumi.Output<string> | undefined },
     ) {
-        const { steps, source, verifyKeys } = this.#args;
+        const { steps, source, verifyKeys, mediaRepo } = this.#args;
         const { baseUrl, startedAt } = started;
-        return steps.add(
-            probeContract,
-            { run: steps.run, serverName: source.serverName, baseUrl, startedAt, verifyKeys, ...canary },
-            { parent: this },
-        );
+        const mediaServer = mediaRepo === undefined ? undefined : { baseUrl: mediaRepo.baseUrl };
+        const asked = { serverName: source.serverName, baseUrl, mediaServer, startedAt, verifyKeys };
+        return steps.add(probeContract, { run: steps.run, ...asked, ...canary }, { parent: this });
+    }
+
+    /** Has it forget cached media of other servers that did not come along. */
+    public purgeRemoteMedia(
+        started: { readonly startedAt: pulumi.Output<string>; readonly baseUrl: pulumi.Output<string> },
+        canary: CanaryEvidence,
+    ): void {
+        const { steps, source, database, mediaStore, mediaRepo } = this.#args;
+        // It answers nobody's questions for media then, and has no clean-up either.
+        if (mediaRepo !== undefined) return;
+        const { baseUrl, startedAt } = started;
+        const place = { run: steps.run, serverName: source.serverName, database, mediaStore };
+        steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
     }
 }

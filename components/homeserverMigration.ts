@@ -21,6 +21,7 @@ import { Database, type Followed, type Safeguarded } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
 import { copyOptions, moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
@@ -138,15 +139,18 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         // The configuration's rules have seen to it that it is set from this phase on.
         if (signingKey === undefined) throw new Error("the signing key is missing");
         const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
-        const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity }, child);
+        const provided = { mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets) };
+        const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity, ...provided }, child);
         const database = new Database("database", { ...parts, layout: target.database }, child);
-        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia };
+        const { mediaRepo } = target;
+        const isHandedOver = mediaRepo !== undefined;
+        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia, isHandedOver };
         const { source, replicationAddress: replication } = config;
         const followed =
             config.copy === "replicate" && source.kind === "selfHosted"
                 ? database.follow(source, { ...copyOptions(config), replication })
                 : undefined;
-        const media = new MediaRepository("media", { ...parts, ...storage }, child);
+        const media = new MediaRepository("media", { ...parts, ...storage, ...provided }, child);
         const homeserver = new Homeserver(
             "homeserver",
             {
@@ -154,30 +158,34 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 layout: target,
                 database: database.connection,
                 mediaStore: media.mediaStore,
+                ...provided,
                 signingKeyFile: keys.signingKeyFile,
                 secretsFile: keys.secretsFile,
                 verifyKeys: keys.verifyKeys,
+                mediaRepo,
                 isolated: config.rehearsal,
             },
             child,
         );
-        const reached = { layout: target.gateway, upstream: homeserver.baseUrl, publicBaseUrl: config.publicBaseUrl };
+        const upstreams = { upstream: homeserver.baseUrl, mediaUpstream: mediaRepo?.baseUrl };
+        const reached = { layout: target.gateway, ...upstreams, publicBaseUrl: config.publicBaseUrl };
         const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
-        return { keys, database, followed, media, homeserver, gateway };
+        return { keys, database, followed, media, homeserver, gateway, ...provided };
     }
 
     #move(
         { database, followed, media, keys: { verifyKeys } }: Target,
-        { clientDirectory, python }: TargetLayout,
+        { clientDirectory, python, mediaRepo }: TargetLayout,
     ): MovedHomeserver {
         const { config, secrets } = this.#args;
         const [steps, parent] = [this.#steps, this];
-        const args = { parent, steps, config, secrets, database, followed, media, clientDirectory, python, verifyKeys };
+        const parts = { database, followed, media, mediaRepo, clientDirectory, python, verifyKeys };
+        const args = { parent, steps, config, secrets, ...parts };
         return config.source.kind === "selfHosted" ? moveRunning(config.source, args) : moveBundle(config.source, args);
     }
 
     /** @returns the digest of all that was compared */
-    #verify({ keys, database, media }: Target, moved: MovedHomeserver): pulumi.Output<string> {
+    #verify({ keys, database, media, mediaStorageProvider }: Target, moved: MovedHomeserver): pulumi.Output<string> {
         const { source, remoteMedia } = this.#args.config;
         const { manifestFile, manifestDigest } = moved.manifest;
         const { incoming, oneTimeKeys } = moved.restored;
@@ -192,6 +200,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             oneTimeKeys,
             mediaStore: media.mediaStore,
             mediaTreeDigest: moved.mediaTreeDigest,
+            handedMedia: moved.handedMedia,
+            mediaStorageProvider,
             mediaRowsAdded: moved.mediaRowsAdded,
             signingKeyFile: keys.signingKeyFile,
             secretsFile: keys.secretsFile,
@@ -200,11 +210,13 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return this.#steps.add(verifyContract, spec, { parent: this }).result.proof;
     }
 
-    /** @returns the digest of all that the started target answered */
+    /** Also has it forget cached media of other servers that did not come along. @returns the digest of all that it answered */
     #probe({ homeserver }: Target, started: Started, canaryFile: MovedHomeserver["canaryFile"]): pulumi.Output<string> {
         const { pepper, canaryPassword } = this.#args.secrets;
-        const evidence = { pepper, canaryFile, canaryUser: this.#args.config.canary?.user, canaryPassword };
-        return homeserver.probe(started.result, evidence).result.proof;
+        const { canary, remoteMedia } = this.#args.config;
+        const account = { canaryFile, canaryUser: canary?.user, canaryPassword };
+        if (remoteMedia === "drop") homeserver.purgeRemoteMedia(started.result, account);
+        return homeserver.probe(started.result, { pepper, ...account }).result.proof;
     }
 
     #commit({ database }: Target, fenceToken: pulumi.Output<string> | undefined, probe: pulumi.Output<string>) {
@@ -254,6 +266,7 @@ interface Target {
     /** With `copy: replicate`. */
     readonly followed: Followed | undefined;
     readonly media: MediaRepository;
+    readonly mediaStorageProvider: ReturnType<typeof mediaStorageProvider>;
     readonly homeserver: Homeserver;
     readonly gateway: Gateway;
 }

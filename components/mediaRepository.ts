@@ -6,6 +6,7 @@ import {
     mediaFinalContract,
     mediaStorageContract,
     type BundleSource,
+    type MediaStorageProvider,
     type SelfHostedSource,
     type Source,
     type TargetDatabase,
@@ -13,15 +14,25 @@ import {
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
+/** What opens the encrypted files of a bundle. */
+interface BundleKeys {
+    readonly passphrase: pulumi.Output<string> | undefined;
+    readonly secretKey: pulumi.Output<string> | undefined;
+}
+
 /** What {@link MediaRepository} needs. */
 export interface MediaRepositoryArgs {
     readonly steps: StepSequence;
     readonly source: Source;
     /** Directory of the target's media store. */
     readonly mediaStore: string;
+    /** What it has besides its store; see `target.mediaStorageProvider`. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     /** Whether media of other servers come along. Synapse fetches them again where they are dropped. */
     readonly remoteMedia: "carry" | "drop";
     readonly protect: boolean;
+    /** Media go to another repository, and none into the store. */
+    readonly isHandedOver?: boolean;
 }
 
 /**
@@ -33,13 +44,17 @@ export class MediaRepository extends pulumi.ComponentResource {
     readonly #args: MediaRepositoryArgs;
 
     constructor(name: string, args: MediaRepositoryArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, source, mediaStore, remoteMedia: remoteCache, protect } = args;
+        const { steps, source, mediaStore, mediaStorageProvider, remoteMedia: remoteCache, protect } = args;
         super("synapse-migration:index:MediaRepository", name, { mediaStore, remoteCache }, opts);
         this.#args = args;
-        const storage = steps.add(mediaStorageContract, { run: steps.run, mediaStore }, { parent: this, protect });
+        const storage = steps.add(
+            mediaStorageContract,
+            { run: steps.run, mediaStore, mediaStorageProvider },
+            { parent: this, protect },
+        );
         this.mediaStore = storage.result.mediaStore;
-        if (source.kind === "selfHosted") {
-            const early = { run: steps.run, source, mediaStore: this.mediaStore, remoteCache };
+        if (source.kind === "selfHosted" && args.isHandedOver !== true) {
+            const early = { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
             steps.add(mediaEarlyContract, early, { parent: this });
         }
         this.registerOutputs({ mediaStore: this.mediaStore });
@@ -52,10 +67,10 @@ export class MediaRepository extends pulumi.ComponentResource {
      *     be there, what was uploaded later may be
      */
     public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, database: EarlierStep) {
-        const { steps, remoteMedia: remoteCache } = this.#args;
+        const { steps, mediaStorageProvider, remoteMedia: remoteCache } = this.#args;
         return steps.add(
             mediaFinalContract,
-            { run: steps.run, source, mediaStore: this.mediaStore, remoteCache, fenceToken },
+            { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache, fenceToken },
             { parent: this, after: fenceToken === undefined ? [database] : [] },
         );
     }
@@ -69,10 +84,10 @@ export class MediaRepository extends pulumi.ComponentResource {
         source: BundleSource,
         database: pulumi.Output<TargetDatabase>,
         incoming: pulumi.Output<string>,
-        passphrase: pulumi.Output<string> | undefined,
+        keys: BundleKeys,
     ) {
         const { steps, remoteMedia: remoteCache } = this.#args;
-        const bundle = { run: steps.run, source, passphrase };
+        const bundle = { run: steps.run, source, ...keys };
         return steps.add(
             importMediaContract,
             { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache },

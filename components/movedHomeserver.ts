@@ -1,9 +1,11 @@
 /** How database and media get to the target, up to what is verified there: from a homeserver that runs, or out of files. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { BundleSource, SelfHostedSource } from "../steps/contract.ts";
+import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../steps/contract.ts";
 import type { MigrationConfig } from "./config.ts";
 import type { CopyOptions, Database, Followed, Safeguarded } from "./database.ts";
+import { handMedia } from "./handedMedia.ts";
 import type { MediaRepository } from "./mediaRepository.ts";
+import type { EarlierStep } from "./migrationStep.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./stackConfig.ts";
 import type { StepSequence } from "./stepSequence.ts";
@@ -16,6 +18,8 @@ export interface MoveArgs {
     readonly secrets: MigrationSecrets;
     readonly database: Database;
     readonly media: MediaRepository;
+    /** Gets the media instead, where there is one. */
+    readonly mediaRepo: MediaRepoTarget | undefined;
     /** Directory of the PostgreSQL client programs. */
     readonly clientDirectory: string;
     /** Python of the target's Synapse. */
@@ -38,9 +42,11 @@ export interface MovedHomeserver {
     readonly replicated?: true;
     readonly safeguard: Safeguarded;
     readonly restored: pulumi.Output<{ incoming: string; oneTimeKeys: "kept" | "emptied" }>;
-    readonly mediaTreeDigest: pulumi.Output<string>;
+    /** Of the target's store; absent where the media are handed over. */
+    readonly mediaTreeDigest: pulumi.Output<string> | undefined;
+    readonly handedMedia: pulumi.Output<HandedMedia> | undefined;
     /** Rows that came with the media of a bundle. */
-    readonly mediaRowsAdded?: pulumi.Output<number>;
+    readonly mediaRowsAdded?: pulumi.Output<number> | undefined;
 }
 
 /** Processes that work on an archive at the same time. */
@@ -60,16 +66,37 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     if (config.copy === "direct") {
         const safeguard = args.database.safeguard(fence ?? canary, jobs);
         const { resource, result } = args.database.copy(source, fenceToken, safeguard, copyOptions(config), canary);
-        const media = args.media.finalPass(source, fenceToken, { resource, result });
-        const mediaTreeDigest = media.result.treeDigest;
-        return { ...left, manifest: result, safeguard, restored: result, mediaTreeDigest };
+        const media = moveMedia(source, fenceToken, { resource, result }, args);
+        return { ...left, manifest: result, safeguard, restored: result, ...media };
     }
     const dump = from.dump(fenceToken, canary, { jobs, clientDirectory });
-    const media = args.media.finalPass(source, fenceToken, dump);
+    const media = moveMedia(source, fenceToken, dump, args);
     const safeguard = args.database.safeguard(dump, jobs);
     const restored = args.database.restore(dump, fenceToken, safeguard, jobs);
-    const mediaTreeDigest = media.result.treeDigest;
-    return { ...left, manifest: dump.result, safeguard, restored: restored.result, mediaTreeDigest };
+    return { ...left, manifest: dump.result, safeguard, restored: restored.result, ...media };
+}
+
+/**
+ * Of a running homeserver: into the target's store, or to matrix-media-repo.
+ *
+ * @param database  what took the snapshot of the source's database
+ */
+function moveMedia(
+    source: SelfHostedSource,
+    fenceToken: pulumi.Output<string> | undefined,
+    database: EarlierStep,
+    args: MoveArgs,
+): Pick<MovedHomeserver, "mediaTreeDigest" | "handedMedia"> {
+    const { media, mediaRepo } = args;
+    if (mediaRepo === undefined) {
+        const { treeDigest } = media.finalPass(source, fenceToken, database).result;
+        return { mediaTreeDigest: treeDigest, handedMedia: undefined };
+    }
+    const after = fenceToken === undefined ? [database] : [];
+    return {
+        mediaTreeDigest: undefined,
+        handedMedia: handMedia({ ...args, source, mediaRepo, fenceToken, after }),
+    };
 }
 
 /** How many connections copy rows from server to server, and at most how fast. */
@@ -92,8 +119,9 @@ function catchUpWith(
     source: SelfHostedSource,
     from: SourceHomeserver,
     canary: ReturnType<typeof leaveCanary>,
-    { config, database, media }: MoveArgs,
+    args: MoveArgs,
 ): MovedHomeserver {
+    const { config, database } = args;
     const how = { ...copyOptions(config), replication: config.replicationAddress, verify: config.verify };
     // Before the source is stopped, as a copy of what is replaced may take long.
     const safeguard = database.safeguard(canary, config.copyJobs ?? archiveJobs);
@@ -108,30 +136,39 @@ function catchUpWith(
         replicated: true,
         safeguard,
         restored: result,
-        mediaTreeDigest: media.finalPass(source, token, { resource, result }).result.treeDigest,
+        ...moveMedia(source, token, { resource, result }, args),
     };
 }
 
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
     const { config, database, python: targetPython, verifyKeys } = args;
-    const { passphrase } = args.secrets;
+    const { passphrase, secretKey } = args.secrets;
     const jobs = config.copyJobs ?? archiveJobs;
     const safeguard = database.safeguard(undefined, jobs);
     const imported = database.import(source, safeguard, {
         jobs,
         passphrase,
+        secretKey,
         targetPython,
         verifyKeys,
     });
-    const media = args.media.import(source, database.connection, imported.result.incoming, passphrase);
+    const keys = { passphrase, secretKey };
+    const { mediaRepo } = args;
+    const loaded = { database: database.connection, incoming: imported.result.incoming };
+    const handedMedia = mediaRepo === undefined ? undefined : handMedia({ ...args, source, mediaRepo, loaded });
+    const media =
+        mediaRepo !== undefined
+            ? undefined
+            : args.media.import(source, database.connection, imported.result.incoming, keys);
     return {
         fenceToken: undefined,
         canaryFile: undefined,
         manifest: imported.result,
         safeguard,
         restored: imported.result,
-        mediaTreeDigest: media.result.treeDigest,
-        mediaRowsAdded: media.result.rowsAdded,
+        mediaTreeDigest: media?.result.treeDigest,
+        handedMedia,
+        mediaRowsAdded: media?.result.rowsAdded,
     };
 }

@@ -1,6 +1,6 @@
 /** The secrets that make a server this server to its users and to the federation. */
 import * as pulumi from "@pulumi/pulumi";
-import { secretsContract, type Source } from "../steps/contract.ts";
+import { secretsContract, type MediaStorageProvider, type Source } from "../steps/contract.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What {@link SigningKeySecrets} needs. */
@@ -18,6 +18,8 @@ export interface SigningKeySecretsArgs {
      * without it: those tokens are lost.
      */
     readonly macaroonSecretKey?: pulumi.Input<string> | undefined;
+    /** Its keys go to the other secrets. Absent: the target has all media in its own store. */
+    readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     readonly protect: boolean;
 }
 
@@ -38,9 +40,10 @@ export class SigningKeySecrets extends pulumi.ComponentResource {
         // Arguments are kept in the state in plain text, so only what may be read there is passed on.
         super("synapse-migration:index:SigningKeySecrets", name, { serverName: args.source.serverName }, opts);
         const { steps, source, targetDirectory, signingKey, pepper, macaroonSecretKey, protect } = args;
+        const { mediaStorageProvider } = args;
         const { result } = steps.add(
             secretsContract,
-            { run: steps.run, source, targetDirectory, signingKey, pepper, macaroonSecretKey },
+            { run: steps.run, source, targetDirectory, signingKey, pepper, macaroonSecretKey, mediaStorageProvider },
             { parent: this, protect },
         );
         this.signingKeyFile = result.signingKeyFile;

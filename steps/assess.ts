@@ -7,9 +7,11 @@ import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { indexChecks } from "./assess/indexChecks.ts";
 import { machineChecks } from "./assess/machineChecks.ts";
+import { mediaRepoChecks } from "./assess/mediaRepoChecks.ts";
 import { assessBundle } from "./assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "./assess/conclusion.ts";
 import { serverVersion } from "./assess/serverVersion.ts";
+import { mediaStorageChecks } from "./assess/mediaStorageChecks.ts";
 import { targetChecks } from "./assess/targetChecks.ts";
 import { isCancelled } from "./assess/cancelled.ts";
 import { readSizes } from "./assess/sizes.ts";
@@ -36,7 +38,7 @@ const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
 /** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
-const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks];
+const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks, ...mediaRepoChecks];
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -44,6 +46,8 @@ const allChecks: readonly AssessmentCheck[] = [
     ...indexChecks,
     ...constraintChecks,
     ...identityChecks,
+    ...mediaRepoChecks,
+    ...mediaStorageChecks,
     ...targetChecks,
 ];
 

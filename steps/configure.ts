@@ -2,12 +2,14 @@
 import { createHash } from "node:crypto";
 import { createServer, isIPv6 } from "node:net";
 import { join } from "node:path";
+import type { z } from "zod";
 import { configureContract } from "./contract.ts";
 import { serviceUser } from "./hosts/serviceUser.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep } from "./run/step.ts";
 import { carriedSections } from "./synapse/carriedSections.ts";
 import { readSourceConfig } from "./synapse/sourceConfig.ts";
+import { hasS3Provider, s3Module } from "./synapse/mediaStorageProviders.ts";
 import { stringifySynapseYaml } from "./synapse/pythonYaml.ts";
 import { readOwnSecret } from "./synapse/secretFiles.ts";
 import {
@@ -31,7 +33,7 @@ export const configure = defineStep(
     configureContract,
     async (spec, run) => {
         const config = await readSourceConfig(spec.source);
-        const { open, copies } = await carriedSections(config, spec.targetDirectory);
+        const { open, copies } = await carriedSections(config, spec);
         const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
         const { bindAddress } = spec.listener;
         const port =
@@ -47,6 +49,7 @@ export const configure = defineStep(
             logConfig: at("log.yaml"),
             listener: { bindAddress, port },
             isolated: spec.isolated,
+            servesMedia: spec.mediaServer !== "external",
         });
         const isolation = spec.isolated ? isolationSections(config.sections) : undefined;
         const { host, port: databasePort, name, owner } = spec.database;
@@ -70,7 +73,7 @@ export const configure = defineStep(
             serviceUser(),
         );
 
-        const left = notCarried(config.sections, spec.isolated);
+        const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
         for (const line of left) run.progress.say(`does not come along: ${line}`);
         await run.evidence({ sections: Object.keys(homeserver).sort(), notCarried: left, findings: config.findings });
         return {
@@ -93,6 +96,15 @@ export const configure = defineStep(
         await removeTargetFiles(spec.targetDirectory, "configure", run.id);
     },
 );
+
+function providerNotCarried(
+    sections: Readonly<Record<string, unknown>>,
+    { source, mediaStorageProvider: provider }: z.infer<typeof configureContract.spec>,
+): string[] {
+    if (source.kind !== "selfHosted" || !hasS3Provider(sections) || provider?.kind === "keep") return [];
+    const where = provider === undefined ? "its own store" : `its own store and the bucket ${provider.bucket}`;
+    return [`media_storage_providers: ${s3Module}: the target has media in ${where}`];
+}
 
 function baseUrl(bindAddress: string, port: number): string {
     const address = { "0.0.0.0": "127.0.0.1", "::": "::1" }[bindAddress] ?? bindAddress;

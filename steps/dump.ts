@@ -9,6 +9,7 @@ import { dumpSnapshot, manifestDatabase } from "./postgres/dumpSnapshot.ts";
 import { writeManifest, type Manifest } from "./postgres/manifest.ts";
 import { readDatabaseFacts, readSchemaVersion, refuseOldServer, refuseWrongEncoding } from "./postgres/serverFacts.ts";
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
+import { unknownSystem } from "./postgres/systemIdentifier.ts";
 import { defineStep } from "./run/step.ts";
 
 const directoryName = "dump";
@@ -32,6 +33,7 @@ export const dump = defineStep(
             { step: "dump", readOnly: true, statementSeconds: 0, signal: run.signal },
             async (client) => {
                 const facts = await readDatabaseFacts(client);
+                if (facts.systemIdentifier === null) run.progress.say(unknownSystem);
                 refuseOldServer(facts, where);
                 refuseWrongEncoding(facts, where);
                 refuseOldProgram("pg_dump", program, facts.versionNumber);

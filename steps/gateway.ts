@@ -40,11 +40,12 @@ export const gateway = defineStep(
         const before = await readGatewayConfig(files.config);
         // Once chosen, a free port stays: clients and proxies have been told.
         const port = spec.listener.port === 0 ? (before?.listener.port ?? 0) : spec.listener.port;
-        const { upstream, retryAfterSeconds } = spec;
+        const { upstream, mediaUpstream, retryAfterSeconds } = spec;
         const config: GatewayConfig = {
             run: run.id,
             listener: { ...spec.listener, port },
             upstream,
+            ...(mediaUpstream === undefined ? {} : { mediaUpstream }),
             retryAfterSeconds,
             ...(user === undefined ? {} : { user: { uid: user.uid, gid: user.gid } }),
         };

@@ -4,6 +4,8 @@ import { z } from "zod";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { foreignUsers, newestEvents } from "./assess/identityChecks.ts";
 import { refuseErrors } from "./assess/conclusion.ts";
+import { refuseOtherInputs } from "./assess/seenInputs.ts";
+import { registerUnlocking } from "./bundle/unlocking.ts";
 import { importContract, type Finding } from "./contract.ts";
 import { fillFromDump } from "./import/fillFromDump.ts";
 import { fillFromSqlite } from "./import/fillFromSqlite.ts";
@@ -18,7 +20,6 @@ import { readSequences } from "./postgres/sequences.ts";
 import { readDatabaseFacts, refuseStandby } from "./postgres/serverFacts.ts";
 import { adminAddress, checkedName, incomingName, ownerAddress } from "./postgres/targetAddress.ts";
 import { MigrationError } from "./run/errors.ts";
-import { registerSecret } from "./run/redaction.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 import { isSqlite } from "./sqlite/openSqlite.ts";
 import { installedSynapse } from "./synapse/targetVersion.ts";
@@ -30,7 +31,7 @@ type ImportResult = z.infer<typeof importContract.result>;
 export const importDump = defineStep(
     importContract,
     async (spec, run) => {
-        registerSecret(spec.passphrase ?? "");
+        registerUnlocking(spec);
         const { database, source } = spec;
         const began = performance.now();
         const incoming = incomingName(checkedName(database.name), run.id);
@@ -38,7 +39,9 @@ export const importDump = defineStep(
         const owner = await ownerAddress(database, incoming);
         const options = { step: "import", signal: run.signal };
         await refuseUnsuitableServer(maintenance, spec, run);
-        const opening = { passphrase: spec.passphrase, workDirectory: run.directory };
+        await refuseOtherInputs(run.directory, source.database);
+        const { passphrase, secretKey } = spec;
+        const opening = { passphrase, secretKey, workDirectory: run.directory };
         const fill = (await isSqlite(source.database, opening)) ? fillFromSqlite : fillFromDump;
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
         await withClient(owner, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));

@@ -2,6 +2,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { refuseOtherInputs } from "./assess/seenInputs.ts";
+import { registerUnlocking } from "./bundle/unlocking.ts";
 import { importMediaContract, type Check } from "./contract.ts";
 import { serviceUser } from "./hosts/serviceUser.ts";
 import { checkMediaArchive } from "./media/archive/readArchive.ts";
@@ -19,7 +21,6 @@ import type { FileContent } from "./media/copy.ts";
 import { unpackedMediaDirectory, unpackMedia } from "./media/unpackMedia.ts";
 import { queryOne, withClient, type Client } from "./postgres/connection.ts";
 import { ownerAddress } from "./postgres/targetAddress.ts";
-import { registerSecret } from "./run/redaction.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 
 type ImportMediaSpec = z.infer<typeof importMediaContract.spec>;
@@ -35,9 +36,10 @@ interface Placed {
 export const importMedia = defineStep(
     importMediaContract,
     async (spec, run) => {
-        registerSecret(spec.passphrase ?? "");
+        registerUnlocking(spec);
         const targetRoot = await storeRoot(spec.mediaStore);
         await requirePrepared(targetRoot, run.id);
+        await refuseOtherInputs(run.directory, spec.source.media ?? []);
         const placed = await place(spec, targetRoot, run);
         await rm(unpackedMediaDirectory(run.directory), { recursive: true, force: true });
         const found = await run.progress.during("reading every file of the target's store", () =>
@@ -67,7 +69,7 @@ async function place(spec: ImportMediaSpec, targetRoot: string, run: StepRun): P
         return { copied: 0, rowsAdded: 0, checks: [], evidence: { media: "none came with the bundle" } };
     const { kind, directory } = await unpackMedia(source.media, {
         workDirectory: run.directory,
-        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
         signal: run.signal,
         progress: run.progress,
     });

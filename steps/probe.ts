@@ -14,7 +14,7 @@ export const probe = defineStep(probeContract, async (spec, run) => {
     const account = { user: spec.canaryUser, password: spec.canaryPassword, pepper: spec.pepper };
     const checks = await run.progress.during("probing the target", async () => [
         ...(await serverChecks(api, spec.serverName, spec.verifyKeys)),
-        ...(await canaryChecks(api, traces, account, run.id)),
+        ...(await canaryChecks(api, traces, account, { runId: run.id, mediaServer: spec.mediaServer })),
     ]);
     await run.evidence({ checks });
     refuseFailed(checks);

@@ -23,6 +23,7 @@ export const secrets = defineStep(
     secretsContract,
     async (spec, run) => {
         for (const secret of [spec.signingKey, spec.pepper, spec.macaroonSecretKey]) registerSecret(secret ?? "");
+        if (spec.mediaStorageProvider?.kind === "s3") registerSecret(spec.mediaStorageProvider.secretAccessKey ?? "");
         const config = await readSourceConfig(spec.source);
         const signingKeys = parseSigningKeys(spec.signingKey, "config signingKey");
         const given = { signingKeys, pepper: spec.pepper, macaroonSecretKey: spec.macaroonSecretKey };
@@ -31,7 +32,7 @@ export const secrets = defineStep(
         throwAll(compareSecrets(given, source, config.files.join(", ")));
         for (const { id, evidence, fix } of source.findings) run.progress.say(`${id} ${evidence}. ${fix}`);
 
-        const { open, secret } = await carriedSections(config, spec.targetDirectory);
+        const { open, secret } = await carriedSections(config, spec);
         const signingKeyFile = join(spec.targetDirectory, `${spec.source.serverName}.signing.key`);
         const secretsFile = join(spec.targetDirectory, "secrets.yaml");
         const contents = new Map([

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import type { z } from "zod";
 import { verifyContract, type Check } from "./contract.ts";
+import { sourceMedia } from "./media/s3/bucketMedia.ts";
+import { verifyHandedMedia } from "./media/repository/verifyHanded.ts";
 import { verifyMedia } from "./media/verifyMedia.ts";
 import { compareDatabase, type Comparison } from "./postgres/compareDatabase.ts";
 import { compareImported } from "./postgres/compareImported.ts";
@@ -14,7 +16,8 @@ import { compareReplica } from "./postgres/replication/compareReplica.ts";
 import { readReplicaManifest } from "./postgres/replication/replicaManifest.ts";
 import { adminAddress } from "./postgres/targetAddress.ts";
 import { MigrationError } from "./run/errors.ts";
-import { defineStep } from "./run/step.ts";
+import { defineStep, type StepRun } from "./run/step.ts";
+import { readSourceConfig } from "./synapse/sourceConfig.ts";
 
 type VerifySpec = z.infer<typeof verifyContract.spec>;
 
@@ -24,7 +27,9 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
         compare(spec, address),
     );
     const media = await run.progress.during("comparing the media with the database", () =>
-        verifyMedia(spec.mediaStore, spec.mediaTreeDigest, address, spec.remoteCache),
+        spec.handedMedia === undefined
+            ? verifyStore(spec, address, run)
+            : verifyHandedMedia(spec.handedMedia, address, run.signal),
     );
     const checks = [
         ...compared.checks,
@@ -67,6 +72,19 @@ async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comp
         return compareDatabase(address, await readManifest(spec.manifestFile, spec.manifestDigest), options);
     const manifest = await readImportManifest(spec.manifestFile, spec.manifestDigest);
     return compareImported(address, manifest, { ...options, mediaRowsAdded: spec.mediaRowsAdded ?? 0 });
+}
+
+async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: StepRun): Promise<Check[]> {
+    const { source, mediaStorageProvider: provider, remoteCache } = spec;
+    const bucket =
+        provider?.kind === "keep"
+            ? await sourceMedia((await readSourceConfig(source)).sections, address, remoteCache, run)
+            : undefined;
+    try {
+        return await verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, remoteCache, bucket);
+    } finally {
+        bucket?.close();
+    }
 }
 
 /** Who goes on without media has been told so by the assessment, and has said that it is meant. */

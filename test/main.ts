@@ -84,7 +84,7 @@ async function checkCode(): Promise<number> {
 
 const chosen = process.argv.slice(2);
 const toolchain = await ensureToolchain(
-    { pulumi: true, postgres: true, synapse: true, chromium: true, archives: true },
+    { pulumi: true, postgres: true, synapse: true, chromium: true, archives: true, s3: true },
     say,
 );
 const standIns = toolchain.pulumi?.plugins === "offline";

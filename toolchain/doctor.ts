@@ -10,6 +10,7 @@ import { projectFileProblem } from "./projectFile.ts";
 import { findPulumiCli, cachedCli, findRefusedCli } from "./pulumiCli.ts";
 import { findPlugins, failureFile, type Plugin } from "./pulumiPlugins.ts";
 import { cliProblem, nodeProblem, packageProblem, pinnedNames } from "./runtimeRules.ts";
+import { findS3Server } from "./s3Server.ts";
 import { findPython, findSynapse, missingPackages } from "./synapse.ts";
 import { archivePrograms, findChromium, systemPrograms } from "./systemPrograms.ts";
 import type { Machine } from "./machine.ts";
@@ -94,7 +95,7 @@ export async function prerequisites(
         {
             name: "go",
             ...(await programVersion(machine, "go", ["version"])),
-            fix: "install Go 1.26 or newer; only needed where Pulumi's download host does not answer",
+            fix: "install Go 1.26 or newer; needed where Pulumi's download host does not answer, and by tests of S3 storage",
             optional: cli !== undefined,
         },
         ...findPlugins(machine, cli).map((plugin) => pluginPrerequisite(machine, plugin)),
@@ -138,6 +139,13 @@ export async function prerequisites(
                 fix: `${setUp}   (as root; or: apt-get install ${packaged}; for tests and rehearsals of bundles)`,
             })),
         )),
+        {
+            name: "versitygw",
+            version: findS3Server(machine)?.version,
+            from: findS3Server(machine)?.program,
+            fix: "npm test   (built with Go 1.26 or newer; only the tests of S3 storage need it)",
+            optional: true,
+        },
         {
             name: "chromium",
             ...(await programVersion(machine, findChromium(machine), ["--version"])),

@@ -8,6 +8,7 @@ import { cacheDirectory, pulumiHome, thisMachine, type Machine } from "./machine
 import { ensurePostgres, findPostgres, type PostgresPrograms } from "./postgres.ts";
 import { ensurePulumiCli, findPulumiCli, type PulumiCli } from "./pulumiCli.ts";
 import { ensurePlugins, type Plugin } from "./pulumiPlugins.ts";
+import { ensureS3Server, findS3Server, type S3Server } from "./s3Server.ts";
 import { ensureSynapse, findSynapse, type SynapseEnvironment } from "./synapse.ts";
 import {
     ensureArchivePrograms,
@@ -25,6 +26,8 @@ export interface Wanted {
     readonly chromium?: boolean;
     /** gpg, zip and the like: what the tests and the rehearsals of bundles make exports with. */
     readonly archives?: boolean;
+    /** A server that speaks S3, for the tests of storage providers. */
+    readonly s3?: boolean;
 }
 
 export interface PulumiToolchain {
@@ -45,6 +48,7 @@ export interface Toolchain {
     readonly postgres?: PostgresPrograms;
     readonly synapse?: SynapseEnvironment;
     readonly chromium?: { readonly program: string };
+    readonly s3?: S3Server;
 }
 
 /** Another set-up may be building Pulumi and Synapse. */
@@ -69,11 +73,13 @@ export async function ensureToolchain(
         want.synapse === true ? findSynapse(machine) : undefined,
     ]);
     const chromium = want.chromium === true ? findChromium(machine) : undefined;
+    const s3 = want.s3 === true ? findS3Server(machine) : undefined;
     const complete =
         (want.pulumi !== true || cli !== undefined) &&
         (want.postgres !== true || postgres !== undefined) &&
         (want.synapse !== true || synapse !== undefined) &&
         (want.chromium !== true || chromium !== undefined) &&
+        (want.s3 !== true || s3 !== undefined) &&
         (want.archives !== true || missingArchivePrograms(machine).length === 0);
     const install = async (): Promise<Toolchain> => {
         if (want.archives === true) await ensureArchivePrograms(machine, progress);
@@ -86,6 +92,7 @@ export async function ensureToolchain(
         ...(want.chromium === true
             ? { chromium: { program: chromium ?? (await ensureChromium(machine, progress)) } }
             : {}),
+        ...(want.s3 === true ? { s3: s3 ?? (await ensureS3Server(machine, progress)) } : {}),
         ...(want.pulumi === true ? { pulumi: await pulumiToolchain(machine, cli, progress) } : {}),
     });
     return complete ? install() : whileLocked(machine, install);

@@ -12,6 +12,8 @@ export const oldestNode = "20.19.0";
 export const commandPluginVersion = "1.2.1";
 /** Synapse of the rehearsal; also in synapse-requirements.txt. */
 export const synapseVersion = "1.163.2";
+/** versitygw, the S3 server of the tests: the version in versitygw/go.mod, which a test compares. */
+export const s3ServerVersion = "1.8.0";
 /** The package that is installed where no PostgreSQL is found: what Debian 12 ships. */
 export const postgresPackage = "postgresql-15";
 /** Synapse 1.163 refuses older servers (synapse/storage/engines/postgres.py). */

@@ -1,7 +1,7 @@
 /** What is specific to a target on the machine that runs the migration: where its parts live, and on which ports. */
 import { join } from "node:path";
 import { z } from "zod";
-import { absolutePath, port } from "../../steps/contract.ts";
+import { absolutePath, keptBucket, mediaRepoTarget, ownBucket, port } from "../../steps/contract.ts";
 
 /** Loopback and a free port: right for what stands behind the gateway. */
 const listener = z
@@ -46,10 +46,17 @@ export const localTargetSchema = z.strictObject({
             }),
         ])
         .default({ kind: "managed", port: 0, name: "synapse", owner: "synapse", replace: false }),
+    /**
+     * Where media are kept besides the media store. Absent: nowhere, and what the source has only in a bucket comes into the store.
+     * `keep`: in the source's bucket, which moves with the homeserver. `s3`: in a bucket of the target's own.
+     */
+    mediaStorageProvider: z.discriminatedUnion("kind", [keptBucket, ownBucket]).optional(),
     /** Of Synapse itself. Port 0 takes a free one. */
     listener,
     /** What clients, other servers, or the reverse proxy before it reach. Port 0 takes a free one. */
     gateway: listener,
+    /** Who serves media instead of Synapse, whose own store is used when absent. */
+    media: mediaRepoTarget.optional(),
 });
 export type LocalTargetConfig = z.infer<typeof localTargetSchema>;
 
@@ -65,6 +72,8 @@ export function localTarget(config: LocalTargetConfig) {
         python: config.synapsePython,
         clientDirectory: postgresPrograms,
         mediaStore: join(directory, "media_store"),
+        mediaRepo: config.media,
+        mediaStorageProvider: config.mediaStorageProvider,
         listener: config.listener,
         gateway: { directory: join(directory, "gateway"), listener: config.gateway },
         database: {

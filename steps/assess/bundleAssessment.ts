@@ -1,17 +1,17 @@
 /** The assessment of a source that comes as files. */
 import { createHash } from "node:crypto";
-import { lstat, readdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import type { z } from "zod";
-import { inputStatus } from "../bundle/inputFiles.ts";
+import { readInputEvidence, type InputEvidence } from "../bundle/inputEvidence.ts";
+import { registerUnlocking } from "../bundle/unlocking.ts";
 import type { assessContract, Finding } from "../contract.ts";
 import type { Progress } from "../run/progress.ts";
-import { registerSecret } from "../run/redaction.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
-import { bundleChecks, type AssessSpec, type BundleContext, type Input } from "./bundleChecks.ts";
+import { bundleChecks, type AssessSpec, type BundleContext } from "./bundleChecks.ts";
 import { conclude, documentedFindings } from "./conclusion.ts";
 import { foreseeDowntime } from "./downtime.ts";
+import { notRead } from "./mediaStorageChecks.ts";
 import { importedRuns } from "./importedRun.ts";
 
 type Assessment = z.infer<typeof assessContract.result>;
@@ -32,7 +32,7 @@ export async function assessBundle(
     pinnedId: string | undefined,
     progress: Progress = quiet,
 ): Promise<Assessment> {
-    registerSecret(spec.passphrase ?? "");
+    registerUnlocking(spec);
     const { source, run } = spec;
     const config = await readSourceConfig(source);
     const targetSynapse = await installedSynapse(spec.targetPython);
@@ -41,11 +41,11 @@ export async function assessBundle(
     const runId = run.id ?? pinnedId ?? files.runId;
     const known: BundleContext["known"] = { databaseBytes: 0, tables: 0, version: undefined };
     const context: BundleContext = {
-        ...{ spec, targetSynapse, progress, known, media: files.media },
+        ...{ spec, targetSynapse, progress, known, media: files.media, configuredPepper: config.pepper },
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };
-    const findings: Finding[] = [...config.findings];
+    const findings: Finding[] = [...config.findings, ...notRead(config.sections)];
     const [notRun, passed]: [string[], string[]] = [[], []];
     for (const { id, cost, beforeImport, run: check } of bundleChecks) {
         if ((spec.quick && cost === "thorough") || (beforeImport && imported.includes(runId))) {
@@ -65,7 +65,7 @@ export async function assessBundle(
     const downtime = await foreseeDowntime(spec, sizes, undefined);
     findings.push(downtime.finding);
     return conclude(spec, evidenceFile, keep, {
-        ...{ runId, serverName: source.serverName, findings, notRun, passed, sizes },
+        ...{ runId, serverName: source.serverName, findings, notRun, passed, sizes, inputs: files.all },
         versions: {
             source: [`files of ${source.kind}`, ...(known.version === undefined ? [] : [known.version])].join(", "),
             target: `Synapse ${targetSynapse.version}, schema ${targetSynapse.schema}`,
@@ -80,34 +80,22 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, each)
 async function measuredFiles(
     { source }: AssessSpec,
     imported: readonly string[],
-): Promise<{ media: readonly Input[]; runId: string }> {
+): Promise<{ all: readonly InputEvidence[]; media: readonly InputEvidence[]; runId: string }> {
     try {
-        const database = await Promise.all(source.database.map(measured));
-        const media = await Promise.all((source.media ?? []).map(measured));
-        return { media, runId: fingerprint(source.serverName, [...database, ...media]).slice(0, 8) };
+        const database = await Promise.all(source.database.map(readInputEvidence));
+        const media = await Promise.all((source.media ?? []).map(readInputEvidence));
+        const all = [...database, ...media];
+        return { all, media, runId: fingerprint(source.serverName, all).slice(0, 8) };
     } catch (error) {
         const [only, ...others] = imported;
         if (only === undefined || others.length > 0) throw error;
-        return { media: [], runId: only };
+        return { all: [], media: [], runId: only };
     }
-}
-
-/** @throws MigrationError SM-E0931 when it is not there */
-async function measured(path: string): Promise<Input> {
-    const found = await inputStatus(path);
-    if (!found.isDirectory()) return { path, bytes: found.size, files: 1 };
-    let [bytes, files] = [0, 0];
-    for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue;
-        bytes += (await lstat(join(entry.parentPath, entry.name))).size;
-        files++;
-    }
-    return { path, bytes, files };
 }
 
 /** Other files are another source, and another run. */
-function fingerprint(serverName: string, inputs: readonly Input[]): string {
+function fingerprint(serverName: string, inputs: readonly InputEvidence[]): string {
     return createHash("sha256")
-        .update(JSON.stringify([serverName, inputs.map(({ path, bytes, files }) => [basename(path), bytes, files])]))
+        .update(JSON.stringify([serverName, inputs.map(({ path, digest }) => [basename(path), digest])]))
         .digest("hex");
 }

@@ -1,17 +1,19 @@
 /** Checks of a source that comes as files: what they are, whether they can be opened, what is missing among them. */
 import { stat } from "node:fs/promises";
 import type { z } from "zod";
+import type { InputEvidence } from "../bundle/inputEvidence.ts";
 import { joinedParts } from "../bundle/parts.ts";
 import { recognise, type Content } from "../bundle/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../contract.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
-import { bannedKeys } from "../synapse/homeserverSecrets.ts";
+import { bannedKeys, pepperOfBundle } from "../synapse/homeserverSecrets.ts";
 import { parseSigningKeys } from "../synapse/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "./check.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
+import { mediaRepoFindings } from "./mediaRepoChecks.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 
 export type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
@@ -25,16 +27,11 @@ const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump"
 /** Formats that pg_dump compresses on its own. */
 const compressing: readonly Content[] = ["custom-dump", "directory-dump"];
 
-/** A file, or a directory with all that is in it. */
-export interface Input {
-    readonly path: string;
-    readonly bytes: number;
-    readonly files: number;
-}
-
 export interface BundleContext {
     readonly spec: AssessSpec;
-    readonly media: readonly Input[];
+    readonly media: readonly InputEvidence[];
+    /** Of the configuration that came with the bundle. */
+    readonly configuredPepper: string | undefined;
     readonly targetSynapse: InstalledSynapse;
     readonly progress: Progress;
     /** Mode 0700, and there. */
@@ -59,6 +56,15 @@ export interface BundleCheck {
 /** In the order in which they find out what the next ones need. */
 export const bundleChecks: readonly BundleCheck[] = [
     {
+        id: "media-repository",
+        cost: "cheap",
+        beforeImport: true,
+        run({ spec, media }) {
+            const bytes = media.reduce((sum, input) => sum + input.bytes, 0);
+            return mediaRepoFindings(spec.mediaRepo, spec.source.serverName, { bytes });
+        },
+    },
+    {
         id: "source-stopped",
         cost: "cheap",
         beforeImport: false,
@@ -73,14 +79,16 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec }) {
+        run({ spec, configuredPepper }) {
             if (spec.signingKey === undefined) return Promise.resolve([]);
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
                 spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === ""
                     ? [finding("SM-W0831", "the stack has no macaroonSecretKey")]
                     : [];
-            return Promise.resolve([...bannedKeys(keys), ...macaroon]);
+            const problem = pepperOfBundle(spec.pepper, configuredPepper);
+            const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
+            return Promise.resolve([...bannedKeys(keys), ...macaroon, ...pepper]);
         },
     },
     {
@@ -156,7 +164,7 @@ export const bundleChecks: readonly BundleCheck[] = [
 
 function openingOptions(spec: AssessSpec, workDirectory: string) {
     return {
-        ...(spec.passphrase === undefined ? {} : { passphrase: spec.passphrase }),
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
         workDirectory,
         clientDirectory: spec.targetServer?.programs ?? "",
     };

@@ -1,5 +1,6 @@
 /** What follows from what the checks found: counts, order, what is shown, and whether it may go on. */
 import type { z } from "zod";
+import type { InputEvidence } from "../bundle/inputEvidence.ts";
 import type { assessContract, Finding } from "../contract.ts";
 import { MigrationError, MigrationErrors, throwAll } from "../run/errors.ts";
 import { errorCatalogue, type CatalogueEntry, type ErrorCode } from "../run/errorCatalogue.ts";
@@ -20,6 +21,8 @@ export interface Gathered extends Pick<
     readonly findings: readonly Finding[];
     /** Ids of checks that ran and found nothing. */
     readonly passed: readonly string[];
+    /** What tells the files of a bundle from others. */
+    readonly inputs?: readonly InputEvidence[];
 }
 
 /**
@@ -29,13 +32,13 @@ export async function conclude(
     spec: AssessSpec,
     evidenceFile: string,
     keep: (evidence: object) => Promise<void>,
-    { findings: found, passed, ...gathered }: Gathered,
+    { findings: found, passed, inputs, ...gathered }: Gathered,
 ): Promise<Assessment> {
     const findings = found
         .map((one) => unlessAcknowledged(one, spec.acknowledged ?? []))
         .sort((a, b) => severity(a) - severity(b));
     const { notRun, versions, sizes } = gathered;
-    await keep({ findings, notRun, versions, sizes, passed });
+    await keep({ findings, notRun, versions, sizes, passed, ...(inputs === undefined ? {} : { inputs }) });
     if (spec.enforce) refuseErrors(findings, "the assessment of source and target");
     const countOf = (level: Finding["severity"]): number =>
         findings.filter((finding) => finding.severity === level).length;

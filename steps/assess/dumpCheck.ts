@@ -1,5 +1,6 @@
 /** What a dump has to say for itself before it is loaded: it is read to its end, and nothing of it is kept but two small tables. */
 import { openDump, type OpenDumpOptions } from "../bundle/openDump.ts";
+import { readOpened } from "../bundle/readOpened.ts";
 import type { Finding } from "../contract.ts";
 import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { readPlainDump, type ReadProgress } from "../postgres/plainDump/read.ts";
@@ -35,13 +36,14 @@ export async function checkDump({ paths, targetSynapse, targetServer, ...opening
         const content = await opening.progress.during(
             "reading the dump to its end",
             () =>
-                readPlainDump(opened.stream, schema, {
-                    signal: opening.signal,
-                    onProgress: (progress) => (read = progress),
-                }),
+                readOpened(opened, (dump) =>
+                    readPlainDump(dump, schema, {
+                        signal: opening.signal,
+                        onProgress: (progress) => (read = progress),
+                    }),
+                ),
             () => `${read.bytes} bytes, ${read.tables} tables, ${read.rows} rows`,
         );
-        await opened.finished;
         const major = Number.parseInt(content.serverVersion, 10);
         const server = { text: content.serverVersion, major };
         const older = targetServer === undefined || Number.isNaN(major) ? [] : await olderTarget(server, targetServer);

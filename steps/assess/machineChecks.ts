@@ -3,7 +3,9 @@ import { lstat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Finding } from "../contract.ts";
 import { serviceControl } from "../hosts/service.ts";
-import { finding, type AssessmentCheck } from "./check.ts";
+import { carriedFolders } from "../media/layout.ts";
+import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
+import { finding, type AssessmentCheck, type AssessmentContext } from "./check.ts";
 
 /** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
 const restoreFactor = 1.3;
@@ -28,7 +30,7 @@ export const machineChecks: readonly AssessmentCheck[] = [
     {
         id: "free-space",
         cost: "cheap",
-        async run({ spec, measured }) {
+        async run({ spec, config, measured }) {
             // Sizes that are not known are 0, which any file system has room for.
             if (measured.notRun.length > 0) return "not-run";
             const { databaseBytes, mediaBytes } = measured.sizes;
@@ -46,11 +48,28 @@ export const machineChecks: readonly AssessmentCheck[] = [
                 ]);
             return lackingSpace([
                 await fileSystemOf(spec.run.directory, databaseBytes * dumpFactor),
-                await fileSystemOf(spec.targetDirectory, databaseBytes * restoreFactor + mediaBytes),
+                await fileSystemOf(
+                    spec.targetDirectory,
+                    databaseBytes * restoreFactor + (await mediaToCopy({ spec, config, measured })),
+                ),
             ]);
         },
     },
 ];
+
+/** What stays in a bucket takes no room here: then only what the source's store has itself is copied. A preview does not walk that. */
+async function mediaToCopy({
+    spec,
+    config,
+    measured,
+}: Pick<AssessmentContext, "spec" | "config" | "measured">): Promise<number> {
+    if (spec.mediaStorageProvider?.kind !== "keep") return measured.sizes.mediaBytes;
+    if (spec.quick) return 0;
+    let bytes = 0;
+    const root = await storeRoot(spec.source.mediaStore ?? config.mediaStorePath);
+    for await (const { size } of scanStore(root, carriedFolders("carry"), newScanNotes())) bytes += size;
+    return bytes;
+}
 
 /** A part of what will be written, and the file system it will be written to. */
 export interface SpaceNeed {

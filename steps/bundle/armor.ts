@@ -1,13 +1,24 @@
 /** Takes the ASCII armor off an OpenPGP message; openpgp.js does not end when what is in it cannot be decrypted. */
 import { MigrationError } from "../run/errors.ts";
-import type { Bytes } from "./byteReader.ts";
+import type { ByteReader, Bytes } from "./byteReader.ts";
+
+const armorHeader = "-----BEGIN PGP";
+
+/** Whether what begins with these bytes is armored. */
+export const isArmor = (bytes: Buffer): boolean =>
+    bytes.subarray(0, armorHeader.length).toString("latin1") === armorHeader;
+
+/** The binary form of a message, armored or not. */
+export async function unarmored(reader: ByteReader, where: string): Promise<Bytes> {
+    return isArmor(await reader.peek(armorHeader.length)) ? withoutArmor(reader.rest(), where) : reader.rest();
+}
 
 /**
  * The bytes of an armored message (RFC 9580 section 6). Its CRC-24 is not looked at: what is inside is authenticated.
  *
  * @throws MigrationError SM-E0925 when its last line is missing, SM-E0924 when something is behind it
  */
-export async function* withoutArmor(input: Bytes, where: string): AsyncGenerator<Buffer, void> {
+async function* withoutArmor(input: Bytes, where: string): AsyncGenerator<Buffer, void> {
     let isInBody = false;
     let isOver = false;
     let held = "";

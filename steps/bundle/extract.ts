@@ -5,6 +5,7 @@ import { MigrationError } from "../run/errors.ts";
 import { ArchiveAllowance, type ArchiveLimits } from "./archiveLimits.ts";
 import { EntryNames, type ArchiveEntry, type ArchiveKind } from "./archiveEntry.ts";
 import { ByteReader, type Bytes } from "./byteReader.ts";
+import { HeldStream } from "./heldStream.ts";
 import { formatOf, magicBytes } from "./magic.ts";
 import { headOf } from "./inputFiles.ts";
 import { openLayers, type OpenedInput, type OpenOptions } from "./open.ts";
@@ -77,9 +78,10 @@ class Unpacking {
             ...this.options,
             onBytes: (bytes) => (this.inputBytes += bytes),
         });
-        const reader = new ByteReader(stream);
-        const format = formatOf(await reader.peek(magicBytes));
+        const held = new HeldStream(stream);
         try {
+            const reader = new ByteReader(held.rest());
+            const format = formatOf(await reader.peek(magicBytes));
             if (format === "zip") return await this.takeZip(paths, reader, finished);
             if (format === "tar" || (format === "unknown" && isZeros(await reader.peek(magicBytes))))
                 await this.takeTar(reader, where);
@@ -87,10 +89,13 @@ class Unpacking {
                 throw paths.length === 1 && (await isLaterPartOfZip(where))
                     ? splitZip(where)
                     : notAnArchive(where, format);
+            return await finished;
         } catch (error) {
-            throw await rootCause(error, reader);
+            // Damage to a layer shows in the archive first. It is named by the layer that proves it: what is left is read for it.
+            throw error instanceof MigrationError && damages.has(error.code) ? await held.failureOr(error) : error;
+        } finally {
+            await held.close();
         }
-        return await finished;
     }
 
     private async takeTar(reader: ByteReader, where: string): Promise<void> {
@@ -161,17 +166,7 @@ class Unpacking {
     }
 }
 
-const damages: ReadonlySet<string> = new Set(["SM-E0944", "SM-E0956"]);
-
-/** Damage to a layer shows in the archive first. It is named by the layer that proves it: what is left is read for it. */
-async function rootCause(error: unknown, reader: ByteReader): Promise<unknown> {
-    try {
-        if (error instanceof MigrationError && damages.has(error.code)) while ((await reader.next()) !== undefined);
-        return error;
-    } catch (cause) {
-        return cause;
-    }
-}
+const damages: ReadonlySet<string> = new Set(["SM-E0944", "SM-E0956", "SM-E0958"]);
 
 async function readThrough(content: Bytes): Promise<void> {
     const chunks = content[Symbol.asyncIterator]();
@@ -188,5 +183,5 @@ function isZeros(head: Buffer): boolean {
 }
 
 function notAnArchive(where: string, format: string): MigrationError {
-    return new MigrationError("SM-E0956", { where, found: `no archive, but ${format} data`, expected: "tar or zip" });
+    return new MigrationError("SM-E0958", { where, found: `${format} data`, expected: "tar or zip" });
 }

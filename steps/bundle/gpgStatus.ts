@@ -8,6 +8,8 @@ export interface DecryptionAttempt {
     /** The message, as errors name it. */
     readonly where: string;
     readonly hasPassphrase: boolean;
+    /** Whether a secret key has decrypted the session key already. */
+    readonly hasSessionKey?: boolean;
 }
 
 type Status = ReadonlyMap<string, readonly string[]>;
@@ -43,7 +45,7 @@ function isProven(status: Status): boolean {
 
 function verdict(status: Status, end: ProgramEnd, attempt: DecryptionAttempt): [keyof typeof codeOf, string, string] {
     const errors = (status.get("ERROR") ?? []).join(" ");
-    const needsKey = status.has("NO_SECKEY") || status.has("ENC_TO");
+    const needsKey = attempt.hasSessionKey !== true && (status.has("NO_SECKEY") || status.has("ENC_TO"));
     const askedPassphrase = status.has("NEED_PASSPHRASE_SYM");
     if (errors.includes("BAD_PASSPHRASE") || status.has("BAD_PASSPHRASE") || status.has("MISSING_PASSPHRASE"))
         return attempt.hasPassphrase
@@ -62,7 +64,7 @@ function verdict(status: Status, end: ProgramEnd, attempt: DecryptionAttempt): [
         return [
             "noSecretKey",
             `it is encrypted to the key ${keyIds(status)}, whose secret half is not here`,
-            "a message that is encrypted with a passphrase",
+            "a message that is encrypted with a passphrase, or config secretKey",
         ];
     if (!status.has("BEGIN_DECRYPTION") && (status.has("PLAINTEXT") || status.has("NEWSIG") || status.has("ERRSIG")))
         return ["notEncrypted", "it is signed or packed with OpenPGP, and not encrypted", "an encrypted message"];
@@ -73,7 +75,9 @@ function verdict(status: Status, end: ProgramEnd, attempt: DecryptionAttempt): [
 
 /** Only its messages tell a message that was cut off from one that was altered: the status is BADMDC for both. */
 function isCutOff(end: ProgramEnd, status: Status): boolean {
-    if (!status.has("BADMDC") && !status.has("NODATA") && !status.has("UNEXPECTED")) return false;
+    // Of a short message gpg reads all before it begins, and says no more than that it could not.
+    const isJudged = ["BADMDC", "NODATA", "UNEXPECTED"].some((word) => status.has(word));
+    if (!isJudged && status.has("BEGIN_DECRYPTION")) return false;
     return /read error|pending bytes|premature eof|unexpected end/i.test(end.stderr);
 }
 

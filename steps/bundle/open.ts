@@ -1,13 +1,17 @@
 /** Opens an input: its innermost bytes through all its layers, as a stream, without temporary files. */
 import { MigrationError } from "../run/errors.ts";
-import { ByteReader, type Bytes } from "./byteReader.ts";
+import { ByteReader } from "./byteReader.ts";
 import { decrypt, type OpenPgpProgram } from "./decrypt.ts";
 import { gunzip } from "./gunzip.ts";
+import { HeldStream } from "./heldStream.ts";
 import { readFiles, type FileDigest } from "./inputFiles.ts";
 import { conversions, formatOf, magicBytes, type Format, type Layer, type UnsupportedFormat } from "./magic.ts";
 
 export interface OpenOptions {
+    /** Of the files, or of the secret key. */
     readonly passphrase?: string | undefined;
+    /** Armored; for files that are encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700: gpg's home directory is made in it. */
     readonly workDirectory: string;
     readonly signal?: AbortSignal | undefined;
@@ -40,7 +44,7 @@ const deepest = 4;
 /**
  * Opens files, joined in the order given, by content: any of gpg and gzip around anything else.
  *
- * @throws MigrationError SM-E0910 gzip, SM-E0914 not read here, SM-E0920 to SM-E0927 gpg, SM-E0931 files; from the stream and `finished` alike
+ * @throws MigrationError SM-E0910 gzip, SM-E0914 not read here, SM-E0920 to SM-E0927 and SM-E0929 gpg, SM-E0931 files; from the stream and `finished` alike
  */
 export function openLayers(paths: readonly string[], options: OpenOptions): OpenInput {
     let resolve: (opened: OpenedInput) => void = () => undefined;
@@ -86,7 +90,9 @@ export async function* unwrap(
     options: OpenOptions & { readonly where: string },
     onContent: (format: Format) => void = () => undefined,
 ): AsyncGenerator<Buffer, void> {
-    const stages = [source];
+    const stages: { return: () => Promise<unknown> }[] = [source];
+    /** What was encrypted: its alteration is shown by what is inside of it first, and proven at its end. */
+    let encrypted: HeldStream | undefined;
     let reader = new ByteReader(source);
     try {
         for (;;) {
@@ -100,34 +106,16 @@ export async function* unwrap(
             layers.push(format);
             const inner = format === "gpg" ? decrypt(reader.rest(), options) : gunzip(reader, options.where);
             stages.push(inner);
-            reader = new ByteReader(inner);
+            const held = new HeldStream(inner);
+            if (format === "gpg") encrypted = held;
+            reader = new ByteReader(held.rest());
         }
         yield* reader.rest();
     } catch (error) {
-        throw await outermostFailure(error, layers, stages);
+        throw encrypted === undefined ? error : await encrypted.failureOr(error);
     } finally {
         for (const stage of stages.reverse()) await stage.return();
     }
-}
-
-/** Damage to a message shows inside of it first. It is named by the layer that proves it: what is left of that is read for it. */
-async function outermostFailure(
-    error: unknown,
-    layers: readonly Layer[],
-    stages: readonly AsyncGenerator<Buffer, void>[],
-): Promise<unknown> {
-    const encrypted = stages[layers.indexOf("gpg") + 1];
-    if (!layers.includes("gpg") || encrypted === undefined) return error;
-    try {
-        await readToEnd(encrypted);
-        return error;
-    } catch (cause) {
-        return cause;
-    }
-}
-
-async function readToEnd(stream: Bytes & AsyncIterator<Buffer>): Promise<void> {
-    while ((await stream.next()).done !== true);
 }
 
 function refuseLayer(layer: "gpg" | "gzip", layers: readonly Layer[], where: string): void {

@@ -13,10 +13,12 @@ import { openLayers, type OpenedInput } from "./open.ts";
 import { ownBundleIn } from "./ownBundle.ts";
 import { joinedParts } from "./parts.ts";
 import { recognise, type Content } from "./recognise.ts";
-import { streamProgram, type ProgramEnd } from "./streamProgram.ts";
+import { refusePassedOver, restoredDump, type RestoredDump } from "./restoredDump.ts";
 
 export interface OpenDumpOptions {
-    readonly passphrase?: string;
+    readonly passphrase?: string | undefined;
+    /** Armored; for a file that is encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700. An archive of a directory is unpacked into it, and removed by {@link OpenedDump.close}. */
     readonly workDirectory: string;
     /** Directory of the PostgreSQL client programs. */
@@ -30,10 +32,11 @@ export interface OpenedDump {
     readonly stream: AsyncIterable<Buffer>;
     /** Settles when the stream has ended; only then is what was read known to be whole. */
     readonly finished: Promise<{ files: { path: string; bytes: number; sha256: string }[]; layers: string[] }>;
+    /** Whether something outside of the SQL text has a say on its being whole: encryption, compression, pg_restore. */
+    readonly isCovered: boolean;
     readonly close: () => Promise<void>;
 }
 
-const stallSeconds = 600;
 const unpackedName = "unpacked-dump";
 
 /**
@@ -57,11 +60,13 @@ export async function openDump(paths: readonly string[], options: OpenDumpOption
         return fromArchive(input, layers, options);
     const cannotBeDecrypted = content === "unknown" && layers.includes("gpg");
     if (content !== "plain-dump" && content !== "custom-dump" && !cannotBeDecrypted) throw notADump(first, content);
+    if (content !== "custom-dump")
+        return withoutClosing({ ...openLayers(input, options), isCovered: layers.length > 0 });
+    const archive = (stream: Bytes): RestoredDump => ({ ...programOf(options), where: first, input: stream });
+    // What the layers prove to be unaltered has nothing that its maker did not put in.
+    if (layers.length === 0) await refusePassedOver(() => archive(openLayers(input, options).stream));
     const { stream, finished } = openLayers(input, options);
-    return withoutClosing({
-        stream: content === "custom-dump" ? restored([], stream, options, first) : stream,
-        finished,
-    });
+    return withoutClosing({ stream: restoredDump(archive(stream)), finished, isCovered: true });
 }
 
 /** @throws MigrationError SM-E0930 when the files are not one, whole or in all its parts */
@@ -91,12 +96,14 @@ async function fromArchive(
         // The file that was given counts, not the one that was in it.
         const finished = { files: read.files, layers };
         const { content, path } = await recognise(unpacked, { workDirectory: options.workDirectory });
-        if (content === "directory-dump") return { ...fromDirectory(path ?? unpacked, options, finished), close };
+        if (content === "directory-dump")
+            return { ...(await fromDirectory(path ?? unpacked, options, finished)), close };
         const entries = await readdir(unpacked, { recursive: true, withFileTypes: true });
         const [only, ...others] = entries.filter((entry) => entry.isFile());
         if (only === undefined || others.length > 0) throw notADump(input.join(", "), content);
         const opened = await openDump([join(only.parentPath, only.name)], { ...options, workDirectory: unpacked });
-        return { ...withoutClosing({ stream: opened.stream, finished: opened.finished.then(() => finished) }), close };
+        const { stream, isCovered } = opened;
+        return { ...withoutClosing({ stream, isCovered, finished: opened.finished.then(() => finished) }), close };
     } catch (error) {
         await close();
         throw error;
@@ -120,22 +127,28 @@ async function fromBundle(directory: string, database: DatabaseSection, options:
         () => unpackDirectoryDump(database, unpacked, { ...options, directory, onBytes }),
         () => `${read} bytes read`,
     );
-    return { ...fromDirectory(unpacked, options, { files: [...files], layers: ["gpg", "tar"] }), close };
+    return { ...(await fromDirectory(unpacked, options, { files: [...files], layers: ["gpg", "tar"] })), close };
 }
 
-function fromDirectory(directory: string, options: OpenDumpOptions, input: OpenedInput): OpenedDump {
-    return withoutClosing({
-        stream: restored([directory], nothing(), options, directory),
-        finished: Promise.resolve(input),
-    });
+async function fromDirectory(directory: string, options: OpenDumpOptions, input: OpenedInput): Promise<OpenedDump> {
+    const archive = { ...programOf(options), where: directory, directory };
+    await refusePassedOver(() => archive);
+    return withoutClosing({ stream: restoredDump(archive), finished: Promise.resolve(input), isCovered: true });
 }
+
+const programOf = ({ clientDirectory, signal }: OpenDumpOptions): Pick<RestoredDump, "clientDirectory" | "signal"> => ({
+    clientDirectory,
+    signal,
+});
 
 function withoutClosing({
     stream,
     finished,
+    isCovered,
 }: {
     readonly stream: Bytes;
     readonly finished: Promise<OpenedInput>;
+    readonly isCovered: boolean;
 }): OpenedDump {
     const described = finished.then(({ files, layers }) => ({
         files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
@@ -144,43 +157,9 @@ function withoutClosing({
     // The stream fails too: whoever reads only that has seen the error.
     described.catch(() => undefined);
     return {
-        stream,
-        finished: described,
+        ...{ stream, finished: described, isCovered },
         close: () => Promise.resolve(),
     };
-}
-
-async function* nothing(): Bytes {}
-
-/** The archive as SQL text. A member that is missing or damaged ends the program with an error. */
-async function* restored(args: readonly string[], input: Bytes, options: OpenDumpOptions, where: string): Bytes {
-    const { clientDirectory, signal } = options;
-    const chunks = input[Symbol.asyncIterator]();
-    try {
-        yield* streamProgram(join(clientDirectory, "pg_restore"), ["--no-owner", "--no-acl", "--file=-", ...args], {
-            input: takenFrom(chunks),
-            secret: "",
-            stallSeconds,
-            signal,
-            judge: ({ exitCode, endedBy, stderr }: ProgramEnd) => {
-                if (exitCode === 0) return;
-                throw new MigrationError("SM-E0905", {
-                    where,
-                    found: `pg_restore ended with ${exitCode ?? endedBy ?? "nothing"}: ${stderr.trim().split("\n").slice(-3).join("\n")}`,
-                    expected: "an archive that pg_restore of the target reads to its end",
-                });
-            },
-        });
-        // A tar is padded, which pg_restore does not ask for. Whether the layers around it are whole shows at their end.
-        while ((await chunks.next()).done !== true);
-    } finally {
-        await chunks.return?.();
-    }
-}
-
-/** What is left, without closing it when its reader stops early. */
-async function* takenFrom(chunks: AsyncIterator<Buffer>): Bytes {
-    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
 }
 
 function notADump(where: string, content: Content): MigrationError {

@@ -1,16 +1,15 @@
 /** OpenPGP where there is no gpg: openpgp.js, several times slower. Loaded only then. */
 import { readFile } from "node:fs/promises";
 import { ReadableStream } from "node:stream/web";
-import { createMessage, decrypt, encrypt, enums, readKey, readMessage, type Message } from "openpgp";
+import { createMessage, decrypt, encrypt, enums, readKey, readMessage, type Message, type SessionKey } from "openpgp";
 import { MigrationError } from "../run/errors.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
-import { withoutArmor } from "./armor.ts";
+import { isArmor, unarmored } from "./armor.ts";
 import { ByteReader, type Bytes } from "./byteReader.ts";
 import type { DecryptOptions } from "./decrypt.ts";
 import type { Recipient } from "./encrypt.ts";
 import { s2kCount } from "./gpgHome.ts";
 
-const armorHeader = "-----BEGIN PGP";
 /** Decrypted data is passed on before it is authenticated: whoever reads it waits for the end, as with gpg. */
 const config = { allowUnauthenticatedStream: true, allowUnauthenticatedMessages: false };
 
@@ -18,19 +17,22 @@ const config = { allowUnauthenticatedStream: true, allowUnauthenticatedMessages:
 const patienceSeconds = 20;
 
 /** See {@link decrypt} of `decrypt.ts`. A wrong passphrase and a damaged beginning cannot be told apart here. */
-export async function* decryptWithLibrary(input: Bytes, options: DecryptOptions): AsyncGenerator<Buffer, void> {
+export async function* decryptWithLibrary(
+    input: Bytes,
+    options: DecryptOptions,
+    sessionKey?: SessionKey,
+): AsyncGenerator<Buffer, void> {
     const { where, passphrase = "" } = options;
-    const reader = new ByteReader(input);
     let isBegun = false;
     let source: Error | undefined;
-    const bytes = remembering(reader.rest(), (error) => (source = error));
+    const bytes = remembering(input, (error) => (source = error));
     try {
-        const isArmored = (await reader.peek(armorHeader.length)).toString("latin1") === armorHeader;
-        const packets = isArmored ? withoutArmor(bytes, where) : bytes;
+        const packets = await unarmored(new ByteReader(bytes), where);
         const message = await readMessage({ binaryMessage: byteStream(packets), config });
-        refuseUnreadable(message, where, passphrase);
+        refuseUnreadable(message, where, passphrase, sessionKey !== undefined);
+        const opening = sessionKey === undefined ? { passwords: passphrase } : { sessionKeys: sessionKey };
         const decrypted: { readonly data: unknown } = await soon(
-            decrypt({ message, passwords: passphrase, format: "binary", config }),
+            decrypt({ message, ...opening, format: "binary", config }),
         );
         const chunks = buffersOf(decrypted.data);
         for (;;) {
@@ -42,7 +44,7 @@ export async function* decryptWithLibrary(input: Bytes, options: DecryptOptions)
         }
     } catch (error) {
         if (source !== undefined) throw source;
-        throw error instanceof MigrationError ? error : failed(error, where, isBegun);
+        throw error instanceof MigrationError ? error : failed(error, where, isBegun || sessionKey !== undefined);
     }
 }
 
@@ -73,9 +75,8 @@ export async function* encryptWithLibrary(
 
 async function keyOf(path: string): Promise<{ encryptionKeys: Awaited<ReturnType<typeof readKey>> }> {
     const bytes = await readFile(path);
-    const isArmored = bytes.subarray(0, armorHeader.length).toString("latin1") === armorHeader;
     try {
-        const key = await (isArmored
+        const key = await (isArmor(bytes)
             ? readKey({ armoredKey: bytes.toString("latin1") })
             : readKey({ binaryKey: bytes }));
         const expires = await key.getExpirationTime();
@@ -93,7 +94,7 @@ async function keyOf(path: string): Promise<{ encryptionKeys: Awaited<ReturnType
 }
 
 /** By the packets that stand before the data; RFC 9580 section 5. */
-function refuseUnreadable(message: Message<unknown>, where: string, passphrase: string): void {
+function refuseUnreadable(message: Message<unknown>, where: string, passphrase: string, hasSessionKey: boolean): void {
     const tags = new Set(message.packets.map((packet) => packet.constructor).map(tagOf));
     const refuse = (code: ErrorCode, found: string, expected: string): MigrationError =>
         new MigrationError(code, { where, found, expected });
@@ -108,12 +109,13 @@ function refuseUnreadable(message: Message<unknown>, where: string, passphrase: 
     const hasKey = tags.has(packet.publicKeyEncryptedSessionKey) || tags.has(packet.symEncryptedSessionKey);
     if (hasKey && !isEncrypted) throw refuse("SM-E0925", "there is no message behind its header", "the whole file");
     if (!isEncrypted) throw refuse("SM-E0926", "it is signed or packed, and not encrypted", "an encrypted message");
+    if (hasSessionKey) return;
     if (!tags.has(packet.symEncryptedSessionKey)) {
         const ids = message.getEncryptionKeyIDs().map((id) => id.toHex().toUpperCase());
         throw refuse(
             "SM-E0921",
             `it is encrypted to the key ${ids.join(", ")}, whose secret half is not here`,
-            "a message that is encrypted with a passphrase",
+            "a message that is encrypted with a passphrase, or config secretKey",
         );
     }
     if (passphrase === "") throw refuse("SM-E0920", "it is encrypted, and no passphrase was given", "its passphrase");

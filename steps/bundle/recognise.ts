@@ -8,6 +8,7 @@ import type { Finding } from "../contract.ts";
 import type { BundleManifest } from "./bundleManifest.ts";
 import { ByteReader } from "./byteReader.ts";
 import { contentOfNames } from "./contentOfNames.ts";
+import { HeldStream } from "./heldStream.ts";
 import { headOf, inputStatus, readFiles } from "./inputFiles.ts";
 import { formatOf, magicBytes, type Format, type Layer } from "./magic.ts";
 import { nameWarnings } from "./nameWarnings.ts";
@@ -33,13 +34,15 @@ export interface Recognised {
     readonly content: Content;
     /** Of the file, or of all files in the directory. */
     readonly bytes: number;
-    /** SM-W0910 a name that lies, SM-W0920 encrypted and without a passphrase. */
+    /** SM-W0910 a name that lies, SM-W0920 encrypted and without a passphrase or key. */
     readonly warnings: readonly Finding[];
     /** Of a directory: where in it the content begins, as exports nest folders. */
     readonly path?: string;
 }
 
-export interface RecogniseOptions extends Partial<Pick<OpenOptions, "passphrase" | "signal" | "openPgp">> {
+export interface RecogniseOptions extends Partial<
+    Pick<OpenOptions, "passphrase" | "secretKey" | "signal" | "openPgp">
+> {
     /** Mode 0700; by default a temporary directory, as nothing of the content is written to it. */
     readonly workDirectory?: string;
 }
@@ -77,7 +80,7 @@ async function recogniseFile(
     const head = formatOf(await headOf(path));
     if (head === "zip" && paths.length === 1)
         return { layers: ["zip"], content: await zipContent(path), skipped: false };
-    if (head === "gpg" && options.passphrase === undefined)
+    if (head === "gpg" && options.passphrase === undefined && options.secretKey === undefined)
         return { layers: ["gpg"], content: "unknown", skipped: true };
     const workDirectory = options.workDirectory ?? (await mkdtemp(join(tmpdir(), "recognise-")));
     try {
@@ -91,18 +94,18 @@ async function recogniseFile(
 
 async function innerContent(paths: readonly string[], layers: Layer[], options: OpenOptions): Promise<Content> {
     let format: Format = "unknown";
-    const inside = unwrap(
-        readFiles(paths, [], options),
-        layers,
-        { ...options, where: paths.join(", ") },
-        (found) => (format = found),
+    const where = paths.join(", ");
+    const inside = new HeldStream(
+        unwrap(readFiles(paths, [], options), layers, { ...options, where }, (found) => (format = found)),
     );
-    const reader = new ByteReader(inside);
+    const reader = new ByteReader(inside.rest());
     try {
         await reader.peek(magicBytes);
-        return await contentOf(format, reader, layers, paths.join(", "));
+        return await contentOf(format, reader, layers, where);
+    } catch (error) {
+        throw layers.length === 0 ? error : await inside.failureOr(error);
     } finally {
-        await inside.return();
+        await inside.close();
     }
 }
 

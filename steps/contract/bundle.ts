@@ -21,6 +21,8 @@ export const importContract = contract({
         safeguard: z.string(),
         jobs: z.number().int().min(1).max(64),
         passphrase: z.string().optional(),
+        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
+        secretKey: z.string().optional(),
         /** Python of the target's Synapse environment. */
         targetPython: absolutePath,
         /** Public halves of the keys that the target will sign with. */
@@ -54,6 +56,8 @@ export const importMediaContract = contract({
         /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
         passphrase: z.string().optional(),
+        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
+        secretKey: z.string().optional(),
     }),
     result: mediaResult.extend({
         /** Of `local_media_repository`, made from what an archive of matrix-media-repo says. */

@@ -1,6 +1,8 @@
 /** Contracts of the steps that move a homeserver: phase `migrate`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
+import { handedMedia } from "./media.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
@@ -141,7 +143,12 @@ export const verifyContract = contract({
         replicated: z.boolean().optional(),
         oneTimeKeys: z.enum(["kept", "emptied"]),
         mediaStore: absolutePath,
-        mediaTreeDigest: sha256,
+        /** Of the store; absent where the media are in another repository. */
+        mediaTreeDigest: sha256.optional(),
+        /** What was handed to another repository: it is asked once more. */
+        handedMedia: handedMedia.optional(),
+        /** Media in a bucket that is kept count as there. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         /** Rows that came with the media of a bundle, and are not in its dump. */
         mediaRowsAdded: count.optional(),
         signingKeyFile: absolutePath,
@@ -209,6 +216,8 @@ export const probeContract = contract({
         run: runReference,
         serverName: z.string(),
         baseUrl: z.url(),
+        /** Who serves media where that is not the homeserver; without an address it cannot be asked. */
+        mediaServer: z.strictObject({ baseUrl: z.url().optional() }).optional(),
         startedAt: instant,
         verifyKeys: z.record(z.string(), z.string()),
         pepper: z.string().optional(),

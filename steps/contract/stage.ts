@@ -1,6 +1,8 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
 import type { StepContract } from "../run/step.ts";
+import { mediaStorageProvider } from "./mediaStorage.ts";
+import { mediaRepoTarget } from "./media.ts";
 import {
     absolutePath,
     check,
@@ -77,6 +79,10 @@ export const assessContract = contract({
                 jobs: z.number().int().min(1).optional(),
             })
             .optional(),
+        /** The target has its media there, and none in Synapse. */
+        mediaRepo: mediaRepoTarget.optional(),
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */
@@ -85,6 +91,8 @@ export const assessContract = contract({
         acknowledged: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
         passphrase: z.string().optional(),
+        /** Armored, of an encrypted bundle. The passphrase unlocks it. */
+        secretKey: z.string().optional(),
         /** Nothing has to be said about a source that goes on running. */
         rehearsal: z.boolean().optional(),
         pepper: z.string().optional(),
@@ -126,6 +134,8 @@ export const secretsContract = contract({
         pepper: z.string().optional(),
         /** Absent or empty when the source derives it from its signing key: those bytes cannot be written into a configuration. */
         macaroonSecretKey: z.string().optional(),
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
     }),
     result: z.strictObject({
         signingKeyFile: absolutePath,
@@ -160,7 +170,12 @@ export const mediaStorageContract = contract({
     phase: "stage",
     version: 1,
     afterCommit: "keep-data",
-    spec: z.strictObject({ run: runReference, mediaStore: absolutePath }),
+    spec: z.strictObject({
+        run: runReference,
+        mediaStore: absolutePath,
+        /** A bucket of the target's own is marked as this run's, before anything is put there. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
+    }),
     result: z.strictObject({ mediaStore: absolutePath }),
 });
 
@@ -179,6 +194,10 @@ export const configureContract = contract({
         signingKeyFile: absolutePath,
         secretsFile: absolutePath,
         listener: z.strictObject({ bindAddress: z.string(), port }),
+        /** Absent: the target has all media in its own store. */
+        mediaStorageProvider: mediaStorageProvider.optional(),
+        /** `external`: another program serves the media, and Synapse none. `synapse` when absent. */
+        mediaServer: z.enum(["synapse", "external"]).optional(),
         /** A rehearsal's target must not reach the federation, push gateways, mail servers or application services. */
         isolated: z.boolean(),
     }),
@@ -206,6 +225,8 @@ export const gatewayContract = contract({
         /** 0 takes a free port. */
         listener: z.strictObject({ bindAddress: z.string(), port }),
         upstream: z.url(),
+        /** What serves media where that is not the homeserver. */
+        mediaUpstream: z.url().optional(),
         retryAfterSeconds: z.number().int().min(1).max(86_400),
     }),
     result: z.strictObject({ url: z.url(), directory: absolutePath, pidFile: absolutePath }),
@@ -217,6 +238,8 @@ const mediaSpec = z.strictObject({
     mediaStore: absolutePath,
     /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
     remoteCache: z.enum(["carry", "drop"]),
+    /** Absent: what the source has only in a bucket comes into the target's store. */
+    mediaStorageProvider: mediaStorageProvider.optional(),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
 });

@@ -1,6 +1,7 @@
 /** Where every stream of a database stands: what moves when anything is written. */
 import type { ClientBase } from "pg";
 import { z } from "zod";
+import { readSystemIdentifier } from "../postgres/systemIdentifier.ts";
 
 export const watermarks = z.strictObject({
     /** `pg_control_system().system_identifier` where it may be read, and the database's oid: the same data directory, the same database. */
@@ -12,21 +13,16 @@ export const watermarks = z.strictObject({
 });
 export type Watermarks = z.infer<typeof watermarks>;
 
-const identity = z.array(z.object({ oid: z.string(), system: z.string().nullable() })).length(1);
+const identity = z.array(z.object({ oid: z.string() })).length(1);
 const sequenceRows = z.array(z.object({ name: z.string(), last_value: z.string().nullable() }));
 const changeRows = z.array(z.object({ changes: z.string() })).length(1);
 
 /** Reads the watermarks. Only reads. */
 export async function readWatermarks(client: ClientBase): Promise<Watermarks> {
     const [database] = identity.parse(
-        (
-            await client.query(
-                `SELECT oid::text, CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
-                        THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system
-                 FROM pg_database WHERE datname = current_database()`,
-            )
-        ).rows,
+        (await client.query("SELECT oid::text FROM pg_database WHERE datname = current_database()")).rows,
     );
+    const system = await readSystemIdentifier(client);
     const sequences = sequenceRows.parse(
         (
             await client.query(
@@ -44,7 +40,7 @@ export async function readWatermarks(client: ClientBase): Promise<Watermarks> {
         ).rows,
     );
     return {
-        database: `${database?.system ?? "unknown"}/${database?.oid ?? ""}`,
+        database: `${system ?? "unknown"}/${database?.oid ?? ""}`,
         sequences: Object.fromEntries(sequences.map(({ name, last_value }) => [name, last_value ?? "unused"])),
         rowChanges: changes?.changes ?? "",
     };

@@ -5,6 +5,8 @@ import { createProxyServer } from "httpxy";
 export interface GatewayOptions {
     /** Base URL of the homeserver. */
     readonly upstream: string;
+    /** Base URL of what serves media where that is not the homeserver. */
+    readonly mediaUpstream?: string | undefined;
     readonly retryAfterSeconds: number;
 }
 
@@ -39,7 +41,6 @@ export function createGateway(options: GatewayOptions): GatewayServer {
     let open = false;
     const underWay = new Set<ServerResponse>();
     const proxy = createProxyServer({
-        target: options.upstream,
         agent: new Agent({ keepAlive: true, timeout: idleConnectionMilliseconds }),
         xfwd: true,
         // Long polls of /sync answer when there is something to say.
@@ -72,7 +73,9 @@ export function createGateway(options: GatewayOptions): GatewayServer {
         underWay.add(response);
         response.once("close", () => underWay.delete(response));
         dropForgedAddress(request);
-        proxy.web(request, response).catch(() => response.destroy());
+        // What is said of every request would win over what is said of one (httpxy).
+        const target = (isMediaPath(request.url) ? options.mediaUpstream : undefined) ?? options.upstream;
+        proxy.web(request, response, { target }).catch(() => response.destroy());
     });
     // A large upload over a slow line takes longer than Node's five minutes.
     server.requestTimeout = 0;
@@ -85,6 +88,14 @@ export function createGateway(options: GatewayOptions): GatewayServer {
             for (const response of underWay) response.destroy();
         },
     };
+}
+
+/**
+ * What another media repository has to get (matrix-media-repo, "Reverse proxy"), whatever is written after a `?`: uploads, downloads,
+ * thumbnails and previews of clients, and the downloads of other servers.
+ */
+export function isMediaPath(url: string | undefined): boolean {
+    return /^\/_matrix\/(media|client\/v1\/media|federation\/v1\/media)\//.test(url ?? "");
 }
 
 function refuse(response: ServerResponse, retryAfterSeconds: number, error: string): void {

@@ -18,6 +18,8 @@ const gatewayConfig = z.strictObject({
     run: z.string(),
     listener: z.strictObject({ bindAddress: z.string(), port }),
     upstream: z.url(),
+    /** What serves media where that is not the homeserver. */
+    mediaUpstream: z.url().optional(),
     retryAfterSeconds: z.number().int(),
     /** Whom it becomes once it listens. */
     user: z.strictObject({ uid: z.number().int(), gid: z.number().int() }).optional(),

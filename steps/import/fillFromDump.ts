@@ -1,6 +1,7 @@
 /** Fills the incoming database from a dump of pg_dump, read as what it is: a foreign program. */
 import { finding } from "../assess/check.ts";
 import { openDump } from "../bundle/openDump.ts";
+import { readOpened } from "../bundle/readOpened.ts";
 import { withClient } from "../postgres/connection.ts";
 import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { loadPlainDump } from "../postgres/plainDump/load.ts";
@@ -10,10 +11,10 @@ import type { Fill } from "./filled.ts";
 
 /** The bytes count only once every program they went through has ended well. */
 export const fillFromDump: Fill = async (spec, address, run) => {
-    const { source, passphrase, database } = spec;
+    const { source, passphrase, secretKey, database } = spec;
     const { versionNumber, version } = await withClient(address, { step: "import" }, readDatabaseFacts);
     const opened = await openDump(source.database, {
-        ...(passphrase === undefined ? {} : { passphrase }),
+        ...{ passphrase, secretKey },
         workDirectory: run.directory,
         clientDirectory: database.clientDirectory,
         signal: run.signal,
@@ -24,14 +25,13 @@ export const fillFromDump: Fill = async (spec, address, run) => {
         const content = await run.progress.during(
             "loading the dump",
             () =>
-                loadPlainDump({
-                    dump: opened.stream,
-                    address,
-                    jobs: spec.jobs,
-                    signal: run.signal,
-                    onProgress: ({ bytes, tables, rows, phase }) =>
-                        (state = `${phase}: ${bytes} bytes, ${tables} tables, ${rows} rows`),
-                }),
+                readOpened(opened, (dump) =>
+                    loadPlainDump({
+                        ...{ dump, address, jobs: spec.jobs, signal: run.signal },
+                        onProgress: ({ bytes, tables, rows, phase }) =>
+                            (state = `${phase}: ${bytes} bytes, ${tables} tables, ${rows} rows`),
+                    }),
+                ),
             () => state,
         );
         const input = await opened.finished;

@@ -18,14 +18,14 @@ const directoryName = "sqlite";
 const copyName = "homeserver.db";
 
 export const fillFromSqlite: Fill = async (spec, target, run) => {
-    const { source, passphrase, targetPython: python } = spec;
+    const { source, passphrase, secretKey, targetPython: python } = spec;
     const directory = join(run.directory, directoryName);
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { mode: 0o700 });
     const programs = { python, signal: run.signal, onProgress: (line: string) => run.progress.say(line) };
     try {
         const opened = await openSqlite(source.database, {
-            passphrase,
+            ...{ passphrase, secretKey },
             workDirectory: run.directory,
             directory,
             signal: run.signal,

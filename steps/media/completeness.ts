@@ -1,6 +1,5 @@
 /** Compares what a database says of the homeserver's own media with the files that are there. */
 import { localContentPath, localThumbnailPath, type Thumbnail } from "./layout.ts";
-import type { FileContent } from "./copy.ts";
 
 /** A row of `local_media_repository` that is not a preview of a web page (`url_cache IS NULL`). */
 export interface MediaRow {
@@ -42,11 +41,16 @@ export interface Completeness {
 
 const longestList = 1000;
 
+export interface SeenFile {
+    readonly size: number;
+    readonly sha256?: string | undefined;
+}
+
 export interface CompletenessArgs {
     readonly media: AsyncIterable<MediaRow>;
     readonly thumbnails: AsyncIterable<ThumbnailRow>;
-    /** The file at a path of the store. */
-    readonly file: (path: string) => FileContent | undefined;
+    /** The file at a path of the store; without a SHA-256 where its content was not read. */
+    readonly file: (path: string) => SeenFile | undefined;
     /** All paths of the folders of local media. */
     readonly paths: () => Iterable<string>;
 }
@@ -76,7 +80,8 @@ export async function checkCompleteness(args: CompletenessArgs): Promise<Complet
         if (path === undefined) add(found.unsafe, row.mediaId);
         else if (file === undefined) add(found.missing, row.mediaId);
         else if (file.size !== row.length) add(found.resized, row.mediaId);
-        else if (row.sha256 !== null && file.sha256 !== row.sha256) add(found.altered, row.mediaId);
+        else if (row.sha256 !== null && file.sha256 !== undefined && file.sha256 !== row.sha256)
+            add(found.altered, row.mediaId);
     }
     for await (const row of args.thumbnails) {
         const path = localThumbnailPath(row);

@@ -4,6 +4,7 @@ import { constants } from "node:fs";
 import { chown, mkdir, open, realpath, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncDirectory } from "../hosts/atomicFile.ts";
+import { MigrationError } from "../run/errors.ts";
 import { partialSuffix } from "./scan.ts";
 
 export interface FileContent {
@@ -32,43 +33,67 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<File
     }
 }
 
+/** A place in a media store. */
+export interface StorePlace {
+    readonly root: string;
+    readonly path: string;
+}
+
 /**
- * Copies a file with its time of change: into a partial file beside its place, synced, then renamed. A kill at any moment leaves the old
- * file or the new one.
+ * Copies a file with its time of change, as {@link placeFile} does.
  *
  * @returns undefined when the source changed while it was read: nothing is copied then
  */
 export async function copyFile(
     from: string,
-    target: { readonly root: string; readonly path: string },
+    target: StorePlace,
     owner: Owner | undefined,
     signal?: AbortSignal,
 ): Promise<FileContent | undefined> {
-    const to = join(target.root, target.path);
-    await makeDirectories(target.root, dirname(target.path), owner);
-    const partial = `${to}${partialSuffix}`;
     // The walk has seen that links stay in the store; the last one is resolved here so that no other one is followed.
     const source = await open(await realpath(from), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
-        const before = await source.stat({ bigint: true });
+        return await placeFile(target, owner, async (copy) => {
+            const before = await source.stat({ bigint: true });
+            const content = await readThrough(source, (chunk) => writeWhole(copy, chunk), signal);
+            await copy.utimes(Number(before.atimeMs) / 1000, Number(before.mtimeNs) / 1e9);
+            const after = await source.stat({ bigint: true });
+            const changed = after.mtimeNs !== before.mtimeNs || after.size !== before.size;
+            return changed || BigInt(content.size) !== after.size ? undefined : content;
+        });
+    } finally {
+        await source.close();
+    }
+}
+
+/**
+ * Makes a file of a store: a partial file beside its place, synced, then renamed. A kill at any moment leaves the old file or the new one.
+ *
+ * @param fill  gets the empty file; undefined leaves the place as it was
+ * @throws MigrationError SM-E1201 when the file system is full
+ */
+export async function placeFile(
+    target: StorePlace,
+    owner: Owner | undefined,
+    fill: (copy: FileHandle) => Promise<FileContent | undefined>,
+): Promise<FileContent | undefined> {
+    const to = join(target.root, target.path);
+    const partial = `${to}${partialSuffix}`;
+    try {
+        await makeDirectories(target.root, dirname(target.path), owner);
         await rm(partial, { force: true });
-        const copy = await open(
-            partial,
-            constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-            fileMode,
-        );
-        let content: FileContent;
+        const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+        const copy = await open(partial, flags, fileMode);
+        let content: FileContent | undefined;
         try {
-            content = await readThrough(source, (chunk) => writeWhole(copy, chunk), signal);
+            content = await fill(copy);
             await copy.chmod(fileMode);
             if (owner !== undefined) await copy.chown(owner.uid, owner.gid);
-            await copy.utimes(Number(before.atimeMs) / 1000, Number(before.mtimeNs) / 1e9);
             await copy.sync();
         } finally {
             await copy.close();
         }
-        const after = await source.stat({ bigint: true });
-        if (after.mtimeNs !== before.mtimeNs || after.size !== before.size || BigInt(content.size) !== after.size) {
+        if (content === undefined) {
             await rm(partial);
             return undefined;
         }
@@ -77,10 +102,15 @@ export async function copyFile(
         return content;
     } catch (error) {
         await rm(partial, { force: true });
-        throw error;
-    } finally {
-        await source.close();
+        throw fullDisk(error, target) ?? error;
     }
+}
+
+function fullDisk(error: unknown, { root, path }: StorePlace): MigrationError | undefined {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
+    const changed = "files were copied; those stay, and are not copied again";
+    return new MigrationError("SM-E1201", { where: root, found: `no space for ${path}`, changed, cause: error });
 }
 
 async function readThrough(
@@ -102,7 +132,8 @@ async function readThrough(
     }
 }
 
-async function writeWhole(file: FileHandle, chunk: Buffer): Promise<void> {
+/** Writes all of a piece, however many calls that takes. */
+export async function writeWhole(file: FileHandle, chunk: Buffer): Promise<void> {
     for (let offset = 0; offset < chunk.length;) {
         offset += (await file.write(chunk, offset, chunk.length - offset, null)).bytesWritten;
     }

@@ -3,7 +3,7 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { MigrationError } from "../run/errors.ts";
-import { copyFile, hashFile, type Owner } from "./copy.ts";
+import { copyFile, hashFile, type FileContent, type Owner, type StorePlace } from "./copy.ts";
 import { inOrder } from "./inOrder.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
 import { newScanNotes, scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
@@ -17,8 +17,17 @@ export interface CopyPassArgs {
     readonly index: MediaIndex;
     readonly owner: Owner | undefined;
     readonly signal?: AbortSignal;
+    /** What the homeserver keeps besides its store; absent where there is nothing else. */
+    readonly elsewhere?: MediaElsewhere | undefined;
     /** Told after each file. */
     readonly onFile?: (soFar: { readonly files: number; readonly bytes: number; readonly copied: number }) => void;
+}
+
+/** Media that a homeserver has somewhere else than in its store. */
+export interface MediaElsewhere {
+    has(path: string): boolean;
+    /** Copies it into a store, as {@link copyFile} does. */
+    copy(path: string, target: StorePlace, owner: Owner | undefined): Promise<FileContent>;
 }
 
 export interface CopyPass {
@@ -33,6 +42,8 @@ export interface CopyPass {
     readonly notes: ScanNotes;
     /** Digest of the copied files, as the source had them. */
     readonly treeDigest: string;
+    /** Paths of all files that the walk saw. */
+    readonly seen: ReadonlySet<string>;
     /** What the walk saw, to compare with a later one: see {@link walkDigest}. */
     readonly walk: string;
 }
@@ -65,13 +76,14 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
         digest.add(done.entry);
         args.onFile?.({ files, bytes, copied });
     }
-    for (const path of [...index.paths()].filter((known) => !seen.has(known))) {
+    const gone = (path: string): boolean => !seen.has(path) && args.elsewhere?.has(path) !== true;
+    for (const path of [...index.paths()].filter(gone)) {
         await rm(join(args.targetRoot, path), { force: true });
         index.delete(path);
         removed++;
     }
     const treeDigest = digest.value();
-    return { files, bytes, copied, removed, changing, sparse, notes, treeDigest, walk: walk.digest("hex") };
+    return { files, bytes, copied, removed, changing, sparse, notes, treeDigest, seen, walk: walk.digest("hex") };
 }
 
 /** What a walk over the source sees, without reading any file: names, sizes and times of change. */
@@ -110,7 +122,7 @@ async function carry(
         }
         return { entry: remember(index, { path, size, mtime, sha256: content.sha256 }), copied: true };
     } catch (error) {
-        return explain(error, targetRoot, sourceRoot, path);
+        return explain(error, sourceRoot, path);
     }
 }
 
@@ -119,18 +131,10 @@ function remember(index: MediaIndex, entry: IndexEntry): IndexEntry {
     return entry;
 }
 
-function explain(error: unknown, targetRoot: string, sourceRoot: string, path: string): "gone" {
+function explain(error: unknown, sourceRoot: string, path: string): "gone" {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT") return "gone";
     const changed = "files were copied; those stay, and are not copied again";
-    if (code === "ENOSPC" || code === "EDQUOT") {
-        throw new MigrationError("SM-E1201", {
-            where: targetRoot,
-            found: `no space for ${path}`,
-            changed,
-            cause: error,
-        });
-    }
     if (code === "EACCES" || code === "EPERM" || code === "EIO") {
         const found = error instanceof Error ? error.message : code;
         throw new MigrationError("SM-E0963", { where: join(sourceRoot, path), found, changed, cause: error });

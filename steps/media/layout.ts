@@ -10,6 +10,11 @@ export function carriedFolders(remoteCache: "carry" | "drop"): readonly string[]
     return remoteCache === "carry" ? [...localFolders, ...cacheFolders] : localFolders;
 }
 
+/** Folders of what Synapse gives to its storage providers: no previews of web pages (synapse/media/media_storage.py). */
+export function providedFolders(remoteCache: "carry" | "drop"): readonly string[] {
+    return remoteCache === "carry" ? [...localFolders, "remote_content", "remote_thumbnail"] : localFolders;
+}
+
 /**
  * Whether Synapse would use a name for a file or folder (`_validate_path_component`). Others cannot be served, and may be meant to leave
  * the store: `..`, names with slashes or line ends.
@@ -34,10 +39,20 @@ export interface Thumbnail {
 }
 
 /** `local_thumbnails/aa/bb/rest/W-H-type-subtype-method`; undefined when no path can be made of it. */
-export function localThumbnailPath({ mediaId, width, height, type, method }: Thumbnail): string | undefined {
-    const [top = "", sub = "", ...more] = type.split("/");
-    if (more.length > 0) return undefined;
-    return pathOf("local_thumbnails", ...idParts(mediaId), `${width}-${height}-${top}-${sub}-${method}`);
+export function localThumbnailPath(thumbnail: Thumbnail): string | undefined {
+    const name = thumbnailName(thumbnail);
+    return name === undefined ? undefined : pathOf("local_thumbnails", ...idParts(thumbnail.mediaId), name);
+}
+
+/** `remote_content/<server>/aa/bb/rest`; undefined when no path can be made of it. */
+export function remoteContentPath(origin: string, filesystemId: string): string | undefined {
+    return pathOf("remote_content", origin, ...idParts(filesystemId));
+}
+
+/** `remote_thumbnail/<server>/aa/bb/rest/W-H-type-subtype-method`; the thumbnail's media id is that of the file system. */
+export function remoteThumbnailPath(origin: string, thumbnail: Thumbnail): string | undefined {
+    const name = thumbnailName(thumbnail);
+    return name === undefined ? undefined : pathOf("remote_thumbnail", origin, ...idParts(thumbnail.mediaId), name);
 }
 
 /** The media id that a path below `local_content` belongs to; undefined for any other path. */
@@ -47,6 +62,11 @@ export function mediaIdOf(path: string): string | undefined {
         return undefined;
     const mediaId = first + second + rest;
     return more.length === 0 && localContentPath(mediaId) === path ? mediaId : undefined;
+}
+
+function thumbnailName({ width, height, type, method }: Thumbnail): string | undefined {
+    const [top = "", sub = "", ...more] = type.split("/");
+    return more.length > 0 ? undefined : `${width}-${height}-${top}-${sub}-${method}`;
 }
 
 function idParts(mediaId: string): string[] {

@@ -9,13 +9,16 @@ import { sourceAddress } from "../postgres/sourceDatabase.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
 import { readSourceConfig } from "../synapse/sourceConfig.ts";
-import { brokenMedia, checkCompleteness, type Completeness } from "./completeness.ts";
-import { hashFile, type FileContent } from "./copy.ts";
+import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
+import { hashFile } from "./copy.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./copyPass.ts";
 import { carriedFolders, localContentPath, localFolders } from "./layout.ts";
 import { completenessChecks, namedAtMost, passed } from "./mediaChecks.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
+import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
+import type { SourceMedia } from "./s3/sourceMedia.ts";
+import { uploadCheck, uploadMedia } from "./s3/uploadPass.ts";
 import { storeRoot } from "./scan.ts";
 import { targetPass, type TargetPass } from "./targetPass.ts";
 import { requireApart, requirePrepared } from "./targetStore.ts";
@@ -30,20 +33,25 @@ export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
  * after a fence, that nothing in the source's store moved meanwhile.
  *
  * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0963 when one of the stores is not
- *     what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full
+ *     what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
+ *     for a bucket that the source keeps media in
  */
 export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "final"): Promise<MediaResult> {
     const isFenced = kind === "final" && spec.fenceToken !== undefined;
     if (spec.fenceToken !== undefined) await readToken(run.directory, spec.fenceToken);
-    const sourceRoot = await storeRoot((await readSourceConfig(spec.source)).mediaStorePath);
+    const config = await readSourceConfig(spec.source);
+    const sourceRoot = await storeRoot(config.mediaStorePath);
     const targetRoot = await storeRoot(spec.mediaStore);
     await requireApart(sourceRoot, targetRoot);
     await requirePrepared(targetRoot, run.id);
     const address = await sourceAddress(spec.source);
+    const isKept = spec.mediaStorageProvider?.kind === "keep";
 
     const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
+    let media: SourceMedia | undefined;
     let whole = false;
     try {
+        media = await sourceMedia(config.sections, address, spec.remoteCache, run);
         let soFar = { files: 0, bytes: 0, copied: 0 };
         const args: CopyPassArgs = {
             sourceRoot,
@@ -52,10 +60,15 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             folders: carriedFolders(spec.remoteCache),
             owner: serviceUser(),
             signal: run.signal,
+            elsewhere: media,
             onFile: (now) => (soFar = now),
         };
         const state = (): string => `${soFar.files} files, ${soFar.bytes} bytes, ${soFar.copied} of them copied`;
-        const pass = await run.progress.during("copying media", () => copyPass(args), state);
+        const { seen, ...pass } = await run.progress.during("copying media", () => copyPass(args), state);
+        const fetched =
+            media === undefined || isKept
+                ? undefined
+                : await fetchMissing({ ...args, media, seen, onFile: (now) => (soFar = now) }, run, state);
         if (isFenced) await requireStill(args, pass);
         const target =
             kind === "early"
@@ -63,29 +76,43 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
                 : await run.progress.during("reading every copy", () =>
                       targetPass(args, carriedFolders("carry"), run.id),
                   );
-        const completeness = await compare(address, index, run, kind);
+        const uploaded =
+            spec.mediaStorageProvider?.kind === "s3"
+                ? await uploadMedia(spec.mediaStorageProvider, { ...args, remoteCache: spec.remoteCache }, run)
+                : undefined;
+        const file = (path: string): SeenFile | undefined =>
+            index.get(path) ?? (isKept ? media?.object(path) : undefined);
+        const completeness = await compare(address, index, file, run, kind);
         const broken =
-            kind === "early" ? await stillBroken(completeness, sourceRoot, address, run) : brokenMedia(completeness);
-        const checks = [...completenessChecks(completeness, broken), ...passChecks(pass, target)];
-        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, target, completeness, checks });
+            kind === "early"
+                ? await stillBroken(completeness, sourceRoot, file, address, run)
+                : brokenMedia(completeness);
+        const checks = [
+            ...completenessChecks(completeness, broken),
+            ...passChecks(pass, target),
+            ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
+            ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
+        ];
+        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, uploaded, target, completeness, checks });
         if (broken.count > 0) throw incomplete(sourceRoot, broken);
         whole = true;
         return {
-            files: pass.files,
-            bytes: pass.bytes,
-            copied: pass.copied,
+            files: pass.files + (fetched?.files ?? 0),
+            bytes: pass.bytes + (fetched?.bytes ?? 0),
+            copied: pass.copied + (fetched?.copied ?? 0),
             treeDigest: target?.treeDigest ?? pass.treeDigest,
             missing: broken.count,
             orphans: completeness.orphans.count,
             checks,
         };
     } finally {
+        media?.close();
         await index.close({ compact: whole });
     }
 }
 
 /** After the fence nobody writes; who does is not the homeserver that was fenced, or uses a store of several. */
-async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: CopyPass): Promise<void> {
+async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
     const moved = pass.changing.length > 0 || (await walkDigest(sourceRoot, folders)) !== pass.walk;
     if (!moved) return;
     throw new MigrationError("SM-E0963", {
@@ -100,13 +127,14 @@ async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: CopyPas
 async function compare(
     address: DatabaseAddress,
     index: MediaIndex,
+    file: (path: string) => SeenFile | undefined,
     run: StepRun,
     kind: "early" | "final",
 ): Promise<Completeness> {
     return withMediaRows(address, { step: `media-${kind}`, signal: run.signal }, (rows) =>
         checkCompleteness({
             ...rows,
-            file: (path) => index.get(path),
+            file,
             paths: () =>
                 [...index.paths()].filter((path) => localFolders.some((folder) => path.startsWith(`${folder}/`))),
         }),
@@ -117,6 +145,7 @@ async function compare(
 async function stillBroken(
     before: Completeness,
     sourceRoot: string,
+    copied: (path: string) => SeenFile | undefined,
     address: DatabaseAddress,
     run: StepRun,
 ): Promise<ReturnType<typeof brokenMedia>> {
@@ -124,10 +153,10 @@ async function stillBroken(
     const { missing, resized, altered, unsafe } = before;
     const suspects = new Set([missing, resized, altered, unsafe].flatMap(({ first }) => first));
     if (broken.count === 0 || suspects.size < broken.count) return broken;
-    const now = new Map<string, FileContent>();
+    const now = new Map<string, SeenFile>();
     for (const path of [...suspects].map(localContentPath)) {
         if (path === undefined) continue;
-        const content = await hashFile(join(sourceRoot, path), run.signal).catch(() => undefined);
+        const content = await hashFile(join(sourceRoot, path), run.signal).catch(() => copied(path));
         if (content !== undefined) now.set(path, content);
     }
     const again = await withMediaRows(address, { step: "media-early", signal: run.signal }, ({ media }) =>
@@ -147,7 +176,7 @@ async function* filtered<T>(rows: AsyncIterable<T>, wanted: (row: T) => boolean)
 
 async function* none<T>(): AsyncGenerator<T> {}
 
-function passChecks(pass: CopyPass, target: TargetPass | undefined): Check[] {
+function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined): Check[] {
     const { notes, sparse, changing, removed } = pass;
     const some = (list: readonly string[]): string => list.slice(0, 3).join(", ");
     const warnUnless = (id: string, fine: boolean, good: string, bad: string): Check =>

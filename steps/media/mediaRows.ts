@@ -16,13 +16,19 @@ const thumbnailRow = z.object({
     length: z.number(),
 });
 
+const remoteRow = z.object({ origin: z.string(), filesystemId: z.string() });
+const remoteThumbnailRow = thumbnailRow.omit({ length: true }).extend({ origin: z.string() });
+
 export interface MediaRows {
     readonly media: AsyncIterable<MediaRow>;
     readonly thumbnails: AsyncIterable<ThumbnailRow>;
+    /** Of other servers: what is kept of them. */
+    readonly remoteMedia: AsyncIterable<z.infer<typeof remoteRow>>;
+    readonly remoteThumbnails: AsyncIterable<z.infer<typeof remoteThumbnailRow>>;
 }
 
 /**
- * Gives both tables as one snapshot has them. To be read one after the other, while the work goes on.
+ * Gives the tables as one snapshot has them. To be read one after the other, while the work goes on.
  *
  * @throws MigrationError those of `withClient`
  */
@@ -54,6 +60,19 @@ export async function withMediaRows<T>(
                             t.thumbnail_type AS type, t.thumbnail_method AS method, t.thumbnail_length AS length
                         FROM local_media_repository_thumbnails t JOIN local_media_repository m USING (media_id)
                         WHERE m.url_cache IS NULL AND t.thumbnail_length IS NOT NULL`,
+                ),
+                remoteMedia: rows(
+                    client,
+                    remoteRow,
+                    `SELECT media_origin AS origin, filesystem_id AS "filesystemId" FROM remote_media_cache
+                        WHERE media_origin IS NOT NULL AND filesystem_id IS NOT NULL`,
+                ),
+                remoteThumbnails: rows(
+                    client,
+                    remoteThumbnailRow,
+                    `SELECT media_origin AS origin, filesystem_id AS "mediaId", thumbnail_width AS width,
+                            thumbnail_height AS height, thumbnail_type AS type, thumbnail_method AS method
+                        FROM remote_media_cache_thumbnails WHERE media_origin IS NOT NULL AND filesystem_id IS NOT NULL`,
                 ),
             });
         }),

@@ -22,7 +22,7 @@ export interface TargetPass {
  * @throws MigrationError SM-E0963 when a copy does not stay what it was made
  */
 export async function targetPass(args: CopyPassArgs, allFolders: readonly string[], run: string): Promise<TargetPass> {
-    const { targetRoot, sourceRoot, index, owner, signal } = args;
+    const { targetRoot, index, signal } = args;
     const notes = newScanNotes();
     const digest = new TreeDigest();
     const mended: string[] = [];
@@ -37,7 +37,7 @@ export async function targetPass(args: CopyPassArgs, allFolders: readonly string
             continue;
         }
         if (entry.sha256 !== file.sha256) {
-            await copyFile(join(sourceRoot, path), { root: targetRoot, path }, owner, signal);
+            await copyAgain(args, path);
             const again = await hashFile(join(targetRoot, path), signal);
             if (again.sha256 !== entry.sha256) throw unlike(targetRoot, path, entry.sha256, again.sha256);
             mended.push(path);
@@ -53,6 +53,17 @@ export async function targetPass(args: CopyPassArgs, allFolders: readonly string
         });
     }
     return { treeDigest: digest.value(), files, mended, setAside: aside };
+}
+
+async function copyAgain({ sourceRoot, targetRoot, owner, signal, elsewhere }: CopyPassArgs, path: string) {
+    const place = { root: targetRoot, path };
+    try {
+        await copyFile(join(sourceRoot, path), place, owner, signal);
+    } catch (error) {
+        const isGone = error instanceof Error && "code" in error && error.code === "ENOENT";
+        if (!isGone || elsewhere?.has(path) !== true) throw error;
+        await elsewhere.copy(path, place, owner);
+    }
 }
 
 function unlike(root: string, path: string, expected: string, found: string): MigrationError {

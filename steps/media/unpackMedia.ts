@@ -10,7 +10,9 @@ import type { Progress } from "../run/progress.ts";
 import { localFolders } from "./layout.ts";
 
 export interface UnpackMediaOptions {
-    readonly passphrase?: string;
+    readonly passphrase?: string | undefined;
+    /** Armored; for files that are encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700. */
     readonly workDirectory: string;
     readonly signal?: AbortSignal;
@@ -57,7 +59,7 @@ export async function unpackMedia(paths: readonly string[], options: UnpackMedia
 async function unpackInto(
     destination: string,
     files: readonly string[],
-    { passphrase, workDirectory, signal, progress }: UnpackMediaOptions,
+    { passphrase, secretKey, workDirectory, signal, progress }: UnpackMediaOptions,
 ): Promise<void> {
     const archives = (await joinedParts(files)).map((artefact) => artefact.paths);
     let state = "";
@@ -68,6 +70,7 @@ async function unpackInto(
                 destination,
                 workDirectory,
                 passphrase,
+                secretKey,
                 signal,
                 // Media ids are case-sensitive; the store they are for tells them apart, too.
                 exactNames: true,

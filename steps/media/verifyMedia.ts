@@ -6,6 +6,8 @@ import { completenessChecks } from "./mediaChecks.ts";
 import type { FileContent } from "./copy.ts";
 import { carriedFolders, localFolders } from "./layout.ts";
 import { withMediaRows } from "./mediaRows.ts";
+import { bucketCheck } from "./s3/bucketMedia.ts";
+import type { SourceMedia } from "./s3/sourceMedia.ts";
 import { newScanNotes, storeRoot } from "./scan.ts";
 import { hashedFiles, TreeDigest } from "./treeDigest.ts";
 
@@ -14,6 +16,7 @@ import { hashedFiles, TreeDigest } from "./treeDigest.ts";
  *
  * @param expectedTreeDigest  of the final pass
  * @param database  the restored one, under its incoming name
+ * @param bucket  what the target keeps in a bucket besides its store
  * @returns `media.tree` and those of completeness; `failed` ones are for the caller to act on
  * @throws MigrationError SM-E0963 when the store cannot be read, and those of `withClient`
  */
@@ -22,19 +25,26 @@ export async function verifyMedia(
     expectedTreeDigest: string,
     database: DatabaseAddress,
     remoteCache: "carry" | "drop",
+    bucket?: SourceMedia,
 ): Promise<Check[]> {
     const root = await storeRoot(store);
     const digest = new TreeDigest();
     const local = new Map<string, FileContent>();
+    const seen = new Set<string>();
     let files = 0;
     for await (const file of hashedFiles(root, carriedFolders(remoteCache), newScanNotes())) {
         digest.add(file);
         files++;
+        if (bucket?.has(file.path) === true) seen.add(file.path);
         if (localFolders.some((folder) => file.path.startsWith(`${folder}/`))) local.set(file.path, file);
     }
     const found = digest.value();
     const completeness = await withMediaRows(database, { step: "verify" }, (rows) =>
-        checkCompleteness({ ...rows, file: (path) => local.get(path), paths: () => local.keys() }),
+        checkCompleteness({
+            ...rows,
+            file: (path) => local.get(path) ?? bucket?.object(path),
+            paths: () => local.keys(),
+        }),
     );
     const tree: Check =
         found === expectedTreeDigest
@@ -44,5 +54,9 @@ export async function verifyMedia(
                   state: "failed",
                   evidence: `${files} files with tree digest ${found}, copied were those of ${expectedTreeDigest}`,
               };
-    return [tree, ...completenessChecks(completeness, brokenMedia(completeness))];
+    return [
+        tree,
+        ...completenessChecks(completeness, brokenMedia(completeness)),
+        ...(bucket === undefined ? [] : [bucketCheck(bucket, undefined, seen)]),
+    ];
 }

@@ -3,6 +3,7 @@ import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { MigrationError } from "../run/errors.ts";
 import { query, queryOne, type Client } from "./connection.ts";
+import { readSystemIdentifier } from "./systemIdentifier.ts";
 
 const factsShape = z.object({
     /** For example 150018. */
@@ -28,17 +29,16 @@ const oldestServer = 140000;
 
 /** Reads {@link DatabaseFacts}. */
 export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> {
-    return queryOne(
+    const facts = await queryOne(
         client,
-        factsShape,
+        factsShape.omit({ systemIdentifier: true }),
         `SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version,
-            CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
-                THEN (SELECT system_identifier::text FROM pg_control_system()) END AS "systemIdentifier",
             d.oid::text AS oid, d.datname AS name, pg_encoding_to_char(d.encoding) AS encoding,
             d.datcollate AS collate, d.datctype AS ctype, pg_get_userbyid(d.datdba) AS owner,
             pg_is_in_recovery() AS standby, pg_database_size(d.oid)::text AS "sizeBytes"
         FROM pg_database d WHERE d.datname = current_database()`,
     );
+    return { ...facts, systemIdentifier: await readSystemIdentifier(client) };
 }
 
 const schemaShape = z.object({ schemaVersion: z.number().int(), compatVersion: z.number().int().nullable() });

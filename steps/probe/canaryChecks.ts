@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Check } from "../contract.ts";
+import { askRepository } from "../media/repository/repositoryApi.ts";
 import { coversPepper } from "../synapse/password.ts";
 import type { CanaryTraces } from "./canaryFile.ts";
 import { describeAnswer, type MatrixApi } from "./matrixApi.ts";
@@ -11,6 +12,12 @@ interface CanaryAccount {
     readonly user: string | undefined;
     readonly password: string | undefined;
     readonly pepper: string | undefined;
+}
+
+interface ProbedServer {
+    readonly runId: string;
+    /** Who serves media where that is not the homeserver. */
+    readonly mediaServer?: { readonly baseUrl?: string | undefined } | undefined;
 }
 
 interface Probe {
@@ -29,10 +36,10 @@ export async function canaryChecks(
     api: MatrixApi,
     traces: CanaryTraces | undefined,
     account: CanaryAccount,
-    runId: string,
+    server: ProbedServer,
 ): Promise<Check[]> {
     const checks: Check[] = [];
-    for (const { id, run } of canaryProbes(api, account, runId)) {
+    for (const { id, run } of canaryProbes(api, account, server)) {
         const answer =
             traces !== undefined
                 ? await run(traces)
@@ -48,7 +55,7 @@ export async function canaryChecks(
     return checks;
 }
 
-function canaryProbes(api: MatrixApi, account: CanaryAccount, runId: string): Probe[] {
+function canaryProbes(api: MatrixApi, account: CanaryAccount, { runId, mediaServer }: ProbedServer): Probe[] {
     const room = ({ roomId }: CanaryTraces): string => `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
     return [
         {
@@ -90,6 +97,7 @@ function canaryProbes(api: MatrixApi, account: CanaryAccount, runId: string): Pr
             id: "known-media",
             run: async ({ accessToken, media }) => {
                 const path = `/_matrix/client/v1/media/download/${encodeURIComponent(media.serverName)}/${encodeURIComponent(media.mediaId)}`;
+                if (mediaServer !== undefined) return mediaProbe(mediaServer.baseUrl, path, { accessToken, media });
                 const answer = await api.ask(path, { accessToken });
                 const digest = createHash("sha256").update(answer.bytes).digest("hex");
                 return answer.status === 200 && digest === media.sha256
@@ -138,6 +146,28 @@ function canaryProbes(api: MatrixApi, account: CanaryAccount, runId: string): Pr
             },
         },
     ];
+}
+
+/**
+ * Asks the repository on the path that clients use. It asks the homeserver whose token it is, at the address in its own configuration: while
+ * that is the closed gateway, it cannot tell, which says nothing of the media.
+ */
+async function mediaProbe(
+    baseUrl: string | undefined,
+    path: string,
+    { accessToken, media }: Pick<CanaryTraces, "accessToken" | "media">,
+): Promise<Omit<Check, "id">> {
+    if (baseUrl === undefined)
+        return notRun("another repository serves the media, and its address is not configured (target.media.baseUrl)");
+    const { status, bytes } = await askRepository(baseUrl, media.serverName, { method: "GET", path, accessToken });
+    const isSame = createHash("sha256").update(bytes).digest("hex") === media.sha256;
+    if (status === 200 && isSame) return passed("media uploaded before the fence has the same SHA-256");
+    if (status === 200 || status === 404)
+        return failed(`the download answered ${status}${status === 200 ? " with other bytes" : ""}`);
+    return {
+        state: "warning",
+        evidence: `the download answered ${status}: does csApi of matrix-media-repo's configuration lead to the target?`,
+    };
 }
 
 /** A login proves the pepper only while password and pepper together stay within bcrypt's 72 bytes. */

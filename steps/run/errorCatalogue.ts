@@ -1,5 +1,6 @@
 /** Every error this project raises on purpose: one entry a code. `docs/errors.md` is made from this list. */
 import { artefactErrors } from "./catalogue/artefactErrors.ts";
+import { bucketErrors } from "./catalogue/bucketErrors.ts";
 import { bundleErrors } from "./catalogue/bundleErrors.ts";
 import { checkErrors } from "./catalogue/checkErrors.ts";
 import { checksumErrors } from "./catalogue/checksumErrors.ts";
@@ -8,6 +9,7 @@ import type { CatalogueEntry } from "./catalogue/entry.ts";
 import { exportErrors } from "./catalogue/exportErrors.ts";
 import { identityErrors } from "./catalogue/identityErrors.ts";
 import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
+import { mediaErrors } from "./catalogue/mediaErrors.ts";
 import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
 import { replicationErrors } from "./catalogue/replicationErrors.ts";
 import { serviceErrors } from "./catalogue/serviceErrors.ts";
@@ -28,6 +30,8 @@ export const errorCatalogue = {
     ...artefactErrors,
     ...plainDumpErrors,
     ...mediaArchiveErrors,
+    ...bucketErrors,
+    ...mediaErrors,
     ...bundleErrors,
     ...checksumErrors,
     ...replicationErrors,

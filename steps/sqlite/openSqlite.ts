@@ -13,6 +13,8 @@ import { MigrationError } from "../run/errors.ts";
 
 export interface OpenSqliteOptions {
     readonly passphrase?: string | undefined;
+    /** Armored; for a file that is encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Of this run, mode 0700. */
     readonly workDirectory: string;
     /** Where what is packed is unpacked to; mode 0700. */
@@ -29,7 +31,7 @@ export interface OpenedSqlite {
 /** Whether the source's database is one of SQLite's: by content. What is packed with a passphrase that is not there is not. */
 export async function isSqlite(
     paths: readonly string[],
-    options: Pick<OpenSqliteOptions, "passphrase" | "workDirectory">,
+    options: Pick<OpenSqliteOptions, "passphrase" | "secretKey" | "workDirectory">,
 ): Promise<boolean> {
     const [first, ...others] = await joinedParts(paths);
     if (first === undefined || others.length > 0) return false;

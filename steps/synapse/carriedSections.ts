@@ -1,9 +1,11 @@
 /** The source's configuration as it comes along: secrets written out, files beside it, split by what may be shown. */
 import { join } from "node:path";
+import type { MediaStorageProvider, Source } from "../contract.ts";
 import { relocateFiles, type FileCopy } from "./configPaths.ts";
 import { without } from "./configTree.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
 import { inlineSecrets, splitSecrets } from "./secretSections.ts";
+import { withTargetProviders } from "./mediaStorageProviders.ts";
 import { isLeftOut } from "./targetConfig.ts";
 
 export interface CarriedSections {
@@ -15,13 +17,24 @@ export interface CarriedSections {
     readonly copies: readonly FileCopy[];
 }
 
+/** Where the carried configuration goes. */
+export interface CarriedTo {
+    readonly source: Pick<Source, "kind">;
+    readonly targetDirectory: string;
+    /** Absent: the target has all media in its own store. */
+    readonly mediaStorageProvider?: MediaStorageProvider | undefined;
+}
+
 /**
  * Two steps ask for this, one for each half, and get the same split.
  *
  * @throws MigrationError SM-E1003 for a file with a secret
  */
-export async function carriedSections(config: HomeserverConfig, targetDirectory: string): Promise<CarriedSections> {
-    const carried = without(await inlineSecrets(config), isLeftOut);
+export async function carriedSections(config: HomeserverConfig, to: CarriedTo): Promise<CarriedSections> {
+    const { source, targetDirectory, mediaStorageProvider } = to;
+    const all = without(await inlineSecrets(config), isLeftOut);
+    // Out of files nobody has read a bucket.
+    const carried = source.kind === "selfHosted" ? withTargetProviders(all, mediaStorageProvider) : all;
     const { sections, copies } = relocateFiles(carried, config.directory, join(targetDirectory, "files"));
     return { ...splitSecrets(sections), copies };
 }

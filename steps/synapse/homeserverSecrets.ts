@@ -1,7 +1,7 @@
 /** The secrets that make a homeserver the same one to its users and to other servers, as they are in force. */
 import { createHash } from "node:crypto";
 import type { Finding } from "../contract.ts";
-import { MigrationError } from "../run/errors.ts";
+import { MigrationError, type ErrorDetail } from "../run/errors.ts";
 import type { HomeserverConfig, SecretSetting } from "./homeserverConfig.ts";
 import { readSourceSecret } from "./secretFiles.ts";
 import { isBanned, parseSigningKeys, type SigningKey } from "./signingKey.ts";
@@ -74,7 +74,8 @@ export async function readHomeserverSecrets(config: HomeserverConfig): Promise<H
 
 /**
  * The secrets of a homeserver that comes as files: those that came with it. What its configuration has instead may be of a server that was
- * only installed to be moved to, so nothing of it counts; but a pepper that is there and was not given is not forgotten either.
+ * only installed to be moved to, so nothing of it counts; but a pepper that is there and is not the given one is asked about: with the wrong
+ * one nobody could log in, and nothing in a dump tells which one that is.
  *
  * @throws MigrationError SM-E0820
  */
@@ -87,13 +88,8 @@ export function secretsOfBundle(
     config: Pick<HomeserverConfig, "pepper" | "files">,
 ): HomeserverSecrets {
     const { signingKeys, pepper, macaroonSecretKey } = given;
-    if (!pepper && config.pepper)
-        throw new MigrationError("SM-E0820", {
-            where: config.files.join(", "),
-            found: "password_config.pepper is set there, and no pepper is given",
-            expected: "the pepper that came with the bundle, as the stack's secret `pepper`",
-            fix: "pulumi config set --secret pepper, or take password_config.pepper out of the file if the bundle's server has none",
-        });
+    const problem = pepperOfBundle(pepper, config.pepper);
+    if (problem !== undefined) throw new MigrationError("SM-E0820", { where: config.files.join(", "), ...problem });
     return {
         signingKeys,
         pepper,
@@ -104,6 +100,27 @@ export function secretsOfBundle(
             ...bannedKeys(signingKeys),
             ...(pepper !== undefined && pepper.trim() !== pepper ? [paddedPepper] : []),
         ],
+    };
+}
+
+/** What is wrong with the pepper of a bundle, whose configuration may have one. An empty one is none to Synapse. */
+export function pepperOfBundle(
+    given: string | undefined,
+    configured: string | undefined,
+): Pick<ErrorDetail, "found" | "expected" | "fix"> | undefined {
+    if (!configured || given === configured) return undefined;
+    const expected = "the pepper that came with the bundle, as the stack's secret `pepper`";
+    if (!given)
+        return {
+            found: "password_config.pepper is set there, and no pepper is given",
+            expected,
+            fix: "pulumi config set --secret pepper, or take password_config.pepper out of the file if the bundle's server has none",
+        };
+    const differs = given.trim() === configured.trim() ? ", by white space at its beginning or end" : "";
+    return {
+        found: `password_config.pepper is another one there than the stack's${differs}`,
+        expected,
+        fix: "which one is the bundle's? Set that with pulumi config set --secret pepper, and take password_config.pepper out of the file",
     };
 }
 

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Finding } from "../contract.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
+import { hasS3Provider, s3Module } from "./mediaStorageProviders.ts";
 
 const shape = z.looseObject({
     matrix_authentication_service: z.looseObject({ enabled: z.unknown() }).nullish().catch(undefined),
@@ -64,13 +65,15 @@ export function findNotCarried(config: Facts): Finding[] {
         );
     }
     for (const { module } of sections.media_storage_providers ?? []) {
+        // What becomes of media in S3 depends on where they go: see `assess/mediaStorageChecks.ts`.
+        if (module === s3Module) continue;
         warns(
             "SM-W0704",
             `media also goes to the storage provider ${module}`,
             "bring back what is only there (s3_media_upload can list it), or give the target the provider's package and its bucket",
         );
     }
-    if (sections.enable_local_media_storage === false) {
+    if (sections.enable_local_media_storage === false && !hasS3Provider(config.sections)) {
         blocks(
             "SM-E0704",
             "enable_local_media_storage is false: media is in the storage providers only",

@@ -12,6 +12,8 @@ export interface TargetPlace {
     readonly logConfig: string;
     readonly listener: { readonly bindAddress: string; readonly port: number };
     readonly isolated: boolean;
+    /** Whether no other program serves the media. */
+    readonly servesMedia: boolean;
 }
 
 /** The database the target connects to; the password is a secret. */
@@ -97,6 +99,7 @@ export function targetSections(sections: Sections, all: Sections, place: TargetP
         signing_key_path: place.signingKeyPath,
         pid_file: place.pidFile,
         log_config: place.logConfig,
+        ...(place.servesMedia ? {} : { enable_media_repo: false }),
     };
 }
 
@@ -110,6 +113,8 @@ function targetListener(all: Sections, place: TargetPlace): Sections {
     const names = new Set(listeners.flatMap(resourceNames));
     // Workers may have served either of the two.
     names.add("client").add("federation");
+    // Synapse refuses to start with both this and `enable_media_repo: false`.
+    if (!place.servesMedia) names.delete("media");
     const additional = listeners.map((listener) => listener["additional_resources"]).filter(isMapping);
     return {
         type: "http",

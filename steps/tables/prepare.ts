@@ -1,6 +1,7 @@
 /** Loads tables of a backup beside the homeserver's, compares them, and writes the plan of a merge. */
 import { join } from "node:path";
 import { openDump } from "../bundle/openDump.ts";
+import { readOpened } from "../bundle/readOpened.ts";
 import { writePrivateFile } from "../hosts/atomicFile.ts";
 import { describeAddress, withClient, type Client, type DatabaseAddress } from "../postgres/connection.ts";
 import { loadTables } from "../postgres/plainDump/loadTables.ts";
@@ -119,17 +120,17 @@ async function load(options: TablesOptions, sideSchema: string): Promise<TablesP
         ...{ workDirectory: directory, clientDirectory, progress, ...stoppable },
         ...(passphrase === undefined ? {} : { passphrase }),
     });
-    // Looked at below; what went wrong is then told by who read the stream.
-    opened.finished.catch(() => undefined);
     try {
         let state = "";
         const { content } = await progress.during(
             "reading the backup",
             () =>
-                loadTables({
-                    ...{ dump: opened.stream, address, tables, intoSchema: sideSchema, ...stoppable },
-                    onProgress: ({ bytes, rows }) => (state = `${bytes} bytes, ${rows} rows`),
-                }),
+                readOpened(opened, (dump) =>
+                    loadTables({
+                        ...{ dump, address, tables, intoSchema: sideSchema, ...stoppable },
+                        onProgress: ({ bytes, rows }) => (state = `${bytes} bytes, ${rows} rows`),
+                    }),
+                ),
             () => state,
         );
         const { files } = await opened.finished;

@@ -2,7 +2,16 @@ import { expect } from "chai";
 import { z } from "zod";
 import { phases, type Phase } from "../../steps/contract.ts";
 import { unwrappedSecret } from "./recorder.ts";
-import { bundleSources, configWith, declare, passphrase, problemsWith, summary, type Setting } from "./stacks.ts";
+import {
+    bundleSources,
+    configWith,
+    declare,
+    passphrase,
+    problemsWith,
+    secretKey,
+    summary,
+    type Setting,
+} from "./stacks.ts";
 import { contractsByStep } from "./stepResults.ts";
 
 /** What a source that runs needs, and files do not. */
@@ -67,17 +76,21 @@ for (const [kind, source] of Object.entries(bundleSources)) {
                 expect(recording.spec(step), step).not.to.have.property("fenceToken");
         });
 
-        it("gives the passphrase to what opens files and to nothing else, inside of a secret", async () => {
-            const { recording } = await declared({ phase: "finish" });
-            const holders = recording.commands.filter(({ inputs }) =>
-                z.string().parse(unwrappedSecret(inputs["stdin"])).includes(passphrase),
-            );
-            expect(holders.map(({ name }) => name)).to.have.members(["assess", "import", "import-media"]);
-            for (const { type, name, inputs } of recording.all) {
-                const open = { ...inputs, stdin: undefined };
-                expect(JSON.stringify(open), `${type} ${name}`).not.to.include(passphrase);
-            }
-        });
+        for (const [title, secret] of [
+            ["passphrase", passphrase],
+            ["secret key", secretKey],
+        ] as const)
+            it(`gives the ${title} to what opens files and to nothing else, inside of a secret`, async () => {
+                const { recording } = await declared({ phase: "finish", secretKey });
+                const holders = recording.commands.filter(({ inputs }) =>
+                    z.string().parse(unwrappedSecret(inputs["stdin"])).includes(secret),
+                );
+                expect(holders.map(({ name }) => name)).to.have.members(["assess", "import", "import-media"]);
+                for (const { type, name, inputs } of recording.all) {
+                    const open = { ...inputs, stdin: undefined };
+                    expect(JSON.stringify(open), `${type} ${name}`).not.to.include(secret);
+                }
+            });
 
         it("tells the assessment of a rehearsal, in which nobody has to stop anything", async () => {
             expect((await declared()).recording.spec("assess")).to.include({ rehearsal: false });
@@ -144,6 +157,14 @@ describe("rules of a source that comes as files", () => {
 
     it("has no passphrase for a source that runs", () => {
         expect(summary(problemsWith({ passphrase }))).to.deep.equal(["SM-E0211 passphrase"]);
+    });
+
+    it("takes a secret key with and without its passphrase, and only for files", () => {
+        for (const phrase of [undefined, passphrase])
+            expect([
+                ...configWith({ ...noServer, source: emsExport, secretKey, passphrase: phrase }).secrets,
+            ]).to.include("secretKey");
+        expect(summary(problemsWith({ secretKey }))).to.deep.equal(["SM-E0211 secretKey"]);
     });
 
     for (const [title, source, expected] of [

@@ -42,6 +42,11 @@ export const bundleSources = {
 
 /** Opens a bundle; no other stack has it. */
 export const passphrase = "secret-passphrase-3b6e";
+/** Opens a bundle that is encrypted to a public key. */
+export const secretKey = "secret-key-of-a-backup-91fc";
+
+/** Of a bucket of the target's own; no other stack has them. */
+export const s3Keys = { s3AccessKeyId: "secret-access-key-id-4d11", s3SecretAccessKey: "secret-access-key-88ab" };
 
 export const target = {
     kind: "local",
@@ -75,7 +80,9 @@ export function rawConfig(changes: Readonly<Record<string, Setting>> = {}): Reco
 export const facts: ConfigFacts = {
     project,
     stack: "test",
-    encrypted: [...Object.keys(secretTexts), "passphrase"].map((key) => `${project}:${key}`),
+    encrypted: [...Object.keys(secretTexts), ...Object.keys(s3Keys), "passphrase", "secretKey"].map(
+        (key) => `${project}:${key}`,
+    ),
     stateDirectory: "/home/admin/.local/state",
 };
 
@@ -103,7 +110,7 @@ export const summary = (problems: readonly MigrationError[]): string[] =>
     problems.map(({ code, detail }) => `${code} ${detail.where}`);
 
 function secretsOf(config: MigrationConfig): MigrationSecrets {
-    const set = Object.entries({ ...secretTexts, passphrase }).filter(([key]) =>
+    const set = Object.entries({ ...secretTexts, ...s3Keys, passphrase, secretKey }).filter(([key]) =>
         [...config.secrets].some((secret) => secret === key),
     );
     return Object.fromEntries(set.map(([key, text]) => [key, pulumi.secret(text)]));

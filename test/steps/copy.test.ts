@@ -63,7 +63,7 @@ describe("the step copy", function () {
 
     it("makes nothing when the source holds what only an archive can carry", async () => {
         const { spec, run } = await running("SELECT lo_create(0)");
-        await refused("SM-E0530", spec, run);
+        await refused("SM-E0540", spec, run);
     });
 
     it("makes nothing in place of the source itself", async () => {

@@ -1,14 +1,16 @@
 import { expect } from "chai";
 import { spawn } from "node:child_process";
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readInputEvidence } from "../../steps/bundle/inputEvidence.ts";
 import { importContract, type BundleSource } from "../../steps/contract.ts";
 import { importDump } from "../../steps/import.ts";
 import { withClient } from "../../steps/postgres/connection.ts";
 import { readImportManifest } from "../../steps/postgres/importManifest.ts";
 import { createMarker, readMarker, type MarkerState } from "../../steps/postgres/marker.ts";
 import { MigrationErrors } from "../../steps/run/errors.ts";
+import { runDirectoryPaths } from "../../steps/run/runDirectory.ts";
 import type { ErrorCode } from "../../steps/run/errorCatalogue.ts";
 import {
     backupOf,
@@ -63,6 +65,26 @@ describe("the step import", function () {
         (await cluster.query(name, "SELECT count(*)::int AS n FROM e2e_one_time_keys_json"))[0]?.["n"];
     const roles = async () =>
         (await cluster.query("postgres", "SELECT rolname FROM pg_roles ORDER BY 1")).map(({ rolname }) => rolname);
+
+    it("refuses another file than the assessment of the run has seen, before it makes anything", async () => {
+        const path = await fileOf("dump.sql", dump);
+        const { run, spec } = await specOf(backupOf([path]));
+        await mkdir(runDirectoryPaths(run.directory).evidence, { recursive: true, mode: 0o700 });
+        const evidence = join(runDirectoryPaths(run.directory).evidence, "assess.json");
+        await writeFile(evidence, JSON.stringify({ findings: [], inputs: [await readInputEvidence(path)] }));
+        const before = await cluster.databases();
+        const other = Buffer.from(dump);
+        other.writeUInt8(other.readUInt8(other.length - 9) ^ 1, other.length - 9);
+        await writeFile(path, other);
+        const sameSize = await expectError("SM-E0931", () => importDump.act(spec, run));
+        expect(sameSize.detail.found).to.include("of the same size");
+        await writeFile(path, `${dump.toString("latin1")}\n`, "latin1");
+        const longer = await expectError("SM-E0931", () => importDump.act(spec, run));
+        expect(longer.detail.found).to.include(`the assessment saw ${dump.length}`);
+        expect(await cluster.databases()).to.deep.equal(before);
+        await writeFile(path, dump);
+        importContract.result.parse(await importDump.act(spec, run));
+    });
 
     it("loads an encrypted dump of another role's objects into a database of its own, as Synapse's role", async () => {
         const path = await fileOf("postgres-export.sql.gz.gpg", encrypted(compressed(dump), cluster.directory));

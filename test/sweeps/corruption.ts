@@ -7,13 +7,15 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { materialise, withChecksums, type Artefact } from "./artefact.ts";
+import { Copy, withChecksums, type Artefact } from "./artefact.ts";
 import type { Damage } from "./damages.ts";
 import { makeDumps, makeSqlite } from "./makeDumps.ts";
 import { makeMediaArchives, makeStores } from "./makeMedia.ts";
 import { rowOf, tableOf, writeReport, type Swept, type Tried } from "./report.ts";
 import { SourceDatabase } from "./sourceDatabase.ts";
 import { hangs, judged, missed } from "./verdict.ts";
+
+type TryOne = (damage: Damage | undefined) => Promise<Tried["verdict"]>;
 
 const atOnce = 2;
 /** More of them would take the sweep's time, and say nothing new. */
@@ -40,13 +42,18 @@ async function artefacts(source: SourceDatabase): Promise<Artefact[]> {
     return both.filter(({ name }) => name.includes(only));
 }
 
-async function tryOne(artefact: Artefact, damage: Damage | undefined, directory: string): Promise<Tried["verdict"]> {
+/** Tries damages one after the other, in a directory of its own. */
+async function withTries<T>(artefact: Artefact, directory: string, work: (tryOne: TryOne) => Promise<T>): Promise<T> {
     const place = await mkdtemp(join(directory, "try-"));
     try {
-        const [input, work] = [join(place, "in"), join(place, "work")];
-        await mkdir(work, { mode: 0o700 });
-        await materialise(artefact.directory, input, damage);
-        return await judged(() => artefact.read(input, work));
+        const [input, scratch] = [join(place, "in"), join(place, "work")];
+        const copy = await Copy.make(artefact.directory, input);
+        return await work(async (damage) => {
+            await copy.damage(damage);
+            await rm(scratch, { recursive: true, force: true });
+            await mkdir(scratch, { mode: 0o700 });
+            return judged(() => artefact.read(input, scratch));
+        });
     } finally {
         await rm(place, { recursive: true, force: true });
     }
@@ -54,22 +61,20 @@ async function tryOne(artefact: Artefact, damage: Damage | undefined, directory:
 
 async function sweep(artefact: Artefact, directory: string): Promise<Swept> {
     const began = performance.now();
-    const unharmed = await tryOne(artefact, undefined, directory);
+    const unharmed = await withTries(artefact, directory, (tryOne) => tryOne(undefined));
     if (unharmed.kind !== "benign") throw new Error(`${artefact.name} unharmed is ${JSON.stringify(unharmed)}`);
     const tries: Tried[] = [];
     const queue = artefact.damages.values();
-    const worker = async (): Promise<void> => {
+    const worker = async (tryOne: TryOne): Promise<void> => {
         for (const damage of queue) {
             ending.signal.throwIfAborted();
             const hung = tries.filter(({ verdict }) => verdict.kind === "missed" && verdict.read === hangs).length;
             const verdict =
-                hung < mostHanging
-                    ? await tryOne(artefact, damage, directory)
-                    : missed(`not tried, after ${mostHanging} that hang`);
+                hung < mostHanging ? await tryOne(damage) : missed(`not tried, after ${mostHanging} that hang`);
             tries.push({ damage, verdict });
         }
     };
-    await Promise.all(Array.from({ length: atOnce }, worker));
+    await Promise.all(Array.from({ length: atOnce }, () => withTries(artefact, directory, worker)));
     for (const error of unhandled.splice(0)) {
         const damage: Damage = { member: "some damage", kind: "missing", at: 0 };
         tries.push({ damage, verdict: missed(`a rejection that nothing handles: ${String(error)}`) });

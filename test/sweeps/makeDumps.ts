@@ -111,16 +111,17 @@ async function ownDump(source: SourceDatabase): Promise<Artefact> {
     };
 }
 
-/** Every file is damaged and left out; those that hold most in more places. */
+/** Those files that hold most are damaged in many places, and left out; of the many others every one is damaged or left out, in turn. */
 async function eachMember(directory: string, isCentral: (member: string) => boolean): Promise<Damage[]> {
     const sizes: { member: string; bytes: number }[] = [];
     for (const member of await membersOf(directory))
         sizes.push({ member, bytes: (await stat(join(directory, member))).size });
     const others = sizes.filter(({ member }) => !isCentral(member)).sort((a, b) => b.bytes - a.bytes);
     const large = new Set(others.slice(0, sweptWhole).map(({ member }) => member));
-    return sizes.flatMap(({ member, bytes }) => {
-        const places = isCentral(member) ? parts : large.has(member) ? partsOfLarge : 1;
-        return [...evenly(member, bytes, places), { member, kind: "missing", at: 0 } satisfies Damage];
+    return sizes.flatMap(({ member, bytes }, at) => {
+        const missing: Damage = { member, kind: "missing", at: 0 };
+        if (!isCentral(member) && !large.has(member)) return at % 2 === 0 ? evenly(member, bytes, 1) : [missing];
+        return [...evenly(member, bytes, isCentral(member) ? parts : partsOfLarge), missing];
     });
 }
 

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDump } from "../../steps/bundle/openDump.ts";
+import { readOpened } from "../../steps/bundle/readOpened.ts";
 import { checkMediaArchive } from "../../steps/media/archive/readArchive.ts";
 import { brokenMedia, checkCompleteness, type MediaRow, type ThumbnailRow } from "../../steps/media/completeness.ts";
 import type { FileContent } from "../../steps/media/copy.ts";
@@ -36,14 +37,13 @@ export async function sqlOf(path: string, work: string, source: SourceDatabase):
     });
     try {
         const chunks: Buffer[] = [];
-        const kept = async function* (): AsyncGenerator<Buffer, void> {
-            for await (const chunk of opened.stream) {
+        const kept = async function* (stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+            for await (const chunk of stream) {
                 chunks.push(Buffer.from(chunk));
                 yield chunk;
             }
         };
-        await inspectPlainDump(kept());
-        await opened.finished;
+        await readOpened(opened, (stream) => inspectPlainDump(kept(stream)));
         return Buffer.concat(chunks);
     } finally {
         await opened.close();
@@ -122,6 +122,7 @@ export async function readMediaArchive(paths: readonly string[], work: string, w
 
 export async function readOwnDump(directory: string, { digest, directory: original }: OwnDump): Promise<Verdict> {
     const { files, directory: name } = await readManifest(join(directory, "dump-manifest.json"), digest);
+    if (name === undefined) return missed("a manifest without files");
     await refuseAlteredArchive(join(directory, name), files);
     const hash = async (path: string): Promise<string> =>
         createHash("sha256")

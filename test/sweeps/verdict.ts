@@ -35,7 +35,7 @@ const layers: readonly (readonly [RegExp, string])[] = [
     [/^SM-E0911$/, "manifest of the dump"],
     [/^SM-E0906$/, "SHA-256 in the manifest"],
     [/^SM-E0905$/, "pg_restore"],
-    [/^SM-E0917$/, "recognition"],
+    [/^SM-E09(17|58)$/, "recognition"],
     [/^SM-E09(0\d)$/, "reader of plain dumps"],
     [/^SM-E092\d$/, "OpenPGP"],
     [/^SM-E0932$/, "checksum beside it"],

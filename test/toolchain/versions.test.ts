@@ -9,6 +9,7 @@ import {
     oldestNode,
     pulumiSdkVersion,
     pulumiVersion,
+    s3ServerVersion,
     synapseVersion,
 } from "../../toolchain/versions.ts";
 
@@ -40,6 +41,12 @@ describe("the versions of the toolchain", () => {
         for (const module of ["pkg", "sdk"])
             expect(modules).to.include(`github.com/pulumi/pulumi/${module}/v3 v${pulumiVersion}`);
         expect(modules).to.match(/^module synapse-migration\/toolchain\/pulumi-cli$/m);
+    });
+
+    it("are those of the Go module the tests' S3 server is built from", () => {
+        const modules = read("toolchain/versitygw/go.mod");
+        expect(modules).to.include(`github.com/versity/versitygw v${s3ServerVersion}`);
+        expect(modules).to.match(/^module synapse-migration\/toolchain\/versitygw$/m);
     });
 
     it("are those of the pinned packages of Synapse, each of which has an exact version", () => {

@@ -1,8 +1,8 @@
 /** Asks matrix-media-repo's database whether every item of an archive arrived: the importer's own `-verify` proves nothing. */
 import { z } from "zod";
-import { query, withClient, type DatabaseAddress } from "../../postgres/connection.ts";
+import { query, queryOne, withClient, type DatabaseAddress } from "../../postgres/connection.ts";
 import type { Listed } from "../completeness.ts";
-import { newListed, note, type ArchivedMedia, type MediaArchive } from "./mediaArchive.ts";
+import { newListed, note, type ArchivedMedia } from "./mediaArchive.ts";
 
 export interface ArrivalProof {
     readonly expected: number;
@@ -16,6 +16,9 @@ export interface ArrivalProof {
     /** Media with another time of upload: the importer writes the time of the import into all that it imports. */
     readonly redated: number;
 }
+
+/** What an archive's manifest says of media; all of one origin. */
+export type ExpectedMedia = Omit<ArchivedMedia, "path">;
 
 const itemsAtOnce = 5000;
 
@@ -72,7 +75,7 @@ const differenceKinds = ["otherLength", "otherContent", "otherUploader", "otherN
  */
 export async function proveArrival(
     address: DatabaseAddress,
-    archive: MediaArchive,
+    archive: { readonly items: readonly ExpectedMedia[] },
     options: { readonly step: string; readonly signal?: AbortSignal },
 ): Promise<ArrivalProof> {
     const [missing, different, servedAgain] = [newListed(), newListed(), newListed()];
@@ -92,7 +95,38 @@ export async function proveArrival(
     return { expected: archive.items.length, arrived, missing, different, servedAgain, redated };
 }
 
-function* batches(items: readonly ArchivedMedia[]): Generator<{ origin: string; items: string }> {
+const stored = z.object({ mediaId: z.string(), quarantined: z.boolean() });
+
+/**
+ * What matrix-media-repo has rows of. Its tables are only there once one of its programs has run.
+ *
+ * @returns media ids, and whether they are quarantined there
+ * @throws MigrationError those of `withClient`
+ */
+export async function presentMedia(
+    address: DatabaseAddress,
+    items: readonly ExpectedMedia[],
+    options: { readonly step: string; readonly signal?: AbortSignal },
+): Promise<ReadonlyMap<string, boolean>> {
+    const present = new Map<string, boolean>();
+    await withClient(address, { ...options, readOnly: true }, async (client) => {
+        const { made } = await queryOne(
+            client,
+            z.object({ made: z.boolean() }),
+            "SELECT to_regclass('media') IS NOT NULL AS made",
+        );
+        for (let start = 0; made && start < items.length; start += itemsAtOnce) {
+            const some = items.slice(start, start + itemsAtOnce);
+            const sql = `SELECT media_id AS "mediaId", quarantined FROM media WHERE origin = $1 AND media_id = ANY ($2::text[])`;
+            const values = [some[0]?.origin ?? "", some.map(({ mediaId }) => mediaId)];
+            for (const { mediaId, quarantined } of await query(client, stored, sql, values))
+                present.set(mediaId, quarantined);
+        }
+    });
+    return present;
+}
+
+function* batches(items: readonly ExpectedMedia[]): Generator<{ origin: string; items: string }> {
     for (let start = 0; start < items.length; start += itemsAtOnce) {
         const some = items.slice(start, start + itemsAtOnce);
         // A checked archive is of one origin.
@@ -101,7 +135,7 @@ function* batches(items: readonly ArchivedMedia[]): Generator<{ origin: string; 
 }
 
 /** Absent text is empty text there. */
-function expectedRow(item: ArchivedMedia): Record<string, unknown> {
+function expectedRow(item: ExpectedMedia): Record<string, unknown> {
     return {
         media_id: item.mediaId,
         size_bytes: item.sizeBytes,

@@ -21,7 +21,7 @@ export type { CopyContent, CopyResume, CopySeconds, DatabaseCopy } from "./reque
  * are hashed meanwhile, in the same snapshot. The target is complete only when this returns.
  *
  * @param run  its directory gets files that are removed again
- * @throws MigrationError SM-E0530 for what only an archive can carry; SM-E0804 when the target is not empty; SM-E0912 when both servers
+ * @throws MigrationError SM-E0540 for what only an archive can carry; SM-E0804 when the target is not empty; SM-E0912 when both servers
  *     disagree about what was copied, or the source moved; SM-E0513 when a unique index finds duplicates; SM-E1101, SM-E1102, SM-E1104
  */
 export async function copyDatabase(

@@ -17,7 +17,7 @@ export interface CopySource {
 /**
  * Reads the source in the snapshot.
  *
- * @throws MigrationError SM-E0530 for what only an archive can carry
+ * @throws MigrationError SM-E0540 for what only an archive can carry
  */
 export async function readCopySource(
     address: DatabaseAddress,
@@ -56,7 +56,7 @@ async function tablesOfObjects(client: Client): Promise<Map<string, string[]>> {
 /**
  * Nothing of this is in a homeserver's database; a dump and its restore carry it.
  *
- * @throws MigrationError SM-E0530 naming it
+ * @throws MigrationError SM-E0540 naming it
  */
 export async function refuseUncopied(client: Client, where: string): Promise<void> {
     const found = await query(
@@ -67,7 +67,7 @@ export async function refuseUncopied(client: Client, where: string): Promise<voi
         UNION ALL SELECT 'rows that belong to the extension ' || extname FROM pg_extension WHERE extconfig IS NOT NULL`,
     );
     if (found.length === 0) return;
-    throw new MigrationError("SM-E0530", {
+    throw new MigrationError("SM-E0540", {
         where,
         found: found
             .slice(0, 5)

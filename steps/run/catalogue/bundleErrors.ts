@@ -32,13 +32,13 @@ export const bundleErrors = {
         "secret",
         "an encrypted file was not looked into",
         "what it holds is known only when it is restored",
-        "set config `passphrase`: `pulumi config set --secret synapse-migration:passphrase`",
+        "set config `passphrase`, or `secretKey` for a file that is encrypted to a key: `pulumi config set --secret synapse-migration:passphrase`",
     ),
     "SM-E0921": entry(
         "secret",
         "the file is encrypted to a key whose secret half is not here",
         "nothing of it can be read",
-        "decrypt it where the key is: `gpg --decrypt FILE | gpg --symmetric --no-symkey-cache --compress-algo none -o NEW`, or ask for a passphrase",
+        "set the key: `gpg --armor --export-secret-keys KEY | pulumi config set --secret synapse-migration:secretKey`; or decrypt the file where the key is",
     ),
     "SM-E0922": entry(
         "secret",
@@ -81,6 +81,12 @@ export const bundleErrors = {
         "the file could not be encrypted",
         "a homeserver's data must not leave this machine readable",
         "is the receiver's file one public key that can encrypt (`gpg --show-keys FILE`)?",
+    ),
+    "SM-E0929": entry(
+        "secret",
+        "the secret key cannot be used",
+        "nothing that is encrypted to it can be read",
+        "set what `gpg --armor --export-secret-keys KEY` writes as config `secretKey`, and its passphrase as config `passphrase`",
     ),
     "SM-E0930": entry(
         "artefact",
@@ -183,5 +189,11 @@ export const bundleErrors = {
         "the directory to unpack to is there already",
         "files of two exports would be mixed",
         "is something in it still needed? Move it away, or choose another directory",
+    ),
+    "SM-E0958": entry(
+        "artefact",
+        "the file is not an archive",
+        "nothing can be unpacked from it",
+        "is it the right file? `file NAME` says what it is; an archive whose first bytes are damaged is not known as one either",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

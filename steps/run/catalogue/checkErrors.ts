@@ -41,8 +41,8 @@ export const checkErrors = {
     "SM-E0505": entry(
         "check",
         "the source's database is SQLite",
-        "the copy of a homeserver's rows needs PostgreSQL on both sides",
-        "move the source to PostgreSQL first: `synapse_port_db --sqlite-database homeserver.db --postgres-config homeserver.yaml`",
+        "a source of kind selfHosted is copied from PostgreSQL to PostgreSQL; a SQLite file goes another way",
+        "stop the homeserver and declare its file: config `source: {kind: sqlite, database: /path/to/homeserver.db}`, as docs/sqlite.md says; the target has PostgreSQL",
     ),
     "SM-E0506": entry(
         "check",

@@ -2,7 +2,7 @@
 import { entry } from "./entry.ts";
 
 export const copyErrors = {
-    "SM-E0530": entry(
+    "SM-E0540": entry(
         "check",
         "the database holds something that only an archive can carry",
         "a direct copy takes tables and sequences from one server to the other; what it leaves out would be missing on the target",

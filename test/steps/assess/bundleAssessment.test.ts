@@ -125,6 +125,18 @@ describe("the assessment of a source that comes as files", function () {
         expect(given.ids).to.not.include("SM-W0831");
     });
 
+    it("refuses a pepper in the bundle's configuration that is not the stack's, before anything is made", async () => {
+        const configured = async (pepper: string) => {
+            const text = `server_name: ${testServerName}\npassword_config: {pepper: ${JSON.stringify(pepper)}}\n`;
+            return { homeserverConfig: [await fileOf("homeserver.yaml", Buffer.from(text))] };
+        };
+        const quick = { quick: true };
+        for (const pepper of ["another", "pepper\n"])
+            expect(blocking((await assessed(await configured(pepper), quick)).findings), pepper).to.include("SM-E0820");
+        for (const pepper of ["pepper", ""])
+            expect((await assessed(await configured(pepper), quick)).ids).to.not.include("SM-E0820");
+    });
+
     it("tells a file that is no dump, in a quick look too, and names it", async () => {
         const path = await fileOf("notes.sql", Buffer.from("dear diary\n"));
         const { findings } = await assessed({ database: [path] }, { quick: true });
@@ -204,6 +216,21 @@ describe("the assessment of a source that comes as files", function () {
                 expect(other.runId).to.not.equal(first.runId);
             }));
 
+        it("names another run for another export of the same name and size, and the same for a copy of it", () =>
+            withWorkDirectory(async (directory) => {
+                const runOf = async (content: Buffer): Promise<string> => {
+                    const source = backupOf([await fileOf("dump.sql", content)]);
+                    return (await quickAssessment({ ...base, source, run: { directory } })).runId;
+                };
+                const first = await runOf(dump);
+                expect(await runOf(dump)).to.equal(first);
+                for (const at of [dump.length - 100, 100]) {
+                    const other = Buffer.from(dump);
+                    other.writeUInt8(other.readUInt8(at) ^ 1, at);
+                    expect(await runOf(other)).to.not.equal(first);
+                }
+            }));
+
         it("does not look at files that a run has loaded, which may be gone", () =>
             withWorkDirectory(async (directory) => {
                 const path = await fileOf("dump.sql", dump);
@@ -215,7 +242,7 @@ describe("the assessment of a source that comes as files", function () {
                     journal.append({ step, phase: "migrate", kind });
                 for (const step of ["import", "import-media"])
                     for (const kind of ["intent", "done"] as const) await record(step, kind);
-                const loaded = ["dump-format", "media-format", "free-space", "dump-content"];
+                const loaded = ["media-repository", "dump-format", "media-format", "free-space", "dump-content"];
                 expect((await quickAssessment(spec)).notRun).to.have.members(loaded);
                 await rm(path);
                 const gone = await quickAssessment(spec);

@@ -204,7 +204,7 @@ const tarCases: [string, ErrorCode, Buffer][] = [
         "SM-E0956",
         Buffer.concat([tarMember(pax({ path: "b" })), Buffer.alloc(512), tarOf({ name: "c" })]),
     ],
-    ["something that is no archive", "SM-E0956", Buffer.from("not an archive")],
+    ["something that is no archive", "SM-E0958", Buffer.from("not an archive")],
     ["a size that is none", "SM-E0956", tarOf(pax({ size: "-1" }), { name: "a" })],
 ];
 

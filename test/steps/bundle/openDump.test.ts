@@ -4,6 +4,7 @@ import { readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { openDump, type OpenDumpOptions } from "../../../steps/bundle/openDump.ts";
+import { readOpened } from "../../../steps/bundle/readOpened.ts";
 import { inspectPlainDump } from "../../../steps/postgres/plainDump/inspect.ts";
 import type { PlainDumpContent } from "../../../steps/postgres/plainDump/content.ts";
 import type { ErrorCode } from "../../../steps/run/errorCatalogue.ts";
@@ -49,7 +50,7 @@ describe("openDump", function () {
     const read = async (paths: readonly string[], given: OpenDumpOptions) => {
         const opened = await openDump(paths, given);
         try {
-            const content = await inspectPlainDump(opened.stream);
+            const content = await readOpened(opened, inspectPlainDump);
             return { content, ...(await opened.finished) };
         } finally {
             await opened.close();
@@ -129,7 +130,7 @@ describe("openDump", function () {
     }
 
     /** What is refused, and how. */
-    const refused: readonly (readonly [string, () => Promise<string[]>, ErrorCode])[] = [
+    const refused: (readonly [string, () => Promise<string[]>, ErrorCode])[] = [
         ["a file that is no dump", async () => [await file("notes.sql", Buffer.from("dear diary\n"))], "SM-E0917"],
         ["a directory without a dump in it", async () => [await newDirectory(cluster)], "SM-E0917"],
         [
@@ -206,6 +207,19 @@ describe("openDump", function () {
             "SM-E0905",
         ],
     ];
+    refused.push([
+        "a custom dump with a key that pg_restore passes over without a word",
+        async () => {
+            // An entry's section, 4 for what comes after the data, behind the word that says what it is.
+            const [before, after] = ["CONSTRAINT\0\x04\0\0\0", "CONSTRAINT\0\x84\0\0\0"];
+            const whole = await custom();
+            const at = whole.indexOf(before, 0, "latin1");
+            expect(at).to.be.greaterThan(0);
+            whole.write(after, at, "latin1");
+            return [await file("keyless.dump", whole)];
+        },
+        "SM-E0905",
+    ]);
     for (const [title, make, code] of refused) {
         it(`refuses ${title}`, async () => {
             const paths = await make();
@@ -214,6 +228,30 @@ describe("openDump", function () {
             expect(readdirSync(given.workDirectory)).to.deep.equal([]);
         });
     }
+
+    /** Whatever stumbles over the damage first is not to be believed: a reader of SQL, gzip, pg_restore, tar. */
+    const damaged: readonly (readonly [string, () => Promise<Buffer>, ErrorCode])[] = [
+        ["dump.sql.gz", () => Promise.resolve(compressed(plain)), "SM-E0910"],
+        ["dump.sql.gz.gpg", () => Promise.resolve(encrypted(compressed(plain), directory)), "SM-E0924"],
+        ["dump.sql.gpg", () => Promise.resolve(encrypted(plain, directory)), "SM-E0924"],
+        ["synapse.dump.gpg", async () => encrypted(await custom(), directory), "SM-E0924"],
+        [
+            "dump.tar.gz.gpg",
+            async () => encrypted(await readFile(tarred(join(directory, "dump.dir"))), directory),
+            "SM-E0924",
+        ],
+    ];
+    for (const [name, make, code] of damaged)
+        it(`names the layer that proves that ${name} was altered, wherever it was`, async () => {
+            const whole = await make();
+            const places = Array.from({ length: 12 }, (_, at) => Math.floor((whole.length * (at + 0.5)) / 12));
+            for (const at of places) {
+                const altered = Buffer.from(whole);
+                altered.writeUInt8(altered.readUInt8(at) ^ 4, at);
+                const path = await file(name, altered);
+                await expectError(code, async () => read([path], await options()));
+            }
+        });
 
     it("refuses another passphrase, and none", async () => {
         const path = await file("dump.sql.gz.gpg", encrypted(compressed(plain), directory));

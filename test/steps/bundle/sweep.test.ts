@@ -35,7 +35,7 @@ const artefacts: Artefact[] = [
     { name: "sql.gz.gpg", make: (directory) => gpgSymmetric(gzip(dump), directory), found: /E092\d|unrecognised/ },
     { name: "sql.gpg", make: (directory) => gpgSymmetric(dump, directory, "-z0"), found: /E092\d|unrecognised/ },
     { name: "tar.gz", make: (directory) => gzip(tar(directory)), found: /E0910|E095\d/, blind: gzipHeader },
-    { name: "tar.gz.gpg", make: (directory) => gpgSymmetric(gzip(tar(directory)), directory), found: /E092\d|E0956/ },
+    { name: "tar.gz.gpg", make: (directory) => gpgSymmetric(gzip(tar(directory)), directory), found: /E092\d|E0958/ },
     {
         name: "tar",
         make: tar,

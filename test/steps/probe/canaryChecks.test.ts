@@ -13,7 +13,7 @@ describe("the probe with a test account that could not leave anything behind", (
     const probed = (script: Script, account: { user?: string; password?: string; pepper?: string }) =>
         withScriptedServer(script, async (baseUrl) => {
             const { user, password, pepper } = account;
-            const checks = await canaryChecks(new MatrixApi(baseUrl), undefined, { user, password, pepper }, "r1");
+            const checks = await canaryChecks(new MatrixApi(baseUrl), undefined, { user, password, pepper }, { runId: "r1" });
             const login = checks.find(({ id }) => id === "password-pepper");
             return { login, others: checks.filter((check) => check !== login) };
         });

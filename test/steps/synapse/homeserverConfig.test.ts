@@ -147,7 +147,7 @@ describe("reading a homeserver's configuration", () => {
                 [
                     "matrix_authentication_service: {enabled: true, secret: abcdefgh}",
                     "modules: [{module: spam.Checker}]",
-                    "media_storage_providers: [{module: s3_storage_provider.S3StorageProviderBackend}]",
+                    "media_storage_providers: [{module: file_system}]",
                     "enable_local_media_storage: false",
                     "instance_map: {main: {host: localhost, port: 1}, worker1: {host: localhost, port: 2}}",
                     "stream_writers: {events: worker1, typing: [worker2]}",

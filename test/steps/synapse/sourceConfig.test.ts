@@ -114,10 +114,22 @@ describe("the configuration of a source that comes as files", () => {
             expect(evidence.at(-1)).to.include({ macaroonSecret: "configuration" });
         });
 
-        it("have the given pepper in place of another one, and the same one once", async () => {
-            const homeserverConfig = await configured(
-                "password_config: {pepper: 0th3r-p3pper, policy: {enabled: true}}\n",
-            );
+        it("are refused where the configuration has another pepper than the given one, which neither is written for", async () => {
+            for (const [pepper, found] of [
+                ["0th3r-p3pper", /another one there than the stack's$/],
+                ["given ", /white space/],
+            ] as const) {
+                const homeserverConfig = await configured(`password_config: {pepper: "${pepper}"}\n`);
+                const error = await expectError("SM-E0820", () =>
+                    written({ pepper: "given" }, bundle({ homeserverConfig })),
+                );
+                expect(error.detail.found).to.match(found);
+                expect(error.block).to.not.include("0th3r");
+            }
+        });
+
+        it("have a pepper once that is the configuration's, too", async () => {
+            const homeserverConfig = await configured("password_config: {pepper: given, policy: {enabled: true}}\n");
             const { sections } = await written({ pepper: "given" }, bundle({ homeserverConfig }));
             expect(sections?.["password_config"]).to.deep.equal({ pepper: "given", policy: { enabled: true } });
         });

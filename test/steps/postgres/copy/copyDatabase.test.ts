@@ -49,7 +49,7 @@ describe("a direct copy of a database", function () {
         const sourceName = await from.createDatabase();
         await from.query(sourceName, "SELECT lo_create(0); CREATE MATERIALIZED VIEW seen AS SELECT 1", "synapse");
         const copy = { from, sourceName, to: from, targetName: await from.createDatabase() };
-        const { detail } = await expectError("SM-E0530", () => runCopy(copy));
+        const { detail } = await expectError("SM-E0540", () => runCopy(copy));
         expect(detail.found).to.equal("1 large objects\nmaterialized view seen");
         expect(
             await from.query(copy.targetName, "SELECT FROM pg_namespace WHERE nspname = 'synapse_migration'"),

@@ -1,0 +1,45 @@
+/** Media that an installed matrix-media-repo gets instead of Synapse's store. */
+import * as pulumi from "@pulumi/pulumi";
+import {
+    handMediaContract,
+    type HandedMedia,
+    type MediaRepoTarget,
+    type Source,
+    type TargetDatabase,
+} from "../steps/contract.ts";
+import type { EarlierStep } from "./migrationStep.ts";
+import type { MigrationSecrets } from "./stackConfig.ts";
+import type { StepSequence } from "./stepSequence.ts";
+
+/** What {@link handMedia} needs. */
+export interface HandMediaArgs {
+    readonly parent: pulumi.Resource;
+    readonly steps: StepSequence;
+    readonly source: Source;
+    readonly mediaRepo: MediaRepoTarget;
+    /** Absent where the source goes on, or is not there to be stopped. */
+    readonly fenceToken?: pulumi.Output<string> | undefined;
+    /** Where the rows of a source that comes as files were loaded into. */
+    readonly loaded?: {
+        readonly database: pulumi.Output<TargetDatabase>;
+        readonly incoming: pulumi.Output<string>;
+    };
+    readonly secrets: MigrationSecrets;
+    /** Of a source that goes on: all media that its dump names must be there. */
+    readonly after?: readonly EarlierStep[];
+}
+
+/** Declares the hand-over. @returns what proves it later on */
+export function handMedia(args: HandMediaArgs): pulumi.Output<HandedMedia> {
+    const { parent, steps, source, mediaRepo, fenceToken, secrets, after = [] } = args;
+    const loaded =
+        args.loaded === undefined
+            ? undefined
+            : pulumi
+                  .all([args.loaded.database, args.loaded.incoming])
+                  .apply(([database, incoming]) => ({ database, incoming }));
+    const { passphrase, secretKey } = source.kind === "selfHosted" ? {} : secrets;
+    const spec = { run: steps.run, source, mediaRepo, fenceToken, loaded, passphrase, secretKey };
+    const { result } = steps.add(handMediaContract, spec, { parent, after });
+    return result.apply(({ manifestFile, manifestDigest, config }) => ({ manifestFile, manifestDigest, config }));
+}
