@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { expect } from "chai";
 import { check, resolveConfig } from "prettier";
 import { errorCatalogue, exitCodes } from "../../../steps/run/errorCatalogue.ts";
@@ -43,6 +43,16 @@ describe("the page of errors", () => {
 describe("the error catalogue", () => {
     it("has only codes of the one form, E for errors and W for warnings", () => {
         for (const code of Object.keys(errorCatalogue)) expect(code).to.match(/^SM-[EW]\d{4}$/);
+    });
+
+    it("gives no code a second meaning in another of its files", async () => {
+        const directory = new URL("../../../steps/run/catalogue/", import.meta.url);
+        const codes = (
+            await Promise.all((await readdir(directory)).map((name) => readFile(new URL(name, directory), "utf8")))
+        )
+            .flatMap((text) => [...text.matchAll(/^ {4}"(SM-[EW]\d{4})": /gm)])
+            .map(([, code]) => code);
+        expect(codes.sort()).to.deep.equal(Object.keys(errorCatalogue).sort());
     });
 
     it("says for every code what is the case, why it matters and what to do, without a final dot in the title", () => {
