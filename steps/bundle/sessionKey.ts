@@ -16,7 +16,7 @@ import {
 import { MigrationError } from "../run/errors.ts";
 import type { ByteReader } from "./byteReader.ts";
 
-export interface Unlocking {
+interface Unlocking {
     /** How errors name the message. */
     readonly where: string;
     /** Armored; one or more keys. */
@@ -91,7 +91,7 @@ export function sessionKeyText({ algorithm, data }: SessionKey): string {
  *
  * @throws MigrationError SM-E0929
  */
-export async function readKeys(armored: string): Promise<readonly PrivateKey[]> {
+async function readKeys(armored: string): Promise<readonly PrivateKey[]> {
     try {
         return await readPrivateKeys({ armoredKeys: armored });
     } catch (cause) {

@@ -1,7 +1,7 @@
 /** What opens the encrypted files of a source. */
 import { registerSecret } from "../run/redaction.ts";
 
-export interface Unlocking {
+interface Unlocking {
     /** Of files that are encrypted with it, and of the secret key. */
     readonly passphrase?: string | undefined;
     /** Armored; of files that are encrypted to its public half. */

@@ -4,6 +4,7 @@ import { CommanderError, type Command } from "commander";
 import { z } from "zod";
 import { thisMachine } from "../../toolchain/machine.ts";
 import { findPostgres } from "../../toolchain/postgres.ts";
+import { registerUnlocking } from "../bundle/unlocking.ts";
 import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
 import { readPassword } from "../postgres/passwordFile.ts";
 import { throwAll } from "../run/errors.ts";
@@ -28,6 +29,7 @@ const cliOptions = z.object({
     tables: z.string().optional(),
     directory: z.string().optional(),
     passphraseFile: z.string().optional(),
+    secretKeyFile: z.string().optional(),
     postgresPrograms: z.string().optional(),
     replace: z.boolean().default(false),
     apply: z.string().optional(),
@@ -48,6 +50,7 @@ export function registerTables(program: Command): void {
         .option("--tables <names>", "tables, separated by commas: users,profiles")
         .option("--replace", "rows that differ take the backup's values; without it they stay as they are")
         .option("--passphrase-file <path>", "passphrase of the backup; - for standard input")
+        .option("--secret-key-file <path>", "armored key, mode 0600, of a backup that is encrypted to a public key")
         .option("--directory <path>", "where plans are written: mode 0700, not below /tmp")
         .option("--postgres-programs <path>", "directory of pg_restore")
         .option("--apply <plan>", "do what a plan says; Synapse must be stopped")
@@ -81,14 +84,15 @@ async function tables(options: CliOptions): Promise<void> {
 }
 
 async function prepare(options: CliOptions, address: DatabaseAddress, signal: AbortSignal): Promise<void> {
-    const { backup = [], directory, passphraseFile, postgresPrograms, replace } = options;
+    const { backup = [], directory, passphraseFile, secretKeyFile, postgresPrograms, replace } = options;
     const names = (options.tables ?? "").split(",").map((name) => name.trim());
     const wanted = names.filter((name) => name !== "").map((name) => name.replace(/^public\./, ""));
     if (directory === undefined || wanted.length === 0) throw usage("--tables and --directory are needed");
     const { plan, planFile, markdownFile, problems } = await prepareTables({
         ...{ backup, address, directory, replace, signal, tables: wanted },
         progress: lineProgress("tables", (line) => void process.stderr.write(`${line}\n`), redact),
-        ...(passphraseFile === undefined ? {} : { passphrase: await readPassphrase(passphraseFile) }),
+        passphrase: passphraseFile === undefined ? undefined : await readPassphrase(passphraseFile),
+        secretKey: secretKeyFile === undefined ? undefined : await readSecretKey(secretKeyFile),
         clientDirectory: postgresPrograms ?? (await findPostgres(thisMachine()))?.directory ?? "",
     });
     for (const { difference, inserts, replaces } of plan.tables) {
@@ -141,6 +145,12 @@ async function readPassphrase(path: string): Promise<string> {
     const passphrase = text.replace(/\r?\n$/, "");
     registerSecret(passphrase);
     return passphrase;
+}
+
+async function readSecretKey(path: string): Promise<string> {
+    const secretKey = await readOwnSecret(path, "the secret key of the backup");
+    registerUnlocking({ secretKey });
+    return secretKey;
 }
 
 async function standardInput(): Promise<string> {

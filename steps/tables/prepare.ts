@@ -23,7 +23,9 @@ export interface TablesOptions {
     readonly tables: readonly string[];
     /** Mode 0700, not below the temporary ones: plans and unpacked dumps are kept in it. */
     readonly directory: string;
-    readonly passphrase?: string;
+    readonly passphrase?: string | undefined;
+    /** Armored; of a backup that is encrypted to a public key. */
+    readonly secretKey?: string | undefined;
     /** Also plans to replace rows that differ; false when absent. */
     readonly replace?: boolean;
     /** Of PostgreSQL's programs; `pg_restore` is needed for backups that are archives. */
@@ -114,11 +116,11 @@ async function examinedAtOnce(
 }
 
 async function load(options: TablesOptions, sideSchema: string): Promise<TablesPlan["backup"]> {
-    const { backup, address, tables, directory, passphrase, clientDirectory, signal, progress } = options;
+    const { backup, address, tables, directory, passphrase, secretKey, clientDirectory, signal, progress } = options;
     const stoppable = signal === undefined ? {} : { signal };
     const opened = await openDump(backup, {
         ...{ workDirectory: directory, clientDirectory, progress, ...stoppable },
-        ...(passphrase === undefined ? {} : { passphrase }),
+        ...{ passphrase, secretKey },
     });
     try {
         let state = "";

@@ -52,7 +52,11 @@ describe("a target whose media are in matrix-media-repo", () => {
     });
 
     it("gets those of a rehearsal only into a matrix-media-repo for rehearsals, after the dump", async () => {
-        const disposable = { ...handed, rehearsal: "true", target: { ...target, media: { ...media, disposable: true } } };
+        const disposable = {
+            ...handed,
+            rehearsal: "true",
+            target: { ...target, media: { ...media, disposable: true } },
+        };
         const { recording } = await declare(disposable);
         expect([...recording.before("hand-media")]).to.include("dump");
         const error = await expectError("SM-E0211", () => declare({ ...handed, rehearsal: "true" }));

@@ -240,6 +240,22 @@ describe("the step configure", () => {
         ).to.equal("absent");
     });
 
+    it("has Synapse serve no media where another program does, and no resource that would contradict it", async () => {
+        await make((directory) => plainConfig(directory, "").replace(/names: \[/, "names: [media, "));
+        await putSecrets({});
+        const homeserver = async (given: Partial<Spec>): Promise<unknown> => {
+            const { configFiles } = await configure.act(specOf(given), testRun().run);
+            return parseSynapseYaml("f", await readFile(configFiles[0] ?? "", "utf8"))?.sections;
+        };
+        const names = (sections: unknown): string => JSON.stringify(sections).match(/"names":(\[.*?\])/)?.[1] ?? "";
+        const external = await homeserver({ mediaServer: "external" });
+        expect(external).to.include({ enable_media_repo: false });
+        expect(names(external)).not.to.contain("media");
+        const own = await homeserver({});
+        expect(own).not.to.have.property("enable_media_repo");
+        expect(names(own)).to.contain("media");
+    });
+
     it("gives the same digest for the same configuration, and another one for another", async () => {
         await make();
         const first = await configure.act(specOf(), testRun().run);

@@ -96,11 +96,14 @@ export class Inventory {
     }
 
     /** @throws MigrationError as {@link refusePartialDump} */
+    public refusePartial(): void {
+        const tables = [...this.known.values()].filter(({ schema }) => schema !== markerSchema);
+        for (const kind of refusePartialDump(tables, "the dump")) this.leave(kind);
+    }
+
     public content(
         dump: Pick<PlainDumpContent, "serverVersion" | "programVersion" | "bytes" | "sha256">,
     ): PlainDumpContent {
-        const tables = [...this.known.values()].filter(({ schema }) => schema !== markerSchema);
-        for (const kind of refusePartialDump(tables, "the dump")) this.leave(kind);
         const byName = (a: TableName, b: TableName): number => (describeName(a) < describeName(b) ? -1 : 1);
         return {
             ...dump,

@@ -12,7 +12,10 @@ import { declaredColumns } from "./tableColumns.ts";
 import { WorkQueue } from "./workQueue.ts";
 
 export interface TablesLoad {
-    /** Decompressed, decrypted bytes of the whole dump: it is read to its end, as only a whole one is believed. */
+    /**
+     * Decompressed, decrypted bytes of the whole dump: it is read to its end, as only a whole one is believed. It may be one of some tables
+     * (`pg_dump -t`).
+     */
     readonly dump: AsyncIterable<Buffer>;
     readonly address: DatabaseAddress;
     /** Names of tables of the dump's schema `public`. */
@@ -87,7 +90,7 @@ async function read(load: TablesLoad, queue: WorkQueue, signal: AbortSignal): Pr
             return Promise.resolve();
         },
     };
-    const content = await readPlainDump(load.dump, sink, { signal, onProgress: load.onProgress });
+    const content = await readPlainDump(load.dump, sink, { signal, onProgress: load.onProgress, someTables: true });
     const tables = content.tables.filter(({ schema, name }) => schema === dumpedSchema && made.has(name));
     for (const name of load.tables) {
         if (tables.some((table) => table.name === name)) continue;

@@ -21,6 +21,8 @@ export interface ReadProgress {
 export interface ReadOptions {
     readonly signal?: AbortSignal | undefined;
     readonly onProgress?: ((progress: ReadProgress) => void) | undefined;
+    /** Takes a dump of some tables, as `pg_dump -t` makes it, which is not a homeserver's. Whoever reads it says which it must have. */
+    readonly someTables?: boolean | undefined;
 }
 
 /** pg_dump's statements have a few hundred bytes; the longest are the bodies of functions. */
@@ -67,6 +69,7 @@ class Reading {
         if (!this.frame.complete || !this.emptyEnd) throw this.cutOff("its last lines are missing");
         const { serverVersion, programVersion } = this.frame;
         const { bytes } = this.source;
+        if (this.options.someTables !== true) this.inventory.refusePartial();
         return this.inventory.content({ serverVersion, programVersion, bytes, sha256: this.source.digest() });
     }
 

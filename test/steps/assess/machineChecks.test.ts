@@ -1,6 +1,7 @@
 import { expect } from "chai";
-import { statfs } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { AssessmentContext } from "../../../steps/assess/check.ts";
 import { lackingSpace, machineChecks } from "../../../steps/assess/machineChecks.ts";
 
@@ -39,5 +40,25 @@ describe("the space that a migration needs", () => {
                 } as unknown as AssessmentContext);
         expect(await found()).to.deep.equal([]);
         expect(await found("directory")).to.have.nested.property("[0].id", "SM-E1201");
+    });
+
+    it("is not needed for media that stay in a bucket", async () => {
+        const directory = await mkdtemp(join(tmpdir(), "synapse-migration-space-"));
+        try {
+            await mkdir(join(directory, "local_content/aa/bb"), { recursive: true });
+            await writeFile(join(directory, "local_content/aa/bb/cc"), "small");
+            const check = machineChecks.find(({ id }) => id === "free-space") ?? expect.fail("there is no such check");
+            const run = (spec: object) =>
+                check.run({
+                    spec: { targetDirectory: directory, run: { directory }, source: {}, quick: false, ...spec },
+                    config: { mediaStorePath: directory },
+                    measured: { notRun: [], sizes: { databaseBytes: 0, mediaBytes: 2 ** 60 } },
+                } as unknown as AssessmentContext);
+            expect(await run({})).to.have.length(1);
+            for (const quick of [true, false])
+                expect(await run({ quick, mediaStorageProvider: { kind: "keep" } })).to.deep.equal([]);
+        } finally {
+            await rm(directory, { recursive: true });
+        }
     });
 });

@@ -8,6 +8,7 @@ import { readOpened } from "../../../steps/bundle/readOpened.ts";
 import { inspectPlainDump } from "../../../steps/postgres/plainDump/inspect.ts";
 import type { PlainDumpContent } from "../../../steps/postgres/plainDump/content.ts";
 import type { ErrorCode } from "../../../steps/run/errorCatalogue.ts";
+import { MigrationError } from "../../../steps/run/errors.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import {
     bundlePassphrase,
@@ -229,16 +230,18 @@ describe("openDump", function () {
         });
     }
 
+    /** A flipped bit of a length makes a message look cut off. */
+    const openPgp = /E092[45]/;
     /** Whatever stumbles over the damage first is not to be believed: a reader of SQL, gzip, pg_restore, tar. */
-    const damaged: readonly (readonly [string, () => Promise<Buffer>, ErrorCode])[] = [
-        ["dump.sql.gz", () => Promise.resolve(compressed(plain)), "SM-E0910"],
-        ["dump.sql.gz.gpg", () => Promise.resolve(encrypted(compressed(plain), directory)), "SM-E0924"],
-        ["dump.sql.gpg", () => Promise.resolve(encrypted(plain, directory)), "SM-E0924"],
-        ["synapse.dump.gpg", async () => encrypted(await custom(), directory), "SM-E0924"],
+    const damaged: readonly (readonly [string, () => Promise<Buffer>, RegExp])[] = [
+        ["dump.sql.gz", () => Promise.resolve(compressed(plain)), /E0910/],
+        ["dump.sql.gz.gpg", () => Promise.resolve(encrypted(compressed(plain), directory)), openPgp],
+        ["dump.sql.gpg", () => Promise.resolve(encrypted(plain, directory)), openPgp],
+        ["synapse.dump.gpg", async () => encrypted(await custom(), directory), openPgp],
         [
             "dump.tar.gz.gpg",
             async () => encrypted(await readFile(tarred(join(directory, "dump.dir"))), directory),
-            "SM-E0924",
+            openPgp,
         ],
     ];
     for (const [name, make, code] of damaged)
@@ -249,7 +252,8 @@ describe("openDump", function () {
                 const altered = Buffer.from(whole);
                 altered.writeUInt8(altered.readUInt8(at) ^ 4, at);
                 const path = await file(name, altered);
-                await expectError(code, async () => read([path], await options()));
+                const error = await read([path], await options()).catch((caught: unknown) => caught);
+                expect(error instanceof MigrationError ? error.code : error, `byte ${at}`).to.match(code);
             }
         });
 

@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
 import { expect } from "chai";
+import type { Check } from "../../../steps/contract.ts";
 import { canaryChecks } from "../../../steps/probe/canaryChecks.ts";
+import type { CanaryTraces } from "../../../steps/probe/canaryFile.ts";
 import { MatrixApi } from "../../../steps/probe/matrixApi.ts";
 import { withScriptedServer, type Script } from "../../support/scriptedServer.ts";
 
@@ -13,7 +16,12 @@ describe("the probe with a test account that could not leave anything behind", (
     const probed = (script: Script, account: { user?: string; password?: string; pepper?: string }) =>
         withScriptedServer(script, async (baseUrl) => {
             const { user, password, pepper } = account;
-            const checks = await canaryChecks(new MatrixApi(baseUrl), undefined, { user, password, pepper }, { runId: "r1" });
+            const checks = await canaryChecks(
+                new MatrixApi(baseUrl),
+                undefined,
+                { user, password, pepper },
+                { runId: "r1" },
+            );
             const login = checks.find(({ id }) => id === "password-pepper");
             return { login, others: checks.filter((check) => check !== login) };
         });
@@ -41,5 +49,56 @@ describe("the probe with a test account that could not leave anything behind", (
         expect(none.login?.evidence).to.contain("canaryUser");
         const mute = await probed(accepting, { user: "canary" });
         expect(mute.login?.state).to.equal("not-run");
+    });
+});
+
+describe("the probe of media that another repository serves", () => {
+    const bytes = Buffer.from("media bytes");
+    const serverName = "probe.test";
+    const traces: CanaryTraces = {
+        ...{
+            userId: `@canary:${serverName}`,
+            deviceId: "D",
+            accessToken: "syt_canary_of_tests",
+            syncToken: "s",
+            roomId: "!r",
+        },
+        ...{ eventId: "$e", eventBody: "b" },
+        media: { serverName, mediaId: "abc", sha256: createHash("sha256").update(bytes).digest("hex") },
+    };
+    const path = `GET /_matrix/client/v1/media/download/${serverName}/abc`;
+    const known = (script: Script): Promise<Check | undefined> =>
+        withScriptedServer({}, (homeserver) =>
+            withScriptedServer(script, async (baseUrl) => {
+                const account = { user: undefined, password: undefined, pepper: undefined };
+                const server = { runId: "r1", mediaServer: { baseUrl } };
+                const checks = await canaryChecks(new MatrixApi(homeserver), traces, account, server);
+                return checks.find(({ id }) => id === "known-media");
+            }),
+        );
+
+    it("asks it on the path of clients, and compares what it gives", async () => {
+        expect(await known({ [path]: { status: 200, bytes } })).to.include({ state: "passed" });
+        const other = await known({ [path]: { status: 200, bytes: Buffer.from("other") } });
+        expect(other).to.include({ state: "failed", evidence: "the download answered 200 with other bytes" });
+        expect(await known({ [path]: { status: 404 } })).to.include({ state: "failed" });
+    });
+
+    it("says nothing of the media where the repository cannot tell whose token it is", async () => {
+        const check = await known({ [path]: { status: 401 } });
+        expect(check).to.include({ state: "warning" });
+        expect(check?.evidence).to.contain("csApi");
+    });
+
+    it("is not run where nobody said where it answers", async () => {
+        const checks = await withScriptedServer({}, (homeserver) =>
+            canaryChecks(
+                new MatrixApi(homeserver),
+                traces,
+                { user: undefined, password: undefined, pepper: undefined },
+                { runId: "r1", mediaServer: {} },
+            ),
+        );
+        expect(checks.find(({ id }) => id === "known-media")).to.include({ state: "not-run" });
     });
 });

@@ -22,17 +22,21 @@ export class LiveDatabase {
         return this.cluster.query(this.name, sql);
     }
 
-    /** A backup of it as it is now. */
-    public async dump(format: "plain" | "custom" = "plain"): Promise<string> {
+    /** A backup of it as it is now, or of some tables. */
+    public async dump(format: "plain" | "custom" = "plain", tables: readonly string[] = []): Promise<string> {
         const address = this.cluster.superuserAddress(this.name);
         const passwords = join(this.cluster.directory, "pgpass-tables");
         await writeFile(passwords, `*:*:*:*:${address.password ?? ""}\n`, { mode: 0o600 });
         const file = join(this.cluster.directory, this.cluster.newName("tables-backup"));
         const connection = ["-h", address.host, "-p", String(address.port), "-U", address.user, "-d", this.name];
-        await runProgram(join(this.cluster.programs, "pg_dump"), ["-F", format, "-f", file, ...connection], {
-            environment: { PGPASSFILE: passwords },
-            timeoutSeconds: 60,
-        });
+        await runProgram(
+            join(this.cluster.programs, "pg_dump"),
+            ["-F", format, "-f", file, ...tables.flatMap((table) => ["-t", table]), ...connection],
+            {
+                environment: { PGPASSFILE: passwords },
+                timeoutSeconds: 60,
+            },
+        );
         return file;
     }
 

@@ -34,6 +34,25 @@ describe("bringing rows of single tables back out of a backup", () => {
         return backup;
     }
 
+    for (const format of ["plain", "custom"] as const)
+        it(`takes a backup of some tables in ${format} format, and only for tables that are in it`, async function () {
+            this.timeout(60_000);
+            await live.query(`INSERT INTO users (name) VALUES ('${lost}')`);
+            const before = await live.rows("users");
+            const backup = await live.dump(format, ["users", "profiles"]);
+            await live.query(`DELETE FROM users WHERE name = '${lost}'`);
+            await withPrepared(live, { backup: [backup], tables: ["users"] }, async ({ problems, plan, planFile }) => {
+                expect(problems).to.deep.equal([]);
+                expect(plan.tables[0]?.difference.onlyBackup.rows).to.equal(1);
+                await apply(planFile);
+                expect(await live.rows("users")).to.deep.equal(before);
+            });
+            const error = await expectError("SM-E0980", () =>
+                withPrepared(live, { backup: [backup], tables: ["users", "devices"] }, () => Promise.resolve()),
+            );
+            expect(error.detail.found).to.equal("no table devices in schema public");
+        });
+
     it("restores a user that was deleted, with the profile, and nothing else", async function () {
         this.timeout(60_000);
         const before = { users: await live.rows("users"), profiles: await live.rows("profiles") };

@@ -6,10 +6,12 @@ import type { SelfHostedSource } from "../../../../steps/contract.ts";
 import { tokenDigest, writeToken } from "../../../../steps/fence/token.ts";
 import { localContentPath } from "../../../../steps/media/layout.ts";
 import type { MediaResult, MediaSpec } from "../../../../steps/media/mediaPass.ts";
+import { sourceMedia } from "../../../../steps/media/s3/bucketMedia.ts";
 import { verifyMedia } from "../../../../steps/media/verifyMedia.ts";
 import { mediaEarly } from "../../../../steps/mediaEarly.ts";
 import { mediaFinal } from "../../../../steps/mediaFinal.ts";
 import { mediaStorage } from "../../../../steps/mediaStorage.ts";
+import { readSourceConfig } from "../../../../steps/synapse/sourceConfig.ts";
 import { testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { startTestS3, type TestS3 } from "../../../support/s3Server.ts";
@@ -261,6 +263,20 @@ describe("media of a source with an S3 storage provider", () => {
             expect(checkOf(result, "media.complete")?.state).to.equal("passed");
             expect(checkOf(result, "media.bucket")?.evidence).to.include("2 files are only in bucket");
             expect(await exists(pathOf("BucketOnlyBig"))).to.equal(false);
+
+            const { sections } = await readSourceConfig(early.source);
+            const verified = async () => {
+                const address = cluster.address(database);
+                const bucket = await sourceMedia(sections, address, "drop", run());
+                try {
+                    return await verifyMedia(early.mediaStore, result.treeDigest, address, "drop", bucket);
+                } finally {
+                    bucket?.close();
+                }
+            };
+            expect((await verified()).map(({ state }) => state)).to.deep.equal(Array(5).fill("passed"));
+            await row("nowhereAtAll", "gone");
+            expect((await verified()).find(({ id }) => id === "media.complete")?.evidence).to.include("nowhereAtAll");
         });
 
         it("are missed when the bucket has them not, or of another size", async () => {
