@@ -4,7 +4,7 @@ import { z } from "zod";
 import { eventsOf } from "./data/shape.ts";
 
 /** Parts of a bench: the ways that move a database, and what is measured beside them. */
-export const partNames = [
+const partNames = [
     "a1",
     "a2",
     "bundle",
@@ -17,7 +17,7 @@ export const partNames = [
     "downtime",
     "calibration",
 ] as const;
-export type PartName = (typeof partNames)[number];
+type PartName = (typeof partNames)[number];
 const isPart = (name: string): name is PartName => partNames.some((part) => part === name);
 
 const shape = z.object({
