@@ -6,6 +6,7 @@ import { z } from "zod";
 import { measureSpeed } from "../steps/assess/calibration.ts";
 import { queryOne, withClient } from "../steps/postgres/connection.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../rehearsal/directory.ts";
+import { newerPostgres } from "../toolchain/newerPostgres.ts";
 import type { PostgresPrograms } from "../toolchain/postgres.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { synapseVersion } from "../toolchain/versions.ts";
@@ -24,6 +25,8 @@ import { writeResult } from "./results/write.ts";
 import { BenchServer } from "./server.ts";
 
 const passphrase = "a passphrase of the bench";
+const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const interrupted = 130;
 const methods = [compressed, encrypted, bundle, comparedBundle, load, directory, pgcopydb, direct];
 
 const say = (line: string): void => void process.stderr.write(`[bench] ${line}\n`);
@@ -48,10 +51,15 @@ if (options.output !== undefined) for (const path of await writeResult(options.o
 
 async function benchSize(
     events: number,
-    { only, rounds, jobs }: BenchOptions,
+    { only, rounds, jobs, sameVersion }: BenchOptions,
     postgres: PostgresPrograms,
 ): Promise<SizeResult> {
     const work = makeRehearsalDirectory();
+    const cleanUp = (signal: NodeJS.Signals): void => {
+        say(`${signal}: cleaning up`);
+        void removeRehearsalDirectory(work).finally(() => process.exit(interrupted));
+    };
+    for (const signal of interruptions) process.once(signal, cleanUp);
     try {
         const [from, to] = [join(work, "source"), join(work, "target")];
         await copyGenerated(from, events, postgres, say);
@@ -78,12 +86,17 @@ async function benchSize(
         await Promise.all([bench.source.stop(), bench.target.stop()]);
         const downtime: DowntimeRun[] = [];
         for (let round = 1; only.includes("downtime") && round <= rounds; round += 1) {
-            const run = await measureDowntime({ directory: work, events, jobs, postgres, verify: "quick", say });
+            // Before PostgreSQL 16, a subscriber reads all of a table without a key for each row that is deleted from it.
+            const targetPrograms = sameVersion ? postgres.directory : await newerPostgres();
+            const run = await measureDowntime({
+                ...{ directory: work, events, jobs, postgres, targetPrograms, verify: "quick", say },
+            });
             downtime.push(run);
             say(`round ${round} of ${rounds}: downtime ${run.seconds.toFixed(2)} s`);
         }
         return { events, databaseBytes, methods: measured, downtime, ...(limits === undefined ? {} : { limits }) };
     } finally {
+        for (const signal of interruptions) process.off(signal, cleanUp);
         await removeRehearsalDirectory(work);
     }
 }

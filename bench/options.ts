@@ -4,7 +4,7 @@ import { z } from "zod";
 import { eventsOf } from "./data/shape.ts";
 
 /** Parts of a bench: the ways that move a database, and what is measured beside them. */
-export const partNames = [
+const partNames = [
     "a1",
     "a2",
     "bundle",
@@ -17,7 +17,7 @@ export const partNames = [
     "downtime",
     "calibration",
 ] as const;
-export type PartName = (typeof partNames)[number];
+type PartName = (typeof partNames)[number];
 const isPart = (name: string): name is PartName => partNames.some((part) => part === name);
 
 const shape = z.object({
@@ -25,6 +25,7 @@ const shape = z.object({
     size: z.array(z.number().int()).min(1),
     rounds: z.number().int().min(1),
     jobs: z.number().int().min(1),
+    sameVersion: z.boolean().default(false),
     output: z.string().optional(),
 });
 export type BenchOptions = z.infer<typeof shape>;
@@ -37,6 +38,7 @@ export function readOptions(argv: readonly string[], cores: number): BenchOption
         .option("--size <sizes>", "comma-separated: S, L, or a number of events", sizes, [eventsOf("S")])
         .option("--rounds <number>", "how often each way runs", wholeNumber, 3)
         .option("--jobs <number>", "processes or connections of a way at a time", wholeNumber, Math.min(cores, 8))
+        .option("--same-version", "replicate into a server of the source's version, not into PostgreSQL 18")
         .option("--output <directory>", "where bench.json, bench.md and the charts are written")
         .parse(argv, { from: "user" });
     return shape.parse(command.opts());

@@ -18,6 +18,8 @@ export interface DowntimeBench {
     readonly events: number;
     readonly jobs: number;
     readonly postgres: PostgresPrograms;
+    /** Directory of the target's server programs: of the same version or a newer one. */
+    readonly targetPrograms: string;
     /** `strict` compares every row within the downtime. */
     readonly verify: "quick" | "strict";
     readonly say: (line: string) => void;
@@ -25,7 +27,7 @@ export interface DowntimeBench {
 
 /** One round: its own source and its own target. */
 export async function measureDowntime(bench: DowntimeBench): Promise<DowntimeRun> {
-    const { postgres, jobs, verify, say } = bench;
+    const { postgres, targetPrograms, jobs, verify, say } = bench;
     const directory = join(bench.directory, "downtime");
     const [from, to, work] = ["source", "target", "run"].map((name) => join(directory, name)) as [
         string,
@@ -35,10 +37,10 @@ export async function measureDowntime(bench: DowntimeBench): Promise<DowntimeRun
     await mkdir(directory, { mode: 0o711 });
     await mkdir(work, { mode: 0o700 });
     await copyGenerated(from, bench.events, postgres, say);
-    await BenchServer.create(to, postgres.directory);
+    await BenchServer.create(to, targetPrograms);
     const source = await BenchServer.start(from, postgres.directory, { wal_level: "logical" });
     try {
-        const target = await BenchServer.start(to, postgres.directory);
+        const target = await BenchServer.start(to, targetPrograms);
         try {
             await target.createDatabase(incoming);
             const task = {
