@@ -51,14 +51,14 @@ describe("a target whose media are in matrix-media-repo", () => {
         expect([...recording.before("hand-media")]).to.include("import");
     });
 
-    it("gets those of a rehearsal only into a matrix-media-repo for rehearsals, after the dump", async () => {
+    it("gets those of a rehearsal only into a matrix-media-repo for rehearsals, after the database", async () => {
         const disposable = {
             ...handed,
             rehearsal: "true",
             target: { ...target, media: { ...media, disposable: true } },
         };
         const { recording } = await declare(disposable);
-        expect([...recording.before("hand-media")]).to.include("dump");
+        expect([...recording.before("hand-media")]).to.include("copy");
         const error = await expectError("SM-E0211", () => declare({ ...handed, rehearsal: "true" }));
         expect(error.detail.where).to.contain("target.media.disposable");
     });

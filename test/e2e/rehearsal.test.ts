@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect } from "chai";
 import { processesBelow } from "../../rehearsal/directory.ts";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 
@@ -12,14 +12,14 @@ describe("a rehearsal with Pulumi", function () {
 
     before(async () => {
         synapse = await startTestSynapse({ population: smallPopulation });
-        made = await makeTestStack(synapse, { rehearsal: true });
+        made = await makeTestStack(synapse, { rehearsal: true, copy: "archive" });
     });
     after(async () => {
         await made.stack.destroy().catch(() => undefined);
         await synapse.stop();
     });
 
-    it("goes to the cut-over in one up beside the running source, isolated, and is destroyed whole", async () => {
+    it("goes to the cut-over by way of an archive in one up beside the running source, isolated, and is destroyed whole", async () => {
         const { stack, listener, gatewayUrl } = made;
         await stack.up("cutover");
         expect(await synapse.homeserver.answers(), "the source was never stopped").to.equal(true);
@@ -34,13 +34,14 @@ describe("a rehearsal with Pulumi", function () {
 
         expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status).to.equal(200);
         const { report, runId } = await stack.outputs(stackOutputs);
-        const evidence = readFileSync(
-            join(synapse.directory, "work", "runs", runId, "evidence", "restore.json"),
-            "utf8",
-        );
+        const runDirectory = join(synapse.directory, "work", "runs", runId);
+        const evidence = readFileSync(join(runDirectory, "evidence", "restore.json"), "utf8");
         expect(evidence, "one-time keys would be handed out twice").to.contain('"oneTimeKeys": "emptied"');
         expect(readFileSync(report.markdown, "utf8")).to.contain("roven the same server");
         await stack.up("cutover", "--expect-no-changes");
+        expect(existsSync(join(runDirectory, "dump")), "the dump is kept until the end").to.equal(true);
+        await stack.up("finish");
+        expect(existsSync(join(runDirectory, "dump")), "the dump is removed").to.equal(false);
 
         await stack.destroy();
         expect(await synapse.homeserver.answers(), "the source still serves").to.equal(true);
