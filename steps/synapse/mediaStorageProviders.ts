@@ -60,7 +60,7 @@ const settings = z
     });
 
 /** Whether an entry of `media_storage_providers` is the S3 module. */
-export function isS3Provider(entry: unknown): boolean {
+function isS3Provider(entry: unknown): boolean {
     return isMapping(entry) && entry["module"] === s3Module;
 }
 

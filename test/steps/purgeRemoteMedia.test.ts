@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import type { purgeRemoteMediaContract, TargetDatabase } from "../../steps/contract.ts";
-import { remoteContentPath } from "../../steps/media/remote/remoteRows.ts";
+import { remoteContentPath } from "../../steps/media/layout.ts";
 import { query, withClient } from "../../steps/postgres/connection.ts";
 import { createMarker } from "../../steps/postgres/marker.ts";
 import { writeCanaryTraces } from "../../steps/probe/canaryFile.ts";

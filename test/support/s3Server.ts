@@ -80,7 +80,7 @@ export async function startTestS3(): Promise<TestS3> {
             return { bucket, prefix, endpoint, region: "us-east-1", credentials };
         },
         put: async (bucket, key, content) => {
-            await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: content }));
+            await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: Buffer.from(content) }));
         },
         file: (bucket, key) => join(data, bucket, key),
         stop,

@@ -4,7 +4,7 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { freePort } from "../../rehearsal/freePort.ts";
 
 /** `cut`: ends in the middle; `alter`: another byte at the end; `shorten`: a whole answer, one byte less than it was. */
-export type Damage = "cut" | "alter" | "shorten";
+type Damage = "cut" | "alter" | "shorten";
 
 export interface TamperingProxy {
     readonly endpoint: string;

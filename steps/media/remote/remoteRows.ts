@@ -4,7 +4,7 @@ import { join } from "node:path";
 import Cursor from "pg-cursor";
 import { z } from "zod";
 import { query, queryOne, type Client } from "../../postgres/connection.ts";
-import { isStoreName } from "../layout.ts";
+import { remoteContentPath } from "../layout.ts";
 import type { Listed } from "../completeness.ts";
 
 /** Quarantined rows keep people from media that nobody is to see; Synapse's own clean-up keeps them, too. */
@@ -91,10 +91,4 @@ export async function rowsWithoutFile(client: Client, mediaStore: string, signal
     } finally {
         await cursor.close();
     }
-}
-
-/** `remote_content/<origin>/aa/bb/rest` (synapse/media/filepath.py); undefined when no path can be made of it. */
-export function remoteContentPath(origin: string, filesystemId: string): string | undefined {
-    const names = [origin, filesystemId.slice(0, 2), filesystemId.slice(2, 4), filesystemId.slice(4)];
-    return names.every(isStoreName) ? ["remote_content", ...names].join("/") : undefined;
 }

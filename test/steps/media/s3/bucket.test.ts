@@ -84,10 +84,10 @@ describe("a bucket", () => {
 
     it("reads an object with its size and SHA-256", async () => {
         await withBucket({}, async (bucket) => {
-            expect(await read(bucket, "local_content/ab/cd/ef")).to.deep.equal({
-                text: "a picture",
-                content: { size: 9, sha256: createHash("sha256").update("a picture").digest("hex") },
-            });
+            const { content, text } = await read(bucket, "local_content/ab/cd/ef");
+            expect(text).to.equal("a picture");
+            const sha256 = createHash("sha256").update("a picture").digest("hex");
+            expect(content).to.include({ size: 9, sha256, run: undefined });
             expect((await read(bucket, "local_content/ab/cd/empty")).content?.size).to.equal(0);
             expect((await read(bucket, "local_content/no/ne/such")).content).to.equal(undefined);
         });
@@ -148,6 +148,12 @@ describe("a bucket", () => {
         expect(failed)
             .to.have.property("code")
             .that.matches(/^SM-E099[04]$/);
+    });
+
+    it("has no part in what becomes of the content", async () => {
+        const full = Object.assign(new Error("no space"), { code: "ENOSPC" });
+        const reading = withBucket({}, (bucket) => bucket.read("local_content/ab/cd/ef", () => Promise.reject(full)));
+        expect(await reading.catch((error: unknown) => error)).to.equal(full);
     });
 
     it("lets go as soon as the run is stopped", async () => {
