@@ -61,38 +61,39 @@ type Bottleneck = "source processors" | "target processors" | "processors" | "ne
 type PredictedPart = "fixed" | "definitions" | "rows" | "indexes" | "verification" | "cutOver" | "media";
 
 /**
- * Measured with `npm run bench -- --only limits,direct,calibration --size S,L` on one machine (docs/performance.md names it); shares are
- * those of its generated database.
+ * Each says where it comes from. `limits` and `calibration`: one run of that part of `npm run bench` at size S, on two cores that did other
+ * work, too; `limits` counts processor time, which that changes little, `calibration` the clock's, which it lengthens. `assumed`: not measured
+ * by this project's bench yet.
  */
 export const coefficients = {
-    /** Share of `pg_database_size` that rows are, as COPY writes them. */
+    /** Share of `pg_database_size` that rows are, as COPY writes them (limits). */
     rowShare: 0.48,
-    /** Share of `pg_database_size` that indexes are. */
+    /** Share of `pg_database_size` that indexes are (limits). */
     indexShare: 0.36,
-    /** Of rows, a second, by one server process. */
+    /** Of rows, bytes a second, by one server process (limits). */
     copyOut: 410e6,
     copyIn: 150e6,
-    /** Of rows, hashed. */
+    /** Of rows, hashed (limits). */
     hash: 150e6,
-    /** Of finished indexes and checked keys. */
+    /** Of finished indexes and checked keys (limits). */
     index: 62e6,
-    /** Share of the largest index in all indexes: that of `state_groups_state`. */
+    /** Share of the largest index in all indexes: that of `state_groups_state` (assumed). */
     largestIndex: 0.4,
-    /** Share of an index build that its helpers can do beside each other. */
+    /** Share of an index build that its helpers can do beside each other (assumed: 2.5 s alone, 1.75 s with two workers, on another database). */
     parallelIndex: 0.6,
-    /** What calibration.ts finds on the same machine. */
+    /** What calibration.ts finds on the same machine (calibration). */
     reference: { copyIn: 61e6, index: 42e6 },
-    /** How much of the processors' time a copy turns into work; the rest is waiting. */
+    /** How much of the processors' time a copy turns into work; the rest is waiting (assumed: that of a prototype on an idle machine). */
     efficiency: 0.65,
-    /** Decompressing one stream of SQL: no second core helps (measured, gunzip). */
+    /** Decompressing one stream of SQL: no second core helps (assumed: gunzip on another machine). */
     decompress: 180e6,
-    /** Read on both sides in the final pass (measured in rehearsals). */
+    /** Read on both sides in the final pass (assumed). */
     media: 200e6,
-    /** Of the schema's dump, and of hundreds of tables, keys and small indexes: as long on any machine, and at any size. */
+    /** Of the schema's dump, and of hundreds of tables, keys and small indexes: as long on any machine, and at any size (assumed). */
     definitionsSeconds: 2,
-    /** Stopping, proving, swapping, starting, probing (measured in rehearsals). */
+    /** Stopping, proving, swapping, starting, probing (assumed). */
     fixedSeconds: 20,
-    /** `replicate`: the last changes, sequences, tables compared at their ends. */
+    /** `replicate`: the last changes, sequences, tables compared at their ends (the goal; 1.7 s in one run of `downtime` at size S). */
     cutOverSeconds: 2,
 } as const;
 

@@ -1,5 +1,8 @@
 import { expect } from "chai";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import type { z } from "zod";
 import type { copyContract } from "../../steps/contract.ts";
 import { copy } from "../../steps/copy.ts";
@@ -16,6 +19,15 @@ import { newRun } from "../support/migrationDump.ts";
 import type { TestRun } from "../support/stepRun.ts";
 
 type Spec = z.infer<typeof copyContract.spec>;
+
+/** Of each of five tables, as COPY writes it. */
+const fillerBytes = 1_500_000;
+const fillers = Array.from(
+    { length: 5 },
+    (_, index) =>
+        `CREATE TABLE filler${index} AS SELECT g AS id, repeat('x', 1480) AS text FROM generate_series(1, 1000) g;
+        ALTER TABLE filler${index} ADD PRIMARY KEY (id); ALTER TABLE filler${index} OWNER TO synapse;`,
+).join("\n");
 
 describe("the step copy", function () {
     this.timeout(60_000);
@@ -71,6 +83,38 @@ describe("the step copy", function () {
         await refused("SM-E0803", { ...spec, database: cluster.target(sourceName) }, run);
     });
 
+    it("goes on where it was when it was killed, as long as the source is fenced", async () => {
+        const { spec, run, sourceName } = await fenced(fillers);
+        await killed(spec, run);
+        const result = await copy.act(spec, run);
+        expect(run.said).to.include(`[test] continuing what an earlier attempt has copied into ${result.incoming}`);
+        expect(run.evidences.at(-1)).to.include({ continued: true });
+        expect(result.bytes).to.be.below(fillerBytes * 4.5);
+        expect(await failures(result, "kept")).to.deep.equal([]);
+        expect((await markerOf(result.incoming))?.state).to.equal("restored");
+        expect((await readdir(run.directory)).sort()).to.deep.equal(["copy-manifest.json", "fence-token.json"]);
+        // Again, as when only the answer was lost: nothing is left to be done, or it is all done anew.
+        expect(await failures(await copy.act(spec, run), "kept")).to.deep.equal([]);
+        expect(await cluster.databases()).to.include(sourceName);
+    });
+
+    it("begins anew when it was killed while it copied a source that goes on", async () => {
+        const { spec, run } = await running(fillers);
+        await killed(spec, run);
+        const result = await copy.act(spec, run);
+        expect(run.evidences.at(-1)).to.include({ continued: false });
+        expect(result.bytes).to.be.above(fillerBytes * 5);
+        expect(await failures(result, "emptied")).to.deep.equal([]);
+    });
+
+    it("leaves nothing when it is undone after it was killed", async () => {
+        const { spec, run } = await fenced(fillers);
+        await killed(spec, run);
+        await copy.undo?.(spec, run);
+        expect((await cluster.databases()).filter((name) => name.includes(run.id))).to.deep.equal([]);
+        expect(await readdir(run.directory)).to.deep.equal(["fence-token.json"]);
+    });
+
     it("leaves a manifest that a restore refuses, as it is of no files", async () => {
         const { spec, run } = await running();
         const { manifestFile, manifestDigest } = await copy.act(spec, run);
@@ -101,13 +145,46 @@ describe("the step copy", function () {
     }
 
     /** As the step fence leaves it. */
-    async function fenced(): Promise<Awaited<ReturnType<typeof running>>> {
-        const made = await running();
+    async function fenced(also?: string): Promise<Awaited<ReturnType<typeof running>>> {
+        const made = await running(also);
         const watermarks = await withClient(cluster.address(made.sourceName), { step: "test" }, readWatermarks);
         const fencedAt = new Date().toISOString();
         const token = { run: made.run.id, serverName: testServerName, fencedAt, watermarks };
         await writeToken(made.run.directory, token);
         return { ...made, spec: { ...made.spec, fenceToken: tokenDigest(token) } };
+    }
+
+    /** The step in a process of its own, which is killed between two tables. */
+    async function killed(spec: Spec, run: TestRun): Promise<void> {
+        const incoming = `${spec.database.name}_incoming_${run.id}`;
+        const child = spawn(
+            process.execPath,
+            ["--import", "tsx", fileURLToPath(import.meta.resolve("../support/copyProcess.ts"))],
+            { stdio: ["pipe", "ignore", "inherit"], env: { ...process.env, NODE_V8_COVERAGE: "" } },
+        );
+        const ended = once(child, "exit");
+        child.stdin.end(JSON.stringify({ ...spec, bytesPerSecond: fillerBytes }));
+        const deadline = Date.now() + 45_000;
+        for (;;) {
+            const [row] = (await cluster.databases()).includes(incoming)
+                ? await cluster.query(
+                      incoming,
+                      "SELECT to_regclass('synapse_migration.copy_part') IS NOT NULL AS begun",
+                  )
+                : [];
+            if (row?.["begun"] === true) {
+                const [done] = await cluster.query(
+                    incoming,
+                    "SELECT count(rows)::int AS n FROM synapse_migration.copy_part WHERE name LIKE 'filler%'",
+                );
+                if (Number(done?.["n"]) > 0) break;
+            }
+            if (Date.now() > deadline || child.exitCode !== null) expect.fail("no table was copied");
+            await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        child.kill("SIGKILL");
+        expect((await ended)[1]).to.equal("SIGKILL");
+        expect((await markerOf(incoming))?.state).to.equal("restoring");
     }
 
     async function failures(

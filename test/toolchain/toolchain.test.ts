@@ -69,7 +69,8 @@ describe("the toolchain", () => {
             "SM-E1180",
         );
         machine.answer = async (_, args) => {
-            if (args.includes("install")) for (const name of ["zip", "xz", "zstd"]) await machine.program(`bin/${name}`);
+            if (args.includes("install"))
+                for (const name of ["zip", "xz", "zstd"]) await machine.program(`bin/${name}`);
             return "";
         };
         await ensureArchivePrograms(machine, keptProgress());

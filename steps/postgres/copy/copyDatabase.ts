@@ -158,7 +158,8 @@ class Copier {
         const board = new TaskBoard(tasks, signal);
         const serve = (lane: Lane): Promise<void> =>
             board.serve(async (task) => {
-                await task.run(lane);
+                // At once: the other connection of the pair may wait for this one.
+                await this.stopOthers(task.run(lane));
                 this.waiting[task.kind] -= 1;
                 if (task.kind === "rows") this.rowsEnded = performance.now();
             });

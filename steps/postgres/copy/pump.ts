@@ -1,6 +1,5 @@
 /** Rows of one part of a table, from one connection to another: never a prefix of them. */
-import { Transform, type TransformCallback } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { once } from "node:events";
 import { DatabaseError } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import { MigrationError } from "../../run/errors.ts";
@@ -23,14 +22,35 @@ const streamBytes = 256 * 1024;
  * @returns how many rows
  * @throws MigrationError SM-E0912 when both servers count differently; SM-E1104 without the values that the server's message quotes
  */
-export async function pump(source: Client, target: Client, part: TablePart, options: PumpOptions): Promise<number> {
+export async function pump(
+    source: Client,
+    target: Client,
+    part: TablePart,
+    { limit, onBytes, signal }: PumpOptions,
+): Promise<number> {
     const { out, into } = copyStatements(part);
     const where = describePart(part);
     const rows = source.query(copyTo(out, { highWaterMark: streamBytes }));
     const sink = target.query(copyFrom(into, { highWaterMark: streamBytes }));
+    // Not `pipeline`, which waits for a stream of a connection that is gone to be destroyed: it never says that it is.
+    const taken = new Promise<void>((resolve, reject) => {
+        sink.once("finish", resolve);
+        sink.on("error", reject);
+    });
+    // Reported by whichever wait comes next.
+    taken.catch(() => undefined);
     try {
-        await pipeline(rows, meter(options), sink, { signal: options.signal });
+        for await (const chunk of rows) {
+            if (!Buffer.isBuffer(chunk)) throw new Error("rows of a COPY that are no bytes");
+            onBytes(chunk.length);
+            if (limit !== undefined) await limit.pass(chunk.length, signal);
+            if (!sink.write(chunk)) await Promise.race([taken, once(sink, "drain", { signal })]);
+        }
+        sink.end();
+        await taken;
     } catch (error) {
+        // The server is told that the rows are not all. Whatever becomes of that, nothing of this transaction is committed.
+        sink.destroy(error instanceof Error ? error : new Error(String(error)));
         throw withoutValues(error, where);
     }
     if (rows.rowCount === sink.rowCount) return sink.rowCount;
@@ -38,22 +58,6 @@ export async function pump(source: Client, target: Client, part: TablePart, opti
         where,
         found: `${sink.rowCount} rows taken by the target`,
         expected: `the ${rows.rowCount} rows that the source gave`,
-    });
-}
-
-function meter({ limit, onBytes, signal }: PumpOptions): Transform {
-    return new Transform({
-        readableHighWaterMark: streamBytes,
-        writableHighWaterMark: streamBytes,
-        transform(chunk: Buffer, _encoding, done: TransformCallback) {
-            onBytes(chunk.length);
-            if (limit === undefined) done(null, chunk);
-            else
-                limit.pass(chunk.length, signal).then(
-                    () => done(null, chunk),
-                    (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-                );
-        },
     });
 }
 
