@@ -14,7 +14,7 @@ import { partsOf } from "./tables.ts";
 import { TaskBoard } from "./taskBoard.ts";
 import { planTasks, runEntry, type Lane, type LaneTask } from "./tasks.ts";
 
-export type { CopyContent, CopyResume, CopySeconds, DatabaseCopy } from "./request.ts";
+export type { CopyContent, DatabaseCopy } from "./request.ts";
 
 /**
  * Tables, then rows and behind them each table's indexes and keys, then all other definitions, sequences, statistics. The rows of the source

@@ -23,7 +23,7 @@ const bulkShape = z.strictObject({
 });
 export type BulkRecord = z.infer<typeof bulkShape>;
 
-export const bulkFile = (runDirectory: string): string => join(runDirectory, "replication-copy.json");
+const bulkFile = (runDirectory: string): string => join(runDirectory, "replication-copy.json");
 
 /** @returns its digest */
 export const writeBulk = (runDirectory: string, bulk: BulkRecord): Promise<string> =>

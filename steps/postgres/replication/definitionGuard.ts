@@ -40,7 +40,7 @@ async function schemaDigest(client: Client): Promise<string> {
 }
 
 /** The same definitions without what this program itself changes while it follows. */
-export function withoutIdentities(definitions: readonly Definition[]): Definition[] {
+function withoutIdentities(definitions: readonly Definition[]): Definition[] {
     return definitions.map(({ kind, name, definition }) => ({
         kind,
         name,

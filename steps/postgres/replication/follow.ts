@@ -22,7 +22,7 @@ import { preflightTarget } from "./targetPreflight.ts";
 import { makeTemporaryKeys } from "./temporaryKeys.ts";
 
 /** How the rows of the snapshot get to the target. */
-export interface BulkCopy {
+interface BulkCopy {
     readonly source: DatabaseAddress;
     readonly target: DatabaseAddress;
     /** For `SET TRANSACTION SNAPSHOT`. */

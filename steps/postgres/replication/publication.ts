@@ -20,7 +20,7 @@ export async function dropPublication(client: Client, name: string): Promise<voi
     await client.query(`DROP PUBLICATION IF EXISTS ${escapeIdentifier(name)}`);
 }
 
-export async function hasPublication(client: Client, name: string): Promise<boolean> {
+async function hasPublication(client: Client, name: string): Promise<boolean> {
     const rows = await query(client, z.object({}), "SELECT FROM pg_publication WHERE pubname = $1", [name]);
     return rows.length > 0;
 }

@@ -13,13 +13,13 @@ const growingShape = z.object({
     column: z.string(),
     columns: z.array(z.string()),
 });
-export type GrowingTable = z.infer<typeof growingShape>;
+type GrowingTable = z.infer<typeof growingShape>;
 
 /**
  * Tables with a btree index whose first column is a whole number that is never null: their newest rows are found without reading the
  * rest, however large they are. Numbers of streams are such columns, and so are ids and times.
  */
-export async function growingTables(client: Client): Promise<GrowingTable[]> {
+async function growingTables(client: Client): Promise<GrowingTable[]> {
     return query(
         client,
         growingShape,

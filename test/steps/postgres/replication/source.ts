@@ -9,7 +9,7 @@ import { startCluster, testServerName, type TestCluster } from "../../../support
 import { testRun, type TestRun } from "../../../support/stepRun.ts";
 
 /** What a source needs to be followed. */
-export const logical = { wal_level: "logical", max_wal_senders: "12", max_replication_slots: "12" } as const;
+const logical = { wal_level: "logical", max_wal_senders: "12", max_replication_slots: "12" } as const;
 
 /** A cluster whose role of the homeserver may replicate. */
 export async function startSource(): Promise<TestCluster> {
