@@ -19,8 +19,3 @@ export async function createPublication(client: Client, name: string): Promise<n
 export async function dropPublication(client: Client, name: string): Promise<void> {
     await client.query(`DROP PUBLICATION IF EXISTS ${escapeIdentifier(name)}`);
 }
-
-async function hasPublication(client: Client, name: string): Promise<boolean> {
-    const rows = await query(client, z.object({}), "SELECT FROM pg_publication WHERE pubname = $1", [name]);
-    return rows.length > 0;
-}
