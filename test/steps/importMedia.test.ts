@@ -229,7 +229,7 @@ describe("the step import-media", function () {
         const gap = await specOf({ media: [first, third] });
         await expectError("SM-E0930", () => importMedia.act(gap.spec, gap.run));
         const wrong = await specOf({ media: [await encryptedTar(store, "media.tar.gz")] });
-        await expectError("SM-E0920", () => importMedia.act({ ...wrong.spec, passphrase: "wrong" }, wrong.run));
+        await expectError("SM-E0920", () => importMedia.act({ ...wrong.spec, passphrase: "not-this-one" }, wrong.run));
     });
 
     it("takes nothing from a store that the target lies in, and changes no file of the bundle", async () => {

@@ -149,7 +149,7 @@ describe("the assessment of a source that comes as files", function () {
         expect((await assessed({ database: [cut] }, { quick: true })).result.errors).to.equal(0);
         expect((await assessed({ database: [cut] })).ids).to.include("SM-E0910");
         const secret = await fileOf("dump.sql.gz.gpg", encrypted(whole, cluster.directory));
-        const wrong = await assessed({ database: [secret] }, { quick: true, passphrase: "wrong" });
+        const wrong = await assessed({ database: [secret] }, { quick: true, passphrase: "not-this-one" });
         expect(wrong.ids).to.include("SM-E0920");
     });
 
