@@ -1,20 +1,22 @@
 /** Copies a database into an empty one: no files between them, several connections at a time, out of one snapshot. */
-import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
-import { describeAddress, inSnapshot, quotedName, withClient, type Client } from "../connection.ts";
+import { readDefinitions } from "../catalogue.ts";
+import { inSnapshot, withClient, type Client } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../fingerprint.ts";
 import { prepareSession, refuseUnfitDatabase } from "../plainDump/session.ts";
-import { compareSequences, readSequences, type Sequence } from "../sequences.ts";
+import { refuseLostRows, refuseMoved, setSequences } from "./finish.ts";
 import { beginJournal, entryKey, hasCopy, readJournal, type CopyProgress } from "./journal.ts";
+import { runInLanes, type LaneTask } from "./lanes.ts";
 import { RateLimit } from "./rateLimit.ts";
 import type { CopyContent, DatabaseCopy } from "./request.ts";
 import { postDataEntries, restorePreData, withSchemaArchive, type PostDataEntry } from "./schemaArchive.ts";
 import { readCopySource, type CopySource } from "./source.ts";
 import { partsOf } from "./tables.ts";
-import { TaskBoard } from "./taskBoard.ts";
-import { planTasks, runEntry, type Lane, type LaneTask } from "./tasks.ts";
+import { planTasks, runEntry } from "./tasks.ts";
 
 export type { CopyContent, DatabaseCopy } from "./request.ts";
+
+type CopyRun = Pick<StepRun, "directory" | "signal" | "progress">;
 
 /**
  * Tables, then rows and behind them each table's indexes and keys, then all other definitions, sequences, statistics. The rows of the source
@@ -24,10 +26,7 @@ export type { CopyContent, DatabaseCopy } from "./request.ts";
  * @throws MigrationError SM-E0540 for what only an archive can carry; SM-E0804 when the target is not empty; SM-E0912 when both servers
  *     disagree about what was copied, or the source moved; SM-E0513 when a unique index finds duplicates; SM-E1101, SM-E1102, SM-E1104
  */
-export async function copyDatabase(
-    copy: DatabaseCopy,
-    run: Pick<StepRun, "directory" | "signal" | "progress">,
-): Promise<CopyContent> {
+export async function copyDatabase(copy: DatabaseCopy, run: CopyRun): Promise<CopyContent> {
     const failure = new AbortController();
     const signal = AbortSignal.any([run.signal, failure.signal]);
     // The first error is the cause of the others.
@@ -46,41 +45,50 @@ export async function copyDatabase(
     }
 }
 
+/** Milliseconds of `performance.now()`. */
+interface Loaded {
+    readonly tablesMade: number;
+    readonly rowsIn: number;
+    readonly ended: number;
+}
+
 class Copier {
     private readonly copy: DatabaseCopy;
-    private readonly context: Pick<StepRun, "directory" | "signal" | "progress">;
+    private readonly context: CopyRun;
     private readonly stopOthers: <T>(work: Promise<T>) => Promise<T>;
     private readonly began = performance.now();
     private bytes = 0;
-    private waiting = { rows: 0, index: 0, key: 0, analyze: 0 };
-    private rowsEnded = 0;
+    /** By `schema.name`. */
+    private readonly rows = new Map<string, number>();
+    private readonly left = { rows: 0, index: 0, key: 0, analyze: 0 };
     private hashed = "none";
 
-    constructor(
-        copy: DatabaseCopy,
-        context: Pick<StepRun, "directory" | "signal" | "progress">,
-        stopOthers: <T>(work: Promise<T>) => Promise<T>,
-    ) {
+    constructor(copy: DatabaseCopy, context: CopyRun, stopOthers: <T>(work: Promise<T>) => Promise<T>) {
         this.copy = copy;
         this.context = context;
         this.stopOthers = stopOthers;
     }
 
     public async run(): Promise<CopyContent> {
-        const { source: address, snapshot, step } = this.copy;
+        const { source: address, snapshot, step, standsStill } = this.copy;
         const session = { step, signal: this.context.signal };
-        const source = await readCopySource(address, snapshot, session);
-        const [hashes, rows] = await Promise.all([this.stopOthers(this.hash()), this.stopOthers(this.load(source))]);
-        refuseLostRows(hashes.tables, rows.counts);
-        await this.onTarget((client) => setSequences(client, source.sequences));
-        if (this.copy.standsStill) await this.refuseMoved(source.sequences);
+        const reading = this.stopOthers(readCopySource(address, snapshot, session));
+        const [source, definitions, hashes, loaded] = await Promise.all([
+            reading,
+            this.stopOthers(this.inSource(readDefinitions)),
+            this.stopOthers(this.hash()),
+            this.stopOthers(this.load(reading)),
+        ]);
+        const { sequences } = source;
+        refuseLostRows(hashes.tables, this.rows);
+        await this.onTarget((client) => setSequences(client, sequences));
+        if (standsStill) await refuseMoved(address, sequences, session);
         return {
-            ...{ snapshot, tables: hashes.tables, sequences: source.sequences, definitions: source.definitions },
-            bytes: this.bytes,
+            ...{ snapshot, tables: hashes.tables, sequences, definitions, bytes: this.bytes },
             seconds: {
-                schema: rows.schemaSeconds,
-                rows: seconds(rows.began, this.rowsEnded),
-                indexes: seconds(this.rowsEnded, rows.ended),
+                schema: seconds(this.began, loaded.tablesMade),
+                rows: seconds(loaded.tablesMade, loaded.rowsIn),
+                indexes: seconds(loaded.rowsIn, loaded.ended),
                 hashes: hashes.seconds,
                 total: seconds(this.began),
             },
@@ -97,84 +105,74 @@ class Copier {
         return { tables, seconds: seconds(began) };
     }
 
-    private async load(
-        source: CopySource,
-    ): Promise<{ counts: Map<string, number>; schemaSeconds: number; began: number; ended: number }> {
-        const { resumed, entries } = await this.makeTables(source);
-        const began = performance.now();
-        const counts = new Map<string, number>();
-        for (const { table, rows = 0 } of resumed.parts) add(counts, table, rows);
-        const { bytesPerSecond } = this.copy;
+    private async load(reading: Promise<CopySource>): Promise<Loaded> {
+        const { copy, context } = this;
+        const made = await context.progress.during("making the tables", () => this.makeTables(reading));
+        const tablesMade = performance.now();
+        let rowsIn = tablesMade;
+        for (const { table, rows = 0 } of made.progress.parts) this.addRows(table, rows);
+        const { bytesPerSecond } = copy;
         const { tasks, rest } = planTasks(
-            resumed.parts,
-            entries.filter(({ text }) => !resumed.entries.has(entryKey(text))),
-            source.tablesOf,
+            made.progress.parts,
+            made.entries.filter(({ text }) => !made.progress.entries.has(entryKey(text))),
+            (await reading).tablesOf,
             {
                 limit: bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond),
                 onBytes: (bytes) => (this.bytes += bytes),
-                onRows: (table, rows) => add(counts, table, rows),
-                signal: this.context.signal,
+                onRows: (table, rows) => this.addRows(table, rows),
+                signal: context.signal,
             },
         );
-        await this.context.progress.during(
+        for (const { kind } of tasks) this.left[kind] += 1;
+        const onDone = ({ kind }: LaneTask): void => {
+            this.left[kind] -= 1;
+            if (kind === "rows") rowsIn = performance.now();
+        };
+        await context.progress.during(
             "copying rows, building indexes, hashing",
-            () => this.work(tasks),
+            () => runInLanes(copy, tasks, { signal: context.signal, stopOthers: this.stopOthers, onDone }),
             () => this.state(),
         );
         await this.onTarget(async (client) => {
             for (const entry of rest) await runEntry(client, entry);
         });
-        const schemaSeconds = seconds(this.began, began);
-        return { counts, schemaSeconds, began, ended: performance.now() };
+        return { tablesMade, rowsIn, ended: performance.now() };
     }
 
     /** Tables without rows, unless an earlier attempt has made them. */
-    private async makeTables(source: CopySource): Promise<{ resumed: CopyProgress; entries: PostDataEntry[] }> {
+    private async makeTables(
+        reading: Promise<CopySource>,
+    ): Promise<{ progress: CopyProgress; entries: PostDataEntry[] }> {
         const { copy, context } = this;
-        const earlier = await this.onTarget(async (client) => {
-            const { resume, target } = copy;
-            if (resume !== undefined && (await hasCopy(client, resume.state)))
-                return readJournal(client, source.tables);
-            await refuseUnfitDatabase(client, target);
-            return undefined;
+        return withSchemaArchive(copy, context, async (archive) => {
+            const { tables } = await reading;
+            const earlier = await this.onTarget(async (client) => {
+                const { resume, target } = copy;
+                const isOurs = resume !== undefined && (await hasCopy(client, resume.state));
+                const found = isOurs ? await readJournal(client, tables) : undefined;
+                if (found === undefined) await refuseUnfitDatabase(client, target);
+                return found;
+            });
+            const [entries, progress] = await Promise.all([
+                this.stopOthers(postDataEntries(archive, copy, context)),
+                earlier ?? this.stopOthers(this.beginCopy(archive, tables)),
+            ]);
+            return { entries, progress };
         });
-        return context.progress.during("making the tables", () =>
-            withSchemaArchive(copy, context, async (archive) => {
-                const entries = await postDataEntries(archive, copy, context);
-                if (earlier !== undefined) return { resumed: earlier, entries };
-                const parts = partsOf(source.tables, copy.jobs);
-                await restorePreData(archive, copy, context);
-                await this.onTarget((client) => beginJournal(client, copy.resume?.state ?? "", parts));
-                return { resumed: { parts, entries: new Set<string>() }, entries };
-            }),
-        );
     }
 
-    private async work(tasks: readonly LaneTask[]): Promise<void> {
-        const { source, target, step, snapshot, jobs } = this.copy;
-        const { signal } = this.context;
-        for (const { kind } of tasks) this.waiting[kind] += 1;
-        this.rowsEnded = performance.now();
-        const board = new TaskBoard(tasks, signal);
-        const serve = (lane: Lane): Promise<void> =>
-            board.serve(async (task) => {
-                // At once: the other connection of the pair may wait for this one.
-                await this.stopOthers(task.run(lane));
-                this.waiting[task.kind] -= 1;
-                if (task.kind === "rows") this.rowsEnded = performance.now();
-            });
-        const lane = (): Promise<void> =>
-            withClient(source, { step, readOnly: true, statementSeconds: 0, signal }, async (from) => {
-                // Between two tables it may wait for an index.
-                await from.query("SET idle_in_transaction_session_timeout = 0");
-                await inSnapshot(from, snapshot, () =>
-                    withClient(target, { step, statementSeconds: 0, signal }, async (into) => {
-                        await prepareSession(into, target, jobs);
-                        await serve({ source: from, target: into });
-                    }),
-                );
-            });
-        await Promise.all(Array.from({ length: jobs }, () => this.stopOthers(lane())));
+    private async beginCopy(archive: string, tables: CopySource["tables"]): Promise<CopyProgress> {
+        const { copy, context } = this;
+        const parts = partsOf(tables, copy.jobs);
+        await restorePreData(archive, copy, context);
+        const planned = await this.onTarget((client) => beginJournal(client, copy.resume?.state ?? "", parts));
+        return { parts: planned, entries: new Set<string>() };
+    }
+
+    private async inSource<T>(work: (client: Client) => Promise<T>): Promise<T> {
+        const { source, snapshot, step } = this.copy;
+        const session = { step, readOnly: true, statementSeconds: 0, signal: this.context.signal };
+        return withClient(source, session, (client) => inSnapshot(client, snapshot, () => work(client)));
     }
 
     private async onTarget<T>(work: (client: Client) => Promise<T>): Promise<T> {
@@ -185,57 +183,16 @@ class Copier {
         });
     }
 
-    private async refuseMoved(sequences: readonly Sequence[]): Promise<void> {
-        const { source, step } = this.copy;
-        const session = { step, readOnly: true, signal: this.context.signal };
-        const moved = compareSequences(sequences, await withClient(source, session, readSequences));
-        if (moved.length === 0) return;
-        throw new MigrationError("SM-E0912", {
-            where: describeAddress(source),
-            found: `sequences that moved while the database was copied\n${moved.slice(0, 5).join("\n")}`,
-            expected: "a database that stands still",
-        });
+    private addRows({ schema, name }: { readonly schema: string; readonly name: string }, rows: number): void {
+        const key = `${schema}.${name}`;
+        this.rows.set(key, (this.rows.get(key) ?? 0) + rows);
     }
 
     private state(): string {
-        const { rows, index, key, analyze } = this.waiting;
+        const { rows, index, key, analyze } = this.left;
         const megabytes = Math.round(this.bytes / 1e6);
         return `${megabytes} MB copied, left: ${rows} parts of tables, ${index} indexes, ${key} foreign keys, ${analyze} to analyse; hashed: ${this.hashed}`;
     }
-}
-
-/** Sequences that were never called hand out their value next; the others the one behind it. */
-async function setSequences(client: Client, sequences: readonly Sequence[]): Promise<void> {
-    if (sequences.length === 0) return;
-    await client.query(
-        `SELECT setval(s.name::regclass, s.value, s.called)
-        FROM json_to_recordset($1) AS s (name text, value bigint, called boolean)`,
-        [
-            JSON.stringify(
-                sequences.map(({ schema, name, lastValue, isCalled }) => ({
-                    ...{ name: quotedName(schema, name), value: lastValue, called: isCalled },
-                })),
-            ),
-        ],
-    );
-}
-
-/** @throws MigrationError SM-E0912 naming tables of which another number of rows was copied than is in the snapshot */
-function refuseLostRows(tables: readonly TableFingerprint[], counts: ReadonlyMap<string, number>): void {
-    const wrong = tables.filter(({ schema, name, rows }) => counts.get(`${schema}.${name}`) !== rows);
-    if (wrong.length === 0 && tables.length === counts.size) return;
-    throw new MigrationError("SM-E0912", {
-        where: "the copied tables",
-        found: wrong
-            .slice(0, 5)
-            .map(({ schema, name }) => `${counts.get(`${schema}.${name}`) ?? "no"} rows of table ${schema}.${name}`)
-            .join("\n"),
-        expected: `${tables.length} tables, with as many rows as were hashed`,
-    });
-}
-
-function add(counts: Map<string, number>, { schema, name }: { schema: string; name: string }, rows: number): void {
-    counts.set(`${schema}.${name}`, (counts.get(`${schema}.${name}`) ?? 0) + rows);
 }
 
 function seconds(from: number, to = performance.now()): number {

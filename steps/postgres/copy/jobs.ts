@@ -8,8 +8,8 @@ import { isHere } from "../plainDump/session.ts";
 const remoteCores = 4;
 /** Beyond that, one process of ours has enough to do. */
 const mostJobs = 16;
-/** A pair copies, another connection of the source hashes rows; two more hold the snapshot and read catalogues. */
-const sourceConnections = { each: 2, besides: 3 };
+/** A pair copies, another connection of the source hashes rows; the others hold the snapshot, read catalogues, dump definitions. */
+const sourceConnections = { each: 2, besides: 5 };
 const targetConnections = { each: 1, besides: 2 };
 
 /** Cores of the smaller side: more connections would only wait for each other. */

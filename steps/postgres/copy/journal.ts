@@ -10,6 +10,7 @@ const parts = `${markerSchema}.copy_part`;
 const entries = `${markerSchema}.copy_entry`;
 
 const partShape = z.object({
+    id: z.number().int(),
     schema: z.string(),
     name: z.string(),
     filenode: z.string(),
@@ -21,6 +22,7 @@ const partShape = z.object({
 
 /** A part of the plan, and how many rows of it were copied: undefined when it is still to be done. */
 export interface PlannedPart extends TablePart {
+    readonly id: number;
     readonly rows?: number;
 }
 
@@ -44,24 +46,26 @@ export async function hasCopy(client: Client, state: string): Promise<boolean> {
 }
 
 /** Writes the plan down once all tables are there. */
-export async function beginJournal(client: Client, state: string, plan: readonly TablePart[]): Promise<void> {
+export async function beginJournal(client: Client, state: string, plan: readonly TablePart[]): Promise<PlannedPart[]> {
+    const planned = plan.map((part, id) => ({ ...part, id }));
     await client.query("BEGIN");
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${markerSchema}`);
     await client.query(`DROP TABLE IF EXISTS ${begun}, ${parts}, ${entries}`);
     await client.query(`CREATE TABLE ${begun} (state text NOT NULL)`);
     await client.query(
-        `CREATE TABLE ${parts} (schema text NOT NULL, name text NOT NULL, filenode text NOT NULL, from_page bigint, to_page bigint,
+        `CREATE TABLE ${parts} (id int PRIMARY KEY, schema text NOT NULL, name text NOT NULL, filenode text NOT NULL, from_page bigint, to_page bigint,
             bytes bigint NOT NULL, rows bigint)`,
     );
     await client.query(`CREATE TABLE ${entries} (key text PRIMARY KEY)`);
     await client.query(`INSERT INTO ${begun} VALUES ($1)`, [state]);
-    const rows = plan.map(({ table: { schema, name, filenode }, fromPage = null, toPage = null, bytes }) => ({
-        ...{ schema, name, filenode, from_page: fromPage, to_page: toPage, bytes },
+    const rows = planned.map(({ id, table: { schema, name, filenode }, fromPage = null, toPage = null, bytes }) => ({
+        ...{ id, schema, name, filenode, from_page: fromPage, to_page: toPage, bytes },
     }));
     await client.query(`INSERT INTO ${parts} SELECT * FROM json_populate_recordset(NULL::${parts}, $1)`, [
         JSON.stringify(rows),
     ]);
     await client.query("COMMIT");
+    return planned;
 }
 
 /**
@@ -74,7 +78,7 @@ export async function readJournal(client: Client, tables: readonly CopiedTable[]
     const rows = await query(
         client,
         partShape,
-        `SELECT schema, name, filenode, from_page AS "fromPage", to_page AS "toPage", bytes, rows FROM ${parts}`,
+        `SELECT id, schema, name, filenode, from_page AS "fromPage", to_page AS "toPage", bytes, rows FROM ${parts}`,
     );
     const planned: PlannedPart[] = [];
     const seen = new Set<string>();
@@ -84,7 +88,7 @@ export async function readJournal(client: Client, tables: readonly CopiedTable[]
         if (table?.filenode !== row.filenode) return undefined;
         seen.add(key);
         planned.push({
-            ...{ table, bytes: row.bytes },
+            ...{ id: row.id, table, bytes: row.bytes },
             ...(row.fromPage === null ? {} : { fromPage: row.fromPage }),
             ...(row.toPage === null ? {} : { toPage: row.toPage }),
             ...(row.rows === null ? {} : { rows: row.rows }),
@@ -95,19 +99,14 @@ export async function readJournal(client: Client, tables: readonly CopiedTable[]
     return { parts: planned, entries: new Set(done.map(({ key }) => key)) };
 }
 
-/** Within the transaction that copied the part. */
-export async function recordPart(client: Client, part: TablePart, rows: number): Promise<void> {
-    const { table, fromPage = null } = part;
-    const { rowCount } = await client.query(
-        `UPDATE ${parts} SET rows = $1 WHERE schema = $2 AND name = $3 AND from_page IS NOT DISTINCT FROM $4::bigint`,
-        [rows, table.schema, table.name, fromPage],
-    );
-    if (rowCount !== 1) throw new Error(`${rowCount ?? 0} parts of the copy's plan begin where one should`);
+/** For the transaction that copied the part. */
+export function partDone({ id }: PlannedPart, rows: number): string {
+    return `UPDATE ${parts} SET rows = ${rows} WHERE id = ${id}`;
 }
 
-/** Within the transaction that ran the statements. */
-export async function recordEntry(client: Client, text: string): Promise<void> {
-    await client.query(`INSERT INTO ${entries} VALUES ($1)`, [entryKey(text)]);
+/** For the transaction that ran the statements. */
+export function entryDone(text: string): string {
+    return `INSERT INTO ${entries} VALUES ('${entryKey(text)}')`;
 }
 
 export function entryKey(text: string): string {

@@ -91,8 +91,10 @@ export async function postDataEntries(archive: string, copy: DatabaseCopy, run: 
     const section = ["--section", "post-data", ...unwanted];
     const statements = `${archive}.sql`;
     try {
-        const { stdout: list } = await runPostgresProgram(program, ["--list", ...section, archive], limits);
-        await runPostgresProgram(program, ["--verbose", "--file", statements, ...section, archive], limits);
+        const [{ stdout: list }] = await Promise.all([
+            runPostgresProgram(program, ["--list", ...section, archive], limits),
+            runPostgresProgram(program, ["--verbose", "--file", statements, ...section, archive], limits),
+        ]);
         const { ids, entries } = parsePostData(await readFile(statements, "utf8"));
         const listed = parseArchiveList(list).map(({ id }) => id);
         if (ids.length === listed.length && ids.every((id, index) => id === listed[index])) return entries;

@@ -1,14 +1,12 @@
-/** What is read of a source before anything is made: its definitions, sequences, tables, and what rules it out. */
+/** What is read of a source before anything is made: its tables, their indexes, sequences, and what rules it out. */
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
-import { readDefinitions, type Definition } from "../catalogue.ts";
 import { describeAddress, inSnapshot, query, withClient, type Client, type DatabaseAddress } from "../connection.ts";
 import { readSequences, type Sequence } from "../sequences.ts";
 import { copiedTables, type CopiedTable } from "./tables.ts";
 
 export interface CopySource {
     readonly tables: readonly CopiedTable[];
-    readonly definitions: Definition[];
     readonly sequences: Sequence[];
     /** The tables that an index or a key is of, and refers to, by the oid of the index or the constraint: `schema.name`. */
     readonly tablesOf: ReadonlyMap<string, readonly string[]>;
@@ -29,7 +27,6 @@ export async function readCopySource(
             await refuseUncopied(client, describeAddress(address));
             return {
                 tables: await copiedTables(client),
-                definitions: await readDefinitions(client),
                 sequences: await readSequences(client),
                 tablesOf: await tablesOfObjects(client),
             };

@@ -75,7 +75,20 @@ export function partsOf(tables: readonly CopiedTable[], jobs: number): TablePart
     });
 }
 
-export function isWhole({ fromPage, toPage }: TablePart): boolean {
+/** Below this size nobody notices that a vacuum writes the rows again, and emptying a table costs more than its rows. */
+const smallestFrozenBytes = 4 * 1024 * 1024;
+
+/** Whether the rows are written as if they were old, which is possible into a table that was emptied in the same transaction. */
+export function isFrozen(part: TablePart): boolean {
+    return isWhole(part) && part.table.bytes >= smallestFrozenBytes;
+}
+
+/** Whether the table is copied, and its indexes are built, in one transaction: one after the other that takes longer than all at once. */
+export function isSmall(part: TablePart): boolean {
+    return isWhole(part) && !isFrozen(part);
+}
+
+function isWhole({ fromPage, toPage }: TablePart): boolean {
     return fromPage === undefined && toPage === undefined;
 }
 
@@ -93,8 +106,10 @@ export function copyStatements(part: TablePart): { readonly out: string; readonl
     const columns = table.columns.map((column) => escapeIdentifier(column)).join(", ");
     // Without columns of its own there is nothing to list.
     const list = columns === "" ? "" : ` (${columns})`;
-    if (isWhole(part))
-        return { out: `COPY ${name}${list} TO STDOUT`, into: `COPY ${name}${list} FROM STDIN WITH (FREEZE)` };
+    if (isWhole(part)) {
+        const frozen = isFrozen(part) ? " WITH (FREEZE)" : "";
+        return { out: `COPY ${name}${list} TO STDOUT`, into: `COPY ${name}${list} FROM STDIN${frozen}` };
+    }
     const bounds = [
         ...(fromPage === undefined ? [] : [`ctid >= '(${fromPage},0)'`]),
         ...(toPage === undefined ? [] : [`ctid < '(${toPage},0)'`]),

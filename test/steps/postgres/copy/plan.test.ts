@@ -53,8 +53,10 @@ describe("the plan of a direct copy", () => {
         );
     });
 
-    it("reads ranges of pages, and writes whole tables frozen", () => {
-        const whole = copyStatements({ table: table("t", 1), bytes: 1 });
+    it("reads ranges of pages, and writes whole tables frozen, but for small ones", () => {
+        const small = copyStatements({ table: table("t", 1), bytes: 1 });
+        expect(small.into).to.equal('COPY "public"."t" ("a", "b""c") FROM STDIN');
+        const whole = copyStatements({ table: table("t", 5), bytes: 1 });
         expect(whole.into).to.equal('COPY "public"."t" ("a", "b""c") FROM STDIN WITH (FREEZE)');
         const part = copyStatements({ table: table("t", 1), bytes: 1, fromPage: 3, toPage: 9 });
         expect(part.out).to.equal(
@@ -91,7 +93,7 @@ describe("the plan of a direct copy", () => {
             entry("FK CONSTRAINT", "3"),
         ];
         const pumping = { onBytes: () => undefined, onRows: () => undefined, signal: new AbortController().signal };
-        const parts = partsOf([table("a", 1000), table("b", 10)], 2);
+        const parts = partsOf([table("a", 1000), table("b", 10)], 2).map((part, id) => ({ ...part, id }));
 
         it("build an index once all parts of its table are in, a foreign key once both tables have their indexes", () => {
             const { tasks, rest } = planTasks(parts, entries, tablesOf, pumping);
@@ -106,6 +108,17 @@ describe("the plan of a direct copy", () => {
             const attached = [...entries, entry("INDEX ATTACH", "5")];
             const { rest } = planTasks(parts, attached, tablesOf, pumping);
             expect(rest.map(({ kind }) => kind)).to.deep.equal(["TRIGGER", "FK CONSTRAINT", "INDEX ATTACH"]);
+        });
+
+        it("are one for a small table, with all that is its own", () => {
+            const small = partsOf([table("a", 1), table("b", 1)], 2).map((part, id) => ({ ...part, id }));
+            const { tasks, rest } = planTasks(small, entries, tablesOf, pumping);
+            expect(tasks.map(({ kind, tables, needs }) => [kind, tables.join(), needs.length])).to.deep.equal([
+                ["rows", "public.a", 0],
+                ["rows", "public.b", 0],
+                ["key", "public.b,public.a", 2],
+            ]);
+            expect(rest).to.deep.equal([entry("TRIGGER", "4")]);
         });
 
         it("do not copy what is copied", () => {
