@@ -306,7 +306,7 @@ describe("the steps of a bundle", function () {
 
         it("refuses secrets that are not the source's, and a key that cannot be used, before anything is made", async () => {
             const run = testRun("b3", runOf(synapse, "b2").directory);
-            const other = { ...prepare(), pepper: "another" };
+            const other = { ...prepare(), pepper: "not-that-pepper" };
             await expectError("SM-E0820", () => prepareBundle.act(other, run));
             const noKey = { ...prepare(), bundle: { ...place, recipientKeyFile: synapse.homeserver.files.configFile } };
             await expectError("SM-E0928", () => prepareBundle.act(noKey, run));
