@@ -2,9 +2,10 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../../run/errors.ts";
-import { ByteReader, type Bytes } from "../byteReader.ts";
+import type { Bytes } from "../byteReader.ts";
 import type { DirectoryDatabase } from "../bundleManifest.ts";
 import { belongsTo, databaseDirectory } from "../bundleNames.ts";
+import { HeldStream } from "../heldStream.ts";
 import type { FileDigest } from "../inputFiles.ts";
 import { openLayers, type OpenOptions } from "../open.ts";
 import { tarEntries, type TarEntry } from "../tarEntries.ts";
@@ -64,16 +65,14 @@ class DirectoryReading {
         const files = artefact?.files ?? [];
         const paths = files.map(({ name }) => join(this.options.directory, name));
         const { stream, finished } = openLayers(paths, this.options);
-        const chunks = stream[Symbol.asyncIterator]();
-        const reader = new ByteReader({ [Symbol.asyncIterator]: () => chunks });
+        const held = new HeldStream(stream);
         try {
-            for await (const entry of tarEntries(reader.rest(), artefact?.name ?? ""))
+            for await (const entry of tarEntries(held.rest(), artefact?.name ?? ""))
                 await this.entry(entry, artefact?.name ?? "");
         } catch (error) {
-            throw await outermostFailure(error, reader);
+            throw error instanceof MigrationError ? await held.failureOr(error) : error;
         } finally {
-            // What unpacks it does not end what it is unpacked from.
-            await chunks.return?.();
+            await held.close();
         }
         const { files: digests } = await finished;
         for (const [at, { path, sha256 }] of digests.entries())
@@ -109,17 +108,6 @@ class DirectoryReading {
                 name,
                 `${is.rows} rows of ${table} in ${bytes} bytes that are not the ones that were written`,
             );
-    }
-}
-
-/** Damage shows inside of a message first. It is named by what proves it: what is left of the message is read for that. */
-async function outermostFailure(error: unknown, reader: ByteReader): Promise<unknown> {
-    if (!(error instanceof MigrationError)) return error;
-    try {
-        while ((await reader.next()) !== undefined);
-        return error;
-    } catch (cause) {
-        return cause;
     }
 }
 

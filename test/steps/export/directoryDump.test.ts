@@ -261,7 +261,7 @@ describe("the database of a bundle in directory format", function () {
             "SM-E0906",
             /has \d+ bytes and not \d+/,
         ],
-        ["a bit that flipped", (at) => flipBit(join(at, first)), "SM-E0924", /./],
+        ["a bit that flipped in the middle", (at) => flipBit(join(at, first), 1 / 2), "SM-E0924", /./],
         [
             "a manifest that was edited",
             (at) => edit(join(at, "manifest.json"), /"rows": \d{4}/, '"rows": 1'),
@@ -285,6 +285,14 @@ describe("the database of a bundle in directory format", function () {
             expect((await expectError(code, () => open(directory))).message).to.match(found);
         });
     }
+
+    it("names gpg for a bit that flipped, wherever in the message the rows are that it is seen in first", async () => {
+        for (let sixteenth = 2; sixteenth < 16; sixteenth++) {
+            const directory = await copyOf(bundle.directory);
+            await flipBit(join(directory, first), sixteenth / 16);
+            await expectError("SM-E0924", () => open(directory));
+        }
+    });
 
     it("refuses archives of another bundle with the same passphrase, whatever their size", async () => {
         const directory = await copyOf(bundle.directory);
@@ -438,9 +446,9 @@ async function edit(path: string, text: RegExp, replacement: string): Promise<vo
     await writeFile(path, after);
 }
 
-async function flipBit(path: string): Promise<void> {
+async function flipBit(path: string, share: number): Promise<void> {
     const bytes = await readFile(path);
-    const at = Math.floor(bytes.length / 2);
+    const at = Math.floor(bytes.length * share);
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     await writeFile(path, bytes);
 }
