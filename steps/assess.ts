@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { constraintChecks } from "./assess/constraintChecks.ts";
+import { copyChecks } from "./assess/copyChecks.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { indexChecks } from "./assess/indexChecks.ts";
@@ -45,6 +46,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...databaseChecks,
     ...indexChecks,
     ...constraintChecks,
+    ...copyChecks,
     ...identityChecks,
     ...mediaRepoChecks,
     ...mediaStorageChecks,

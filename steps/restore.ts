@@ -1,11 +1,10 @@
 /** Restores the dump into a new database beside the one in use, as Synapse's own role. */
-import { dirname, join } from "node:path";
 import { restoreContract } from "./contract/migrate.ts";
 import { programVersion, refuseOldProgram } from "./postgres/clientPrograms.ts";
 import { withClient } from "./postgres/connection.ts";
 import { refuseAlteredArchive } from "./postgres/dumpArchive.ts";
 import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "./postgres/incomingDatabase.ts";
-import { readManifest, type Manifest } from "./postgres/manifest.ts";
+import { dumpDirectory, readManifest, type Manifest } from "./postgres/manifest.ts";
 import { advanceMarker, createMarker } from "./postgres/marker.ts";
 import { restoreArchive } from "./postgres/restoreArchive.ts";
 import { adminAddress, checkedName, incomingName, ownerAddress } from "./postgres/targetAddress.ts";
@@ -69,15 +68,6 @@ export const restore = defineStep(
         run.progress.say(said);
     },
 );
-
-function dumpDirectory({ directory }: Manifest, manifestFile: string): string {
-    if (directory !== undefined) return join(dirname(manifestFile), directory);
-    throw new MigrationError("SM-E0906", {
-        where: manifestFile,
-        found: "the manifest of a copy from server to server, which has no files",
-        expected: "the manifest of a dump",
-    });
-}
 
 function refuseOtherServer(manifest: Manifest, serverName: string, where: string): void {
     if (manifest.serverName === serverName) return;

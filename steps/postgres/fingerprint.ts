@@ -1,5 +1,4 @@
 /** Row count and an order-independent hash of every table: equal in two databases only where the rows are. */
-import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import {
     inSnapshot,
@@ -12,14 +11,15 @@ import {
     type DatabaseAddress,
 } from "./connection.ts";
 import { markerSchema } from "./marker.ts";
+import { rowHash } from "./rowHash.ts";
 
 export const tableFingerprintShape = z.strictObject({
     schema: z.string(),
     name: z.string(),
     rows: z.number().int().min(0),
     /**
-     * Sum of PostgreSQL's 64-bit `hashtextextended` over the text of all rows, as a decimal. Finds corruption; it is not made against
-     * someone who wants to deceive. A sum, because twice the same row would vanish in an exclusive or.
+     * Sum of 64 bits of each row, as a decimal: see `rowHash`. Finds corruption; it is not made against someone who wants to deceive. A sum,
+     * because twice the same row would vanish in an exclusive or.
      */
     hash: z.string().regex(/^-?\d+$/),
     bytes: z.number().int().min(0),
@@ -40,7 +40,7 @@ const tableShape = z.object({
     bytes: z.coerce.number().int(),
     pages: z.coerce.number().int(),
     /** By name: a dropped or moved column changes nothing. */
-    columns: z.array(z.string()),
+    columns: z.array(z.object({ name: z.string(), type: z.string() })),
 });
 type Table = z.infer<typeof tableShape>;
 
@@ -57,8 +57,8 @@ const smallestSplitPages = 8192;
 /**
  * Fingerprints all tables, largest first, a large one by several connections at a time.
  *
- * The text of a row is that of its columns in the order of their names, under the session settings of {@link withClient}; it is the same
- * on PostgreSQL 14 to 17 for all types that Synapse uses.
+ * The hash of a row is that of its columns in the order of their names, under the session settings of {@link withClient}; it is the same
+ * on PostgreSQL 14 to 18 for all types that Synapse uses.
  */
 export async function tableFingerprints(
     address: DatabaseAddress,
@@ -142,7 +142,6 @@ async function fingerprintPart(
     client: Client,
     { table, fromPage, toPage }: Part,
 ): Promise<{ rows: number; hash: bigint }> {
-    const row = `ROW(${table.columns.map((column) => `t.${escapeIdentifier(column)}`).join(", ")})::text`;
     const bounds = [
         ...(fromPage === undefined ? [] : [`ctid >= '(${fromPage},0)'`]),
         ...(toPage === undefined ? [] : [`ctid < '(${toPage},0)'`]),
@@ -150,7 +149,7 @@ async function fingerprintPart(
     const { rows, hash } = await queryOne(
         client,
         z.object({ rows: z.string(), hash: z.string() }),
-        `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${row} COLLATE "C", 0)), 0)::text AS hash
+        `SELECT count(*)::text AS rows, coalesce(sum(${rowHash(table.columns)}), 0)::text AS hash
         FROM ONLY ${quotedName(table.schema, table.name)} t ${bounds.length === 0 ? "" : `WHERE ${bounds.join(" AND ")}`}`,
     );
     return { rows: Number(rows), hash: BigInt(hash) };
@@ -162,7 +161,8 @@ async function listTables(client: Client): Promise<Table[]> {
         tableShape,
         `SELECT s.nspname AS schema, c.relname AS name, pg_table_size(c.oid)::text AS bytes,
             (pg_relation_size(c.oid) / current_setting('block_size')::int)::text AS pages,
-            coalesce((SELECT json_agg(a.attname ORDER BY a.attname COLLATE "C") FROM pg_attribute a
+            coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL))
+                ORDER BY a.attname COLLATE "C") FROM pg_attribute a
                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns
         FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
         WHERE c.relkind = 'r' AND s.nspname NOT LIKE 'pg\\_%' AND s.nspname NOT IN ('information_schema', '${markerSchema}')

@@ -1,8 +1,10 @@
 /** The manifest of a dump or a copy: what is in it, so that nothing has to be believed of the programs that wrote and read it. */
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { count, instant, seconds, sha256 } from "../contract/shared.ts";
 import { definitionShape } from "./catalogue.ts";
 import { tableFingerprintShape } from "./fingerprint.ts";
+import { MigrationError } from "../run/errors.ts";
 import { digestOf, readManifestFile, writeManifestFile } from "./manifestFile.ts";
 import { sequenceShape } from "./sequences.ts";
 
@@ -53,3 +55,18 @@ export const writeManifest = (path: string, manifest: Manifest): Promise<string>
 /** @throws MigrationError SM-E0911 when it is missing, damaged, or another one */
 export const readManifest = (path: string, digest: string): Promise<Manifest> =>
     readManifestFile(path, digest, manifestShape);
+
+/**
+ * The directory that has the files of a dump.
+ *
+ * @param manifestFile  where its manifest is
+ * @throws MigrationError SM-E0906 for the manifest of a copy, which has none
+ */
+export function dumpDirectory({ directory }: Manifest, manifestFile: string): string {
+    if (directory !== undefined) return join(dirname(manifestFile), directory);
+    throw new MigrationError("SM-E0906", {
+        where: manifestFile,
+        found: "the manifest of a copy from server to server, which has no files",
+        expected: "the manifest of a dump",
+    });
+}

@@ -12,7 +12,7 @@ import { newScanNotes } from "../../steps/media/scan.ts";
 import { hashedFiles, TreeDigest } from "../../steps/media/treeDigest.ts";
 import { unpackMedia } from "../../steps/media/unpackMedia.ts";
 import { refuseAlteredArchive } from "../../steps/postgres/dumpArchive.ts";
-import { readManifest } from "../../steps/postgres/manifest.ts";
+import { dumpDirectory, readManifest } from "../../steps/postgres/manifest.ts";
 import { inspectPlainDump } from "../../steps/postgres/plainDump/inspect.ts";
 import { lineProgress } from "../../steps/run/progress.ts";
 import { redact } from "../../steps/run/redaction.ts";
@@ -121,9 +121,10 @@ export async function readMediaArchive(paths: readonly string[], work: string, w
 }
 
 export async function readOwnDump(directory: string, { digest, directory: original }: OwnDump): Promise<Verdict> {
-    const { files, directory: name } = await readManifest(join(directory, "dump-manifest.json"), digest);
-    if (name === undefined) return missed("a manifest without files");
-    await refuseAlteredArchive(join(directory, name), files);
+    const manifestFile = join(directory, "dump-manifest.json");
+    const manifest = await readManifest(manifestFile, digest);
+    const { files, directory: name = "" } = manifest;
+    await refuseAlteredArchive(dumpDirectory(manifest, manifestFile), files);
     const hash = async (path: string): Promise<string> =>
         createHash("sha256")
             .update(await readFile(path))

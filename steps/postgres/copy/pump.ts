@@ -1,9 +1,10 @@
 /** Rows of one part of a table, from one connection to another: never a prefix of them. */
 import { once } from "node:events";
 import { DatabaseError } from "pg";
-import { from as copyFrom, to as copyTo } from "pg-copy-streams";
+import { from as copyFrom } from "pg-copy-streams";
 import { MigrationError } from "../../run/errors.ts";
 import type { Client } from "../connection.ts";
+import { CopyOut } from "./copyOut.ts";
 import type { RateLimit } from "./rateLimit.ts";
 import { copyStatements, describePart, type TablePart } from "./tables.ts";
 
@@ -30,7 +31,7 @@ export async function pump(
 ): Promise<number> {
     const { out, into } = copyStatements(part);
     const where = describePart(part);
-    const rows = source.query(copyTo(out, { highWaterMark: streamBytes }));
+    const rows = source.query(new CopyOut(out, streamBytes));
     const sink = target.query(copyFrom(into, { highWaterMark: streamBytes }));
     // Not `pipeline`, which waits for a stream of a connection that is gone to be destroyed: it never says that it is.
     const taken = new Promise<void>((resolve, reject) => {

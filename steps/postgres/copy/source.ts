@@ -50,12 +50,8 @@ async function tablesOfObjects(client: Client): Promise<Map<string, string[]>> {
     return new Map(rows.map(({ oid, tables }) => [oid, tables]));
 }
 
-/**
- * Nothing of this is in a homeserver's database; a dump and its restore carry it.
- *
- * @throws MigrationError SM-E0540 naming it
- */
-export async function refuseUncopied(client: Client, where: string): Promise<void> {
+/** What a copy leaves out and a dump with its restore carries: nothing of it is in a homeserver's database. */
+export async function uncopiedObjects(client: Client): Promise<string[]> {
     const found = await query(
         client,
         z.object({ what: z.string() }),
@@ -63,13 +59,16 @@ export async function refuseUncopied(client: Client, where: string): Promise<voi
         UNION ALL SELECT 'materialized view ' || oid::regclass::text FROM pg_class WHERE relkind = 'm'
         UNION ALL SELECT 'rows that belong to the extension ' || extname FROM pg_extension WHERE extconfig IS NOT NULL`,
     );
+    return found.map(({ what }) => what);
+}
+
+/** @throws MigrationError SM-E0540 naming {@link uncopiedObjects} */
+export async function refuseUncopied(client: Client, where: string): Promise<void> {
+    const found = await uncopiedObjects(client);
     if (found.length === 0) return;
     throw new MigrationError("SM-E0540", {
         where,
-        found: found
-            .slice(0, 5)
-            .map(({ what }) => what)
-            .join("\n"),
+        found: found.slice(0, 5).join("\n"),
         expected: "tables and sequences alone",
     });
 }
