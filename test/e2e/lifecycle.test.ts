@@ -48,11 +48,11 @@ describe("a homeserver that is moved with Pulumi", function () {
             "the gateway outlives its first run",
         ).to.equal(503);
 
-        // SIGKILL of Pulumi and of the step in the middle of the restore.
+        // SIGKILL of Pulumi and of the step in the middle of the copy.
         listener.onLine = (line) => {
-            if (!line.includes("[restore] restoring")) return;
+            if (!line.includes("[copy] copying rows")) return;
             listener.onLine = () => undefined;
-            for (const pid of pulumiAndStep(synapse, "restore")) kill(pid);
+            for (const pid of pulumiAndStep(synapse, "copy")) kill(pid);
         };
         await stack.up("migrate").then(
             () => expect.fail("pulumi was not killed"),
@@ -61,12 +61,12 @@ describe("a homeserver that is moved with Pulumi", function () {
         await stepsEnded(synapse);
         await stack.cancel();
         await stack.up("migrate");
-        const restores = (await journal()).filter(({ step }) => step === "restore").map(({ kind }) => kind);
+        const copies = (await journal()).filter(({ step }) => step === "copy").map(({ kind }) => kind);
         expect(
-            restores.filter((kind) => kind === "intent"),
-            "the restore was begun twice",
+            copies.filter((kind) => kind === "intent"),
+            "the copy was begun twice",
         ).to.have.length(2);
-        expect(restores.at(-1)).to.equal("done");
+        expect(copies.at(-1)).to.equal("done");
         expect(await synapse.homeserver.answers(), "the source is fenced").to.equal(false);
         expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the gateway is closed").to.equal(
             503,
@@ -74,7 +74,7 @@ describe("a homeserver that is moved with Pulumi", function () {
 
         await stack.up("stage");
         expect(await synapse.homeserver.answers(), "the source serves again").to.equal(true);
-        for (const step of ["fence", "dump", "restore", "swap", "start"]) {
+        for (const step of ["fence", "copy", "swap", "start"]) {
             expect((await journal()).findLast((record) => record.step === step)?.kind, step).to.equal("undone");
         }
         await synapse.cluster.query("CREATE TABLE written_after_the_way_back (x int)");
@@ -99,7 +99,6 @@ describe("a homeserver that is moved with Pulumi", function () {
 
         await stack.up("finish");
         await stack.preview("--expect-no-changes");
-        expect(existsSync(below("work", "runs", await runId(), "dump")), "the dump is removed").to.equal(false);
         expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the target serves on").to.equal(
             200,
         );

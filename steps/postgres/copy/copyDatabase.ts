@@ -14,7 +14,7 @@ import { readCopySource, type CopySource } from "./source.ts";
 import { partsOf } from "./tables.ts";
 import { planTasks, runEntry } from "./tasks.ts";
 
-export type { CopyContent, CopyResume, CopySeconds, DatabaseCopy } from "./request.ts";
+export type { CopyContent, DatabaseCopy } from "./request.ts";
 
 type CopyRun = Pick<StepRun, "directory" | "signal" | "progress">;
 

@@ -26,7 +26,7 @@ export interface DatabaseCopy {
     readonly resume?: CopyResume;
 }
 
-export interface CopyResume {
+interface CopyResume {
     /** Stands for the state of the source: that of the earlier attempt must have been the same. */
     readonly state: string;
 }
@@ -39,7 +39,7 @@ export interface CopyContent extends Pick<Manifest, "snapshot" | "tables" | "seq
     readonly seconds: CopySeconds;
 }
 
-export interface CopySeconds {
+interface CopySeconds {
     /** Schema dump, tables made. */
     readonly schema: number;
     /** Until the last row was in. */

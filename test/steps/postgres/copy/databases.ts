@@ -41,7 +41,7 @@ export async function runCopy(
     );
 }
 
-export async function withSnapshot<T>(source: DatabaseAddress, work: (snapshot: string) => Promise<T>): Promise<T> {
+async function withSnapshot<T>(source: DatabaseAddress, work: (snapshot: string) => Promise<T>): Promise<T> {
     return withClient(source, { step: "test-snapshot", readOnly: true, statementSeconds: 0 }, (client) =>
         inSnapshot(client, undefined, async () => {
             const shape = z.object({ snapshot: z.string() });
