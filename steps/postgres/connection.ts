@@ -30,6 +30,7 @@ export interface ConnectionOptions {
 export type { Client };
 
 const connectMilliseconds = 10_000;
+const keepAliveMilliseconds = 60_000;
 const defaultStatementSeconds = 60;
 
 /**
@@ -143,6 +144,8 @@ async function connect(address: DatabaseAddress, options: ConnectionOptions): Pr
             connectionTimeoutMillis: connectMilliseconds,
             statement_timeout: (options.statementSeconds ?? defaultStatementSeconds) * 1000,
             keepAlive: true,
+            // A peer that is gone without a word is noticed after a quarter of an hour, and not after two hours.
+            keepAliveInitialDelayMillis: keepAliveMilliseconds,
         });
         try {
             await client.connect();

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../../../../steps/run/errors.ts";
-import { testCluster, type TestCluster } from "../../../support/cluster.ts";
+import { startCluster, testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { CuttingProxy } from "./cuttingProxy.ts";
 import { differences, runCopy, type TestCopy } from "./databases.ts";
 
@@ -84,6 +84,24 @@ describe("a direct copy that is disturbed", function () {
         }
     }
 
+    it("goes on after the target's server has crashed, with what had reached its log", async () => {
+        const newer = await startCluster({ postgres: "newer" });
+        try {
+            const copy = { from: cluster, sourceName, to: newer, targetName: await newer.createDatabase() };
+            const copying = settled(runCopy(copy, { resume: { state } }));
+            await delay(1500);
+            const [backend] = await newer.query(
+                "postgres",
+                `SELECT pid FROM pg_stat_activity WHERE datname = '${copy.targetName}' AND query LIKE 'COPY%' LIMIT 1`,
+            );
+            // All sessions of a server end with the first that is killed, and what they had written is read from its log.
+            if (backend !== undefined) process.kill(Number(backend["pid"]), "SIGKILL");
+            await wholeOrNothing(copy, await copying, "after the crash");
+        } finally {
+            await newer.stop();
+        }
+    });
+
     it("fails with the reason when it is told to stop, and leaves no session", async () => {
         const copy = await newCopy();
         const stop = new AbortController();
@@ -92,7 +110,7 @@ describe("a direct copy that is disturbed", function () {
         stop.abort(new Error("enough"));
         const outcome = await copying;
         expect(outcome).to.be.an("error").with.property("message", "enough");
-        await sessionsGone();
+        await sessionsGone(copy);
         await drop(copy);
     });
 
@@ -118,7 +136,7 @@ describe("a direct copy that is disturbed", function () {
 
     /** Nothing that was said to be done is missing, and nothing that was not is there in parts; the next attempt ends it. */
     async function wholeOrNothing(copy: TestCopy, outcome: unknown, when: string): Promise<void> {
-        await sessionsGone();
+        await sessionsGone(copy);
         if (outcome instanceof Error) {
             expect(outcome, `${when}: ${String(outcome.stack)}`).to.be.instanceOf(MigrationError);
             await noPartOfAPart(copy);
@@ -133,11 +151,11 @@ describe("a direct copy that is disturbed", function () {
         await drop(copy);
     }
 
-    async function noPartOfAPart({ targetName }: TestCopy): Promise<void> {
-        const [journal] = await cluster.query(targetName, "SELECT to_regclass('synapse_migration.copy_part') AS t");
+    async function noPartOfAPart({ to, targetName }: TestCopy): Promise<void> {
+        const [journal] = await to.query(targetName, "SELECT to_regclass('synapse_migration.copy_part') AS t");
         if (journal?.["t"] === null) return;
         for (const name of ["large", "middle", "small"]) {
-            const [row] = await cluster.query(
+            const [row] = await to.query(
                 targetName,
                 `SELECT (SELECT count(*)::int FROM ${name}) AS found,
                     (SELECT coalesce(sum(rows), 0)::int FROM synapse_migration.copy_part WHERE name = '${name}') AS planned`,
@@ -147,23 +165,34 @@ describe("a direct copy that is disturbed", function () {
     }
 
     /** Those of a copy that has failed roll back within this time. */
-    async function sessionsGone(): Promise<void> {
+    async function sessionsGone({ from, to }: TestCopy): Promise<void> {
         const deadline = Date.now() + 20_000;
+        const listed = `SELECT query FROM pg_stat_activity WHERE application_name = '${application}'`;
         for (;;) {
-            const sessions = await cluster.query(
-                "postgres",
-                `SELECT query FROM pg_stat_activity WHERE application_name = '${application}'`,
-            );
+            const sessions: unknown[] = [];
+            for (const side of [from, to]) sessions.push(...(await patient(() => side.query("postgres", listed))));
             if (sessions.length === 0) return;
             if (Date.now() > deadline) expect.fail(`sessions are left: ${JSON.stringify(sessions)}`);
             await delay(50);
         }
     }
 
-    const drop = async ({ targetName }: TestCopy): Promise<void> => {
-        await cluster.query("postgres", `DROP DATABASE ${targetName} WITH (FORCE)`);
+    const drop = async ({ to, targetName }: TestCopy): Promise<void> => {
+        await to.query("postgres", `DROP DATABASE ${targetName} WITH (FORCE)`);
     };
 });
+
+/** A server that has crashed answers again in a moment. */
+async function patient<T>(ask: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+        try {
+            return await ask();
+        } catch (error) {
+            if (attempt === 100) throw error;
+            await delay(100);
+        }
+    }
+}
 
 /** What it ended with: an error too. */
 async function settled<T>(work: Promise<T>): Promise<unknown> {
