@@ -142,11 +142,14 @@ describe("the plan of a direct copy", () => {
             const tasks = [first, task("a2", 9, [first], true), task("a3", 8, [first]), task("b", 5)];
             const board = new TaskBoard(tasks, new AbortController().signal);
             const log: string[] = [];
+            let lastEnded: () => void = () => undefined;
+            const allOthers = new Promise<void>((resolve) => (lastEnded = resolve));
             const lane = () =>
                 board.serve(async ({ name }) => {
                     log.push(`+${name}`);
-                    await new Promise((resolve) => setTimeout(resolve, name === "b" ? 30 : 5));
+                    await (name === "b" ? allOthers : new Promise((resolve) => setImmediate(resolve)));
                     log.push(`-${name}`);
+                    if (name === "a3") lastEnded();
                 });
             await Promise.all([lane(), lane(), lane()]);
             expect(log).to.deep.equal(["+b", "+a1", "-a1", "+a2", "-a2", "+a3", "-a3", "-b"]);
