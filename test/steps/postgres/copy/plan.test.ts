@@ -18,7 +18,7 @@ const table = (name: string, megabytes: number, pages = megabytes * 128): Copied
 });
 
 describe("the plan of a direct copy", () => {
-    it("divides a table of more than half a connection's share, and only such a table", () => {
+    it("divides a table of more than a connection's share, and only such a table", () => {
         const parts = partsOf([table("large", 1000), table("small", 200)], 2);
         expect(parts.map(({ table: { name }, fromPage, toPage }) => [name, fromPage, toPage])).to.deep.equal([
             ["large", undefined, 32_000],
@@ -28,6 +28,7 @@ describe("the plan of a direct copy", () => {
             ["small", undefined, undefined],
         ]);
         expect(partsOf([table("large", 1000)], 1)).to.have.length(1);
+        expect(partsOf([table("a", 400), table("b", 400), table("c", 200)], 2)).to.have.length(3);
         expect(partsOf([table("a", 60), table("b", 60)], 16), "rows of a part cannot be frozen").to.have.length(2);
         // All of it is stored beside its pages.
         expect(partsOf([table("values", 1000, 1)], 8)).to.have.length(1);
