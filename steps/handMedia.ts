@@ -1,6 +1,7 @@
 /** Hands the homeserver's media to an installed matrix-media-repo by its own importer, and asks its database whether all of it arrived. */
 import { chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { registerUnlocking } from "./bundle/unlocking.ts";
 import { handMediaContract, type Check } from "./contract.ts";
 import { writePrivateFile } from "./hosts/atomicFile.ts";
 import type { ServiceUser } from "./hosts/serviceUser.ts";
@@ -14,7 +15,6 @@ import { quarantineCheck, requarantine } from "./media/repository/requarantine.t
 import { runImporter } from "./media/repository/runImporter.ts";
 import { unpackedMediaDirectory } from "./media/unpackMedia.ts";
 import { MigrationError } from "./run/errors.ts";
-import { registerSecret } from "./run/redaction.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
 
 const step = "hand-media";
@@ -29,7 +29,7 @@ export const handMedia = defineStep(
     handMediaContract,
     async (spec, run) => {
         const began = performance.now();
-        for (const secret of [spec.passphrase, spec.secretKey]) registerSecret(secret ?? "");
+        registerUnlocking(spec);
         const { mediaRepo, source } = spec;
         const repository = await requireFit(mediaRepo, source.serverName);
         const place = placeOf(spec, run);
