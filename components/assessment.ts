@@ -6,10 +6,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { assessContract } from "../steps/contract.ts";
 import { MigrationError } from "../steps/run/errors.ts";
-import { reaches, type MigrationConfig } from "./config.ts";
+import type { MigrationConfig } from "./config/config.ts";
+import { reaches } from "./config/defaults.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
-import type { MigrationSecrets } from "./stackConfig.ts";
+import type { MigrationSecrets } from "./config/stackConfig.ts";
 import type { AnyTargetLayout } from "./targets/target.ts";
 
 export type Assessment = z.infer<typeof assessContract.result>;

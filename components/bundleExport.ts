@@ -12,7 +12,7 @@ import {
     verifyBundleContract,
     type SelfHostedSource,
 } from "../steps/contract.ts";
-import type { MigrationSecrets } from "./stackConfig.ts";
+import type { MigrationSecrets } from "./config/stackConfig.ts";
 import type { StepSequence } from "./stepSequence.ts";
 import type { EmsBundleLayout } from "./targets/emsBundle.ts";
 

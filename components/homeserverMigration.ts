@@ -1,30 +1,26 @@
 /** The route: what exists in which phase, and in what order. */
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import {
     assessContract,
-    cleanupContract,
-    commitContract,
     guardCutoverContract,
     guardMigrateContract,
     guardStageContract,
-    keptUntil,
-    reportContract,
     verifyContract,
     type Phase,
 } from "../steps/contract.ts";
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
-import { reaches, type MigrationConfig } from "./config.ts";
+import type { MigrationConfig } from "./config/config.ts";
+import { reaches } from "./config/defaults.ts";
 import { BundleExport } from "./bundleExport.ts";
-import { Database, type Followed, type Safeguarded } from "./database.ts";
+import { Database, type Followed } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { copyOptions, moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
+import { cleanUp, commit, report } from "./lastSteps.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
-import type { MigrationSecrets } from "./stackConfig.ts";
+import type { MigrationSecrets } from "./config/stackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
 import type { EmsBundleLayout } from "./targets/emsBundle.ts";
 import type { TargetLayout } from "./targets/local.ts";
@@ -84,14 +80,18 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 const probe = this.#probe(target, started, moved.canaryFile);
                 proofs = { verify: proof, probe };
                 if (this.#enter("cutover", guardCutoverContract)) {
-                    const committedAt = this.#commit(target, fenceToken, probe);
+                    const { connection } = target.database;
+                    const { committedAt } = commit(this, this.#steps, {
+                        ...{ database: connection, fenceToken, probe, source },
+                    }).result;
                     const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
-                    if (reaches(phase, "finish")) this.#cleanup(target, opened, swapped, safeguard);
+                    const kept = { opened, swapped, copy: safeguard.copy, safeguardHours: args.config.safeguardHours };
+                    if (reaches(phase, "finish")) cleanUp(this, this.#steps, { database: connection, ...kept });
                 }
             }
         }
         this.proofs = proofs;
-        this.report = this.#report();
+        this.report = report(this, this.#steps, args);
         this.registerOutputs({ report: this.report, proofs: this.proofs });
     }
 
@@ -218,46 +218,6 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         if (remoteMedia === "drop") homeserver.purgeRemoteMedia(started.result, account);
         return homeserver.probe(started.result, { pepper, ...account }).result.proof;
     }
-
-    #commit({ database }: Target, fenceToken: pulumi.Output<string> | undefined, probe: pulumi.Output<string>) {
-        const { run } = this.#steps;
-        const spec = { run, database: database.connection, probe, fenceToken, source: this.#args.config.source };
-        return this.#steps.add(commitContract, spec, { parent: this }).result.committedAt;
-    }
-
-    /** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
-    #cleanup({ database }: Target, opened: Opened, swapped: Swapped, { copy }: Safeguarded): void {
-        const { safeguardHours } = this.#args.config;
-        const { openedAt } = opened.result;
-        const { previous } = swapped.result;
-        const spec = { run: this.#steps.run, database: database.connection, openedAt, previous, copy, safeguardHours };
-        const due = pulumi.all([openedAt, copy]).apply(([at, copied]) => {
-            if (copied === undefined) return "nothing was replaced";
-            const until = keptUntil(at, safeguardHours);
-            return Date.now() < Date.parse(until) ? `kept until ${until}` : `due since ${until}`;
-        });
-        this.#steps.add(cleanupContract, spec, { parent: this, lookAgainWhen: [due] });
-    }
-
-    /** Last, and again whenever the phase or any result before it is another one. */
-    #report() {
-        const { config, environment, runId } = this.#args;
-        const earlier = this.#steps.declared;
-        const after = earlier.map(({ result }) => result.apply(digest));
-        const spec = {
-            run: this.#steps.run,
-            directory: join(config.reportDirectory, runId),
-            phase: config.phase,
-            environment: {
-                ...environment,
-                source: described(config.source.kind),
-                target: described(config.target.kind),
-            },
-            after: pulumi.all(after),
-        };
-        const place = { parent: this, after: earlier, lookAgainWhen: [config.phase, ...after] };
-        return this.#steps.add(reportContract, spec, place).result;
-    }
 }
 
 interface Target {
@@ -271,14 +231,3 @@ interface Target {
     readonly gateway: Gateway;
 }
 type Started = ReturnType<Homeserver["start"]>;
-type Swapped = ReturnType<Database["swap"]>;
-type Opened = ReturnType<Gateway["open"]>;
-
-function digest(result: unknown): string {
-    return createHash("sha256").update(JSON.stringify(result)).digest("hex");
-}
-
-/** For people: "self-hosted" for `selfHosted`. */
-function described(kind: string): string {
-    return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}

@@ -1,7 +1,7 @@
 /** Where the target keeps media besides its own store, as its steps are told: with the keys that the stack has as secrets. */
 import * as pulumi from "@pulumi/pulumi";
 import type { MediaStorageProvider } from "../steps/contract.ts";
-import type { MigrationSecrets } from "./stackConfig.ts";
+import type { MigrationSecrets } from "./config/stackConfig.ts";
 import type { LocalTargetConfig } from "./targets/local.ts";
 
 /** @returns undefined where the target has all media in its own store */

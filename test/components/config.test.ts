@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { parseConfig, reaches } from "../../components/config.ts";
+import { parseConfig } from "../../components/config/config.ts";
+import { reaches } from "../../components/config/defaults.ts";
 import { phases } from "../../steps/contract.ts";
 import {
     configWith,

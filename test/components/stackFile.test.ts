@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { parse } from "yaml";
 import { z } from "zod";
-import { parseConfig } from "../../components/config.ts";
-import { kindOf, plainSchema, secretKeys } from "../../components/configKeys.ts";
-import { stackFileLocator } from "../../components/stackFile.ts";
-import { closest } from "../../components/suggestion.ts";
+import { parseConfig } from "../../components/config/config.ts";
+import { kindOf, plainSchema, secretKeys } from "../../components/config/keys.ts";
+import { stackFileLocator } from "../../components/config/stackFile.ts";
+import { closest } from "../../components/config/suggestion.ts";
 import { facts, rawConfig } from "./stacks.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");

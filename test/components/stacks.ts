@@ -1,9 +1,10 @@
 /** Configurations for tests: what a stack's file holds, as Pulumi hands it to the program. */
 import * as pulumi from "@pulumi/pulumi";
-import { parseConfig, type ConfigFacts, type MigrationConfig } from "../../components/config.ts";
+import { parseConfig, type MigrationConfig } from "../../components/config/config.ts";
+import type { ConfigFacts } from "../../components/config/defaults.ts";
 import { HomeserverMigration } from "../../components/homeserverMigration.ts";
 import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
-import type { MigrationSecrets } from "../../components/stackConfig.ts";
+import type { MigrationSecrets } from "../../components/config/stackConfig.ts";
 import { targetLayout } from "../../components/targets/target.ts";
 import { record, type RecorderOptions } from "./recorder.ts";
 

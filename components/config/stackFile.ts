@@ -1,6 +1,6 @@
 /** Where in a stack's file a key stands, so that an error can name the line. */
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from "yaml";
-import type { Locate } from "./configProblems.ts";
+import type { Locate } from "./problems.ts";
 
 /**
  * Names places as `stacks/Pulumi.prod.yaml:14 source.service.unit`; without the line where the key does not stand in the file.

@@ -1,7 +1,7 @@
 /** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
-import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../steps/contract.ts";
-import { targetSchema } from "./targets/target.ts";
+import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../steps/contract.ts";
+import { targetSchema } from "../targets/target.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */
 export type ConfigKind = "string" | "integer" | "boolean" | "object";
@@ -57,6 +57,7 @@ export const plainSchema = z.strictObject({
     canaryUser: z.string().min(1).optional(),
     canaryBaseUrl: z.url({ protocol: /^https?$/ }).optional(),
 });
+export type PlainConfig = z.infer<typeof plainSchema>;
 export type PlainKey = keyof typeof plainSchema.shape;
 
 const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {

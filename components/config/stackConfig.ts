@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { parseConfig, type MigrationConfig } from "./config.ts";
-import type { SecretKey } from "./configKeys.ts";
+import type { SecretKey } from "./keys.ts";
 import { stackFileLocator } from "./stackFile.ts";
 
 /** The secrets that are set; none of them is ever held outside of an output. */
