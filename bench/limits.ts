@@ -1,5 +1,5 @@
 /** What the machine needs at least: the processor time of the servers' own processes for the same rows and indexes. */
-import { readFile, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import { z } from "zod";
@@ -8,13 +8,12 @@ import { query, queryOne, quotedName, withClient, type Client } from "../steps/p
 import { makeServiceDirectory } from "../rehearsal/directory.ts";
 import { generatedDatabase } from "./data/cache.ts";
 import { methodSeconds, type Bench } from "./methods/method.ts";
+import { ownSeconds } from "./processor.ts";
 import type { Limits } from "./results/results.ts";
 
 const session = { step: "bench", statementSeconds: 0 };
 const namedTable = z.object({ schema: z.string(), name: z.string() });
 type NamedTable = z.infer<typeof namedTable>;
-/** Linux counts processor time in these: `getconf CLK_TCK`. */
-const ticksPerSecond = 100;
 
 /**
  * Measured in the server, with files at both ends and one process each, so that neither a client nor a second process is part of it.
@@ -93,13 +92,7 @@ async function definitions({ source, programs, environment }: Bench, section: st
 /** What the work takes of the processor in the server process of this session. */
 async function processorSeconds(client: Client, work: () => Promise<unknown>): Promise<number> {
     const { pid } = await queryOne(client, z.object({ pid: z.number() }), "SELECT pg_backend_pid() AS pid");
-    const before = await usedSeconds(pid);
+    const before = await ownSeconds(pid);
     await work();
-    return (await usedSeconds(pid)) - before;
-}
-
-/** `utime` and `stime` of proc(5), the 14th and 15th fields; the second one is a name in brackets. */
-async function usedSeconds(pid: number): Promise<number> {
-    const fields = (await readFile(`/proc/${pid}/stat`, "latin1")).split(") ").at(-1)?.split(" ") ?? [];
-    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+    return (await ownSeconds(pid)) - before;
 }

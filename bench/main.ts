@@ -12,7 +12,7 @@ import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { synapseVersion } from "../toolchain/versions.ts";
 import { bundle, comparedBundle } from "./bundleDump.ts";
 import { copyGenerated, generatedDatabase } from "./data/cache.ts";
-import { measureDowntime } from "./downtime/downtime.ts";
+import { measureDowntime, type Verify } from "./downtime/downtime.ts";
 import { inDatabase, inTurns } from "./frame.ts";
 import { measureLimits } from "./limits.ts";
 import type { Bench } from "./methods/method.ts";
@@ -84,17 +84,29 @@ async function benchSize(
             calibration = await inDatabase(bench, (database) => measureSpeed(bench.target.address(database), "bench"));
         const databaseBytes = await sizeOf(bench.source);
         await Promise.all([bench.source.stop(), bench.target.stop()]);
-        const downtime: DowntimeRun[] = [];
-        for (let round = 1; only.includes("downtime") && round <= rounds; round += 1) {
-            // Before PostgreSQL 16, a subscriber reads all of a table without a key for each row that is deleted from it.
-            const targetPrograms = sameVersion ? postgres.directory : await newerPostgres();
-            const run = await measureDowntime({
-                ...{ directory: work, events, jobs, postgres, targetPrograms, verify: "quick", say },
-            });
-            downtime.push(run);
-            say(`round ${round} of ${rounds}: downtime ${run.seconds.toFixed(2)} s`);
-        }
-        return { events, databaseBytes, methods: measured, downtime, ...(limits === undefined ? {} : { limits }) };
+        const downtimes: Record<Verify, DowntimeRun[]> = { quick: [], strict: [] };
+        for (let round = 1; round <= rounds; round += 1)
+            for (const [verify, part] of [
+                ["quick", "downtime"],
+                ["strict", "downtime-strict"],
+            ] as const) {
+                if (!only.includes(part)) continue;
+                const targetPrograms = sameVersion ? postgres.directory : await newerPostgres();
+                const bench = { directory: work, events, jobs, postgres, targetPrograms, verify, say };
+                const run = await measureDowntime(bench);
+                downtimes[verify].push(run);
+                say(`round ${round} of ${rounds}: ${part} ${run.seconds.toFixed(2)} s`);
+            }
+        return {
+            ...{
+                events,
+                databaseBytes,
+                methods: measured,
+                downtime: downtimes.quick,
+                strictDowntime: downtimes.strict,
+            },
+            ...(limits === undefined ? {} : { limits }),
+        };
     } finally {
         for (const signal of interruptions) process.off(signal, cleanUp);
         await removeRehearsalDirectory(work);

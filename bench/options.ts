@@ -15,6 +15,7 @@ const partNames = [
     "load",
     "limits",
     "downtime",
+    "downtime-strict",
     "calibration",
 ] as const;
 type PartName = (typeof partNames)[number];

@@ -8,6 +8,7 @@ import { runProgram } from "../steps/hosts/program.ts";
 import { withClient, type DatabaseAddress } from "../steps/postgres/connection.ts";
 import { giveToServiceUser } from "../rehearsal/directory.ts";
 import { freePort } from "../rehearsal/freePort.ts";
+import { familySeconds } from "./processor.ts";
 
 const host = "127.0.0.1";
 /** Owns the databases, as on a real server; makes replication slots, as it must where data is replicated. */
@@ -116,6 +117,11 @@ export class BenchServer {
 
     public async dropDatabase(name: string): Promise<void> {
         await this.administer([`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`]);
+    }
+
+    /** Core-seconds of all its processes so far. */
+    public async processorSeconds(): Promise<number> {
+        return this.process.pid === undefined ? 0 : familySeconds(this.process.pid);
     }
 
     /** In order: what is not written is written. */

@@ -12,6 +12,9 @@ const eventsPerSecond = 40;
 const incoming = "incoming";
 const program = join(import.meta.dirname, "process.ts");
 
+/** `strict` compares every row within the downtime. */
+export type Verify = "quick" | "strict";
+
 export interface DowntimeBench {
     /** Open to the service user. */
     readonly directory: string;
@@ -20,8 +23,7 @@ export interface DowntimeBench {
     readonly postgres: PostgresPrograms;
     /** Directory of the target's server programs: of the same version or a newer one. */
     readonly targetPrograms: string;
-    /** `strict` compares every row within the downtime. */
-    readonly verify: "quick" | "strict";
+    readonly verify: Verify;
     readonly say: (line: string) => void;
 }
 

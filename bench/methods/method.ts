@@ -26,6 +26,8 @@ export interface Method {
     readonly title: string;
     /** Whether the target database holds everything afterwards, and can be compared with the source. */
     readonly fillsTarget: boolean;
+    /** Whether the target's planner knows its tables afterwards, as it must before anybody is served. */
+    readonly collectsStatistics: boolean;
     /** Why it cannot be measured here; undefined where it can. */
     readonly missing?: (bench: Bench) => string | undefined;
     /** @param database  on the target: empty */

@@ -14,6 +14,7 @@ export const direct: Method = {
     id: "direct",
     title: "copy: direct",
     fillsTarget: true,
+    collectsStatistics: true,
     measure: (bench, database) => measured({ kind: "direct", ...between(bench, database) }),
 };
 
@@ -21,6 +22,7 @@ export const load: Method = {
     id: "load",
     title: "the dump of a2 by our loader",
     fillsTarget: true,
+    collectsStatistics: false,
     async measure(bench, database) {
         const dump = await encryptedDump(bench);
         return measured({ kind: "load", ...between(bench, database), dump, passphraseFile: bench.passphraseFile });

@@ -61,6 +61,7 @@ export const compressed: Method = {
     id: "a1",
     title: "a1: pg_dump | gzip, gunzip | psql",
     fillsTarget: true,
+    collectsStatistics: false,
     async measure(bench, database) {
         const file = join(bench.directory, "database.sql.gz");
         const dump = await pipeline(bench, [pgDump(bench), gzip], { to: file });
@@ -75,6 +76,7 @@ export const encrypted: Method = {
     id: "a2",
     title: "a2: pg_dump | gzip | gpg -c, gpg -d | gunzip | psql",
     fillsTarget: true,
+    collectsStatistics: false,
     missing: () => notInstalled("gpg"),
     async measure(bench, database) {
         const { file, seconds: dump } = await makeEncryptedDump(bench);
@@ -88,6 +90,7 @@ export const directory: Method = {
     id: "directory",
     title: "pg_dump -Fd -j2 -Z0, pg_restore -j2",
     fillsTarget: true,
+    collectsStatistics: false,
     async measure(bench, database) {
         const files = join(bench.directory, "dump");
         const jobs = ["-j", String(bench.jobs)];
@@ -112,6 +115,7 @@ export const pgcopydb: Method = {
     id: "pgcopydb",
     title: "pgcopydb clone, 2 + 2 jobs",
     fillsTarget: true,
+    collectsStatistics: true,
     missing: () => notInstalled("pgcopydb"),
     async measure(bench, database) {
         const work = join(bench.directory, "pgcopydb");
@@ -137,6 +141,16 @@ export const pgcopydb: Method = {
         return { seconds, parts: { copy: seconds } };
     },
 };
+
+/** As the manuals of PostgreSQL's programs advise after a restore. @returns seconds */
+export function collectStatistics(bench: Bench, database: string): Promise<number> {
+    const { programs, jobs, target } = bench;
+    const vacuumdb: Stage = {
+        program: join(programs, "vacuumdb"),
+        args: ["--analyze-only", "--quiet", "-j", String(jobs), ...connection(target.address(database))],
+    };
+    return pipeline(bench, [vacuumdb], {});
+}
 
 function notInstalled(program: string): string | undefined {
     return findOnPath(program, process.env["PATH"] ?? "") === undefined ? "not installed" : undefined;

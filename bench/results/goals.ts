@@ -1,6 +1,6 @@
 /** What the project means to reach, against what was measured in the same run. */
 import { median } from "./statistics.ts";
-import type { BenchResult, MeasuredMethod } from "./results.ts";
+import type { BenchResult, MeasuredMethod, SizeResult } from "./results.ts";
 
 export interface Goal {
     readonly title: string;
@@ -23,13 +23,15 @@ export function goalsOf({ sizes }: BenchResult): Goal[] {
         a === undefined || b === undefined ? undefined : a / b;
     const direct = seconds("direct");
     const check = size.methods.find(({ id }) => id === "direct")?.checks ?? [];
-    const ours = [...size.methods.flatMap(({ runs }) => runs), ...size.downtime];
+    const ours = [...size.methods.flatMap(({ runs }) => runs), ...size.downtime, ...size.strictDowntime];
     const peaks = ours.flatMap(({ peakBytes }) => peakBytes ?? []);
     const downtimes = sizes.map(({ downtime }) =>
         downtime.length === 0 ? undefined : median(downtime.map((run) => run.seconds)),
     );
     const downtime = downtimes.at(-1);
     const smaller = downtimes.length > 1 ? downtimes[0] : undefined;
+    const strict = size.strictDowntime.length === 0 ? undefined : median(size.strictDowntime.map((run) => run.seconds));
+    const share = ratio(strict, seconds("a1"));
     const times = (title: string, atLeast: number, found: number | undefined): Goal => ({
         title,
         bound: { atLeast },
@@ -40,6 +42,11 @@ export function goalsOf({ sizes }: BenchResult): Goal[] {
         times("direct copy against a1", 3, ratio(seconds("a1"), direct)),
         times("direct copy against a2", 4.5, ratio(seconds("a2"), direct)),
         times("direct copy against pg_dump -Fd and pg_restore", 1.1, ratio(seconds("directory"), direct)),
+        times(
+            "the same, statistics collected on both sides",
+            1.1,
+            ratio(withStatistics(size, "directory"), withStatistics(size, "direct")),
+        ),
         times("direct copy against pgcopydb", 1.3, ratio(seconds("pgcopydb"), direct)),
         { title: "replicate: database part of the downtime", bound: { atMost: 2 }, unit: "seconds", found: downtime },
         {
@@ -47,6 +54,12 @@ export function goalsOf({ sizes }: BenchResult): Goal[] {
             bound: { atMost: 1.5 },
             unit: "times",
             found: ratio(downtime, smaller),
+        },
+        {
+            title: "replicate with every row compared: downtime as a share of a1",
+            bound: { atMost: 40 },
+            unit: "percent",
+            found: share === undefined ? undefined : share * 100,
         },
         times(
             "encrypted plain dump against gpg | gunzip | psql",
@@ -78,4 +91,11 @@ export function secondsOf(
     const runs = methods.find((method) => method.id === id)?.runs ?? [];
     const values = runs.flatMap((run) => (part === undefined ? run.seconds : (run.parts[part] ?? [])));
     return values.length === 0 ? undefined : median(values);
+}
+
+/** Median seconds until the planner knows the tables. */
+function withStatistics(size: SizeResult, id: string): number | undefined {
+    const seconds = secondsOf(size, id);
+    const statistics = size.methods.find((method) => method.id === id)?.statistics ?? [];
+    return seconds === undefined ? undefined : seconds + (statistics.length === 0 ? 0 : median(statistics));
 }

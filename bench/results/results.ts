@@ -15,10 +15,23 @@ export const measurement = z.strictObject({
 });
 export type Measurement = z.infer<typeof measurement>;
 
+/** Core-seconds of one run, as the kernel counts them. */
+const processor = z.strictObject({
+    source: seconds,
+    target: seconds,
+    /** All else: clients, compression, our own process. */
+    programs: seconds,
+});
+export type Processor = z.infer<typeof processor>;
+
 const measuredMethod = z.strictObject({
     id: z.string(),
     title: z.string(),
     runs: z.array(measurement),
+    /** One for each run. */
+    processor: z.array(processor),
+    /** Seconds of collecting the statistics that the way itself does not collect; not part of its runs. */
+    statistics: z.array(seconds),
     /** Seconds of comparing every row of its result with the source, both sides in parallel; one for each run. */
     checks: z.array(seconds),
     /** Why there are no runs. */
@@ -59,6 +72,8 @@ const sizeResult = z.strictObject({
     methods: z.array(measuredMethod),
     limits: limits.optional(),
     downtime: z.array(downtimeRun),
+    /** With every row compared within the downtime. */
+    strictDowntime: z.array(downtimeRun),
 });
 export type SizeResult = z.infer<typeof sizeResult>;
 

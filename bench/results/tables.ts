@@ -1,7 +1,7 @@
 /** Results as text: tables of Markdown, which people read in a terminal too. */
 import { goalsOf, reached, secondsOf, type Goal } from "./goals.ts";
 import { median, spread } from "./statistics.ts";
-import type { BenchResult, DowntimeRun, Limits, MeasuredMethod, SizeResult } from "./results.ts";
+import type { BenchResult, DowntimeRun, Limits, MeasuredMethod, Processor, SizeResult } from "./results.ts";
 
 const absent = "–";
 
@@ -21,12 +21,13 @@ export function describeResult(result: BenchResult): string {
 }
 
 function describeSize(size: SizeResult, cores: number): string {
-    const { events, databaseBytes, methods, limits, downtime } = size;
+    const { events, databaseBytes, methods, limits, downtime, strictDowntime } = size;
     return [
         `### ${megabytes(databaseBytes)} MB on disk, ${events} events`,
         ...(methods.length === 0 ? [] : [methodTable(size)]),
         ...(limits === undefined ? [] : [limitText(limits, methods, cores)]),
-        ...(downtime.length === 0 ? [] : [downtimeTable(downtime)]),
+        ...(downtime.length === 0 ? [] : [downtimeTable(downtime, "replicate")]),
+        ...(strictDowntime.length === 0 ? [] : [downtimeTable(strictDowntime, "replicate, every row compared")]),
     ].join("\n\n");
 }
 
@@ -37,9 +38,22 @@ export function methodTable({ methods, databaseBytes }: Pick<SizeResult, "method
         return other === undefined ? absent : `${(other / seconds).toFixed(2)}×`;
     };
     return table(
-        ["way", "median s", "from..to s", "MB/s", "vs a1", "vs a2", "parts s", "file MB", "peak MiB", "check s"],
-        methods.map(({ title, runs, checks, missing }) => {
-            if (runs.length === 0) return [title, missing ?? "not measured", ...Array.from({ length: 8 }, () => "")];
+        [
+            "way",
+            "median s",
+            "from..to s",
+            "MB/s",
+            "vs a1",
+            "vs a2",
+            "parts s",
+            "core-s",
+            "statistics s",
+            "file MB",
+            "peak MiB",
+            "check s",
+        ],
+        methods.map(({ title, runs, processor, statistics, checks, missing }) => {
+            if (runs.length === 0) return [title, missing ?? "not measured", ...Array.from({ length: 10 }, () => "")];
             const all = spread(runs.map((run) => run.seconds));
             const files = runs.flatMap(({ fileBytes }) => fileBytes ?? []);
             const peaks = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
@@ -51,6 +65,8 @@ export function methodTable({ methods, databaseBytes }: Pick<SizeResult, "method
                 against("a1", all.median),
                 against("a2", all.median),
                 partsText(runs.map(({ parts }) => parts)),
+                processorText(processor),
+                statistics.length === 0 ? absent : median(statistics).toFixed(1),
                 files.length === 0 ? absent : megabytes(median(files)),
                 peaks.length === 0 ? absent : (Math.max(...peaks) / 2 ** 20).toFixed(0),
                 checks.length === 0 ? absent : median(checks).toFixed(1),
@@ -90,7 +106,7 @@ function limitText(limits: Limits, methods: readonly MeasuredMethod[], cores: nu
     ].join("\n\n");
 }
 
-function downtimeTable(runs: readonly DowntimeRun[]): string {
+function downtimeTable(runs: readonly DowntimeRun[], title: string): string {
     const rows = (name: keyof Pick<DowntimeRun, "before" | "downtime">): string[][] => {
         const parts = [...new Set(runs.flatMap((run) => Object.keys(run[name])))];
         return parts.map((part) => {
@@ -107,7 +123,7 @@ function downtimeTable(runs: readonly DowntimeRun[]): string {
     const events = runs.reduce((sum, run) => sum + run.events, 0);
     return [
         table(
-            ["replicate", "median s", "from..to s"],
+            [title, "median s", "from..to s"],
             [
                 ...rows("before"),
                 ...rows("downtime"),
@@ -141,6 +157,15 @@ function goalTable(goals: readonly Goal[]): string {
             ];
         }),
     );
+}
+
+/** `12.0: source 3.0, target 8.0, programs 1.0`. */
+function processorText(runs: readonly Processor[]): string {
+    if (runs.length === 0) return absent;
+    const of = (name: keyof Processor): number => median(runs.map((run) => run[name]));
+    const names = ["source", "target", "programs"] as const;
+    const sum = names.reduce((all, name) => all + of(name), 0);
+    return `${sum.toFixed(1)}: ${names.map((name) => `${name} ${of(name).toFixed(1)}`).join(", ")}`;
 }
 
 function partsText(all: readonly Readonly<Record<string, number>>[]): string {

@@ -1,11 +1,13 @@
+import { execFileSync } from "node:child_process";
 import { expect } from "chai";
 import fc from "fast-check";
 import { eventsOf, shapeOf } from "../../bench/data/shape.ts";
 import { rotated } from "../../bench/frame.ts";
+import { endedChildrenSeconds, familySeconds, ownSeconds } from "../../bench/processor.ts";
 import { goalsOf, reached } from "../../bench/results/goals.ts";
 import { barChart } from "../../bench/results/barChart.ts";
 import { modelChart } from "../../bench/results/modelChart.ts";
-import { benchResult, type BenchResult } from "../../bench/results/results.ts";
+import { benchResult, type BenchResult, type MeasuredMethod, type Measurement } from "../../bench/results/results.ts";
 import { spread } from "../../bench/results/statistics.ts";
 import { describeResult, methodTable } from "../../bench/results/tables.ts";
 
@@ -13,6 +15,12 @@ const run = (
     seconds: number,
     parts: Record<string, number> = {},
 ): { seconds: number; parts: Record<string, number> } => ({ seconds, parts });
+const measured = (
+    id: string,
+    title: string,
+    runs: Measurement[],
+    more: Partial<MeasuredMethod> = {},
+): MeasuredMethod => ({ id, title, runs, processor: [], statistics: [], checks: [], ...more });
 const result: BenchResult = {
     ...{ format: 1, at: "2026-11-21T12:00:00.000Z", jobs: 2, rounds: 3 },
     machine: { cores: 2, model: "a processor", memoryBytes: 8 * 2 ** 30 },
@@ -23,16 +31,21 @@ const result: BenchResult = {
             events: 1000,
             databaseBytes: 300e6,
             methods: [],
+            strictDowntime: [],
             downtime: [{ before: {}, downtime: { checks: 0.2 }, seconds: 0.5, events: 400, errors: 0 }],
         },
         {
             ...{ events: 4000, databaseBytes: 1.2e9 },
             methods: [
-                { id: "a1", title: "gzip | psql", runs: [run(40), run(38), run(42)], checks: [3, 3, 3] },
-                { id: "a2", title: "gpg", runs: [run(60, { dump: 35, restore: 25 })], checks: [3] },
-                { id: "direct", title: "copy: direct", runs: [{ ...run(10), peakBytes: 100 * 2 ** 20 }], checks: [2] },
-                { id: "load", title: "loader", runs: [run(20)], checks: [] },
-                { id: "pgcopydb", title: "pgcopydb", runs: [], checks: [], missing: "not installed" },
+                measured("a1", "gzip | psql", [run(40), run(38), run(42)], { checks: [3, 3, 3] }),
+                measured("a2", "gpg", [run(60, { dump: 35, restore: 25 })], { checks: [3] }),
+                measured("directory", "pg_dump -Fd", [run(10.5)], {
+                    statistics: [2.5],
+                    processor: [{ source: 3, target: 7, programs: 1.25 }],
+                }),
+                measured("direct", "copy: direct", [{ ...run(10), peakBytes: 100 * 2 ** 20 }], { checks: [2] }),
+                measured("load", "loader", [run(20)]),
+                measured("pgcopydb", "pgcopydb", [], { missing: "not installed" }),
             ],
             limits: { copyOut: 2, copyIn: 6, hashes: 4, indexes: 4, rowBytes: 600e6, indexBytes: 400e6 },
             downtime: [
@@ -45,6 +58,7 @@ const result: BenchResult = {
                     peakBytes: 2 ** 28 + 2 ** 20,
                 },
             ],
+            strictDowntime: [{ before: {}, downtime: { rows: 7 }, seconds: 8, events: 100, errors: 0 }],
         },
     ],
 };
@@ -65,6 +79,19 @@ describe("what the bench prints", () => {
         );
     });
 
+    it("counts a child's processor time while it runs and once it has ended", async () => {
+        const before = await familySeconds(process.pid);
+        const endedBefore = await endedChildrenSeconds(process.pid);
+        // Two tenths of a second of work, counted in hundredths.
+        execFileSync(process.execPath, [
+            "-e",
+            "const end = process.cpuUsage().user + 2e5; while (process.cpuUsage().user < end);",
+        ]);
+        expect(await endedChildrenSeconds(process.pid)).to.be.at.least(endedBefore + 0.19);
+        expect(await familySeconds(process.pid)).to.be.at.least(before + 0.19);
+        expect(await ownSeconds(process.pid)).to.be.greaterThan(0);
+    });
+
     it("begins each round with another way, and leaves none out", () => {
         expect([0, 1, 2, 3].map((round) => rotated(["a", "b", "c"], round).join(""))).to.deep.equal([
             "abc",
@@ -80,8 +107,9 @@ describe("what the bench prints", () => {
             "\n",
         );
         expect(rows[0]).to.contain("| 40.0 | 38.0..42.0 | 30 | 1.00× | 1.50× |");
-        expect(rows[2]).to.contain("| 10.0 |").and.contain("| 4.00× | 6.00× |").and.contain("| 100 | 2.0 |");
-        expect(rows[4]).to.contain("not installed");
+        expect(rows[2]).to.contain("| 11.3: source 3.0, target 7.0, programs 1.3 | 2.5 |");
+        expect(rows[3]).to.contain("| 10.0 |").and.contain("| 4.00× | 6.00× |").and.contain("| 100 | 2.0 |");
+        expect(rows[5]).to.contain("not installed");
         expect(rows[0]).to.contain("gzip \\| psql");
     });
 
@@ -104,6 +132,9 @@ describe("what the bench prints", () => {
         };
         expect(verdict("direct copy against a1")).to.equal(true);
         expect(verdict("direct copy against pgcopydb")).to.equal(undefined);
+        expect(verdict("direct copy against pg_dump -Fd and pg_restore")).to.equal(false);
+        expect(goals.get("the same, statistics collected on both sides")?.found).to.equal(1.3);
+        expect(goals.get("replicate with every row compared: downtime as a share of a1")?.found).to.equal(20);
         expect(verdict("replicate: database part of the downtime")).to.equal(true);
         expect(goals.get("replicate: downtime against that of the smallest size")?.found).to.equal(1.8);
         expect(verdict("replicate: downtime against that of the smallest size")).to.equal(false);
