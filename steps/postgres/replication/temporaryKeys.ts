@@ -3,7 +3,8 @@
  *
  * A server before PostgreSQL 16 looks for the row of an UPDATE or DELETE that came without a key by reading the whole table, for each of
  * them. Where an index of the table covers columns that are never null, and its values are unique in fact though nobody said so, a unique
- * index over them as replica identity of the target's table finds it at once. (16 and newer can use any btree index: manual 31.1.)
+ * index over them as replica identity of the target's table finds it at once. So does one over those columns of a unique index that are never
+ * null, as the others are the same in most rows (`event_push_actions`). (16 and newer can use any btree index: manual 31.1.)
  */
 import { DatabaseError, escapeIdentifier } from "pg";
 import { z } from "zod";
@@ -21,6 +22,12 @@ const withoutNeed = 160000;
 const smallestPages = 16;
 const uniqueViolation = "23505";
 
+/** Of each index of a table, the key columns that are never null: a row is found by them where they are as good as unique. */
+const neverNullColumns = `JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+    CROSS JOIN LATERAL (SELECT json_agg(a.attname ORDER BY k.position) AS columns, count(*) AS number
+        FROM unnest(i.indkey[0 : i.indnkeyatts - 1]) WITH ORDINALITY k (number, position)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number AND a.attnotnull) k`;
+
 const candidateShape = z.object({ schema: z.string(), table: z.string(), columns: z.array(z.string()) });
 
 /** @param serverNumber  `server_version_num` of the target */
@@ -30,14 +37,12 @@ export async function makeTemporaryKeys(client: Client, serverNumber: number): P
         client,
         candidateShape,
         `SELECT n.nspname AS schema, c.relname AS table,
-            (SELECT json_agg(a.attname ORDER BY k.position) FROM unnest(i.indkey[0 : i.indnkeyatts - 1]) WITH ORDINALITY k (number, position)
-                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number) AS columns
-        FROM ${publishedTables.replace("WHERE", "JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam WHERE")}
+            k.columns
+        FROM ${publishedTables.replace("WHERE", `${neverNullColumns} WHERE`)}
             AND c.relreplident = 'f' AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
             AND pg_relation_size(c.oid) / current_setting('block_size')::int >= ${smallestPages}
-            AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attnotnull
-                AND a.attnum = ANY (i.indkey[0 : i.indnkeyatts - 1]))
-        ORDER BY c.oid, i.indnkeyatts DESC`,
+            AND (k.number = i.indnkeyatts OR i.indisunique AND k.number > 1)
+        ORDER BY c.oid, k.number DESC, i.indexrelid`,
     );
     const keys: TemporaryKey[] = [];
     for (const { schema, table, columns } of candidates) {

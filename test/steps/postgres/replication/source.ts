@@ -31,6 +31,8 @@ const schema = `
     CREATE TABLE state_groups_state (state_group bigint NOT NULL, room_id text NOT NULL, type text NOT NULL, state_key text NOT NULL,
         event_id text NOT NULL);
     CREATE INDEX state_groups_state_type_idx ON state_groups_state (state_group, type, state_key);
+    CREATE TABLE event_push_actions (room_id text NOT NULL, event_id text NOT NULL, user_id text NOT NULL, profile_tag text, actions text,
+        UNIQUE (room_id, event_id, user_id, profile_tag));
     CREATE TABLE users (name text UNIQUE, password_hash text);
     CREATE TABLE device_inbox (user_id text, stream_id bigint, message text);
     CREATE TABLE sliding_sync (connection_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
@@ -48,6 +50,7 @@ const schema = `
     INSERT INTO rooms SELECT '!r' || n, n % 2 = 0 FROM generate_series(1, 50) n;
     INSERT INTO room_memberships SELECT '$e' || n, '!r' || n % 50 FROM generate_series(1, 1000) n;
     INSERT INTO state_groups_state SELECT n / 10, '!r' || n % 50, 'm.type', '@u' || n, '$e' || n % 3000 FROM generate_series(1, 20000) n;
+    INSERT INTO event_push_actions SELECT '!r' || n % 50, '$e' || n / 4, '@u' || n % 4, NULL, 'notify' FROM generate_series(1, 12000) n;
     INSERT INTO users SELECT '@u' || n, md5(n::text) FROM generate_series(1, 500) n;
     INSERT INTO device_inbox SELECT '@u' || n % 5, n % 7, 'same' FROM generate_series(1, 500) n;
     INSERT INTO sliding_sync (name) SELECT 's' || n FROM generate_series(1, 20) n;
@@ -68,6 +71,7 @@ const writes = [
     (n: number) => `INSERT INTO room_memberships VALUES ('$w${n - 1}', '!r1') ON CONFLICT DO NOTHING`,
     (n: number) => `INSERT INTO state_groups_state VALUES (${100_000 + n}, '!r', 'm.type', '', '$w')`,
     (n: number) => `DELETE FROM state_groups_state WHERE state_group = ${n % 1000} AND state_key LIKE '%1'`,
+    (n: number) => `DELETE FROM event_push_actions WHERE event_id = '$e${n % 3000}' AND user_id = '@u1'`,
     (n: number) => `UPDATE users SET password_hash = '${n}' WHERE name = '@u${(n % 500) + 1}'`,
     (n: number) => `INSERT INTO device_inbox VALUES ('@u${n % 5}', ${n % 7}, 'same')`,
     (n: number) =>
