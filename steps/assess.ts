@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "./assess/check.ts";
 import { constraintChecks } from "./assess/constraintChecks.ts";
-import { copyChecks } from "./assess/copyChecks.ts";
+import { copyChecks, replicationChecks } from "./assess/copyChecks.ts";
 import { databaseChecks } from "./assess/databaseChecks.ts";
 import { identityChecks } from "./assess/identityChecks.ts";
 import { indexChecks } from "./assess/indexChecks.ts";
@@ -39,7 +39,12 @@ const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
 /** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
-const checksBeforeTheRun: readonly AssessmentCheck[] = [...machineChecks, ...targetChecks, ...mediaRepoChecks];
+const checksBeforeTheRun: readonly AssessmentCheck[] = [
+    ...machineChecks,
+    ...replicationChecks,
+    ...targetChecks,
+    ...mediaRepoChecks,
+];
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -47,6 +52,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...indexChecks,
     ...constraintChecks,
     ...copyChecks,
+    ...replicationChecks,
     ...identityChecks,
     ...mediaRepoChecks,
     ...mediaStorageChecks,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Finding } from "../../contract/shared.ts";
 import { MigrationError, throwAll } from "../../run/errors.ts";
-import { describeAddress, query, queryOne, type Client } from "../connection.ts";
+import { describeAddress, query, queryOne, type Client, type DatabaseAddress } from "../connection.ts";
 import { readDatabaseFacts, refuseOldServer, refuseStandby } from "../serverFacts.ts";
 import { publishedTables } from "./replicaIdentity.ts";
 import { onSource, type Replication } from "./sides.ts";
@@ -18,18 +18,35 @@ const mebibyte = 1024 * 1024;
  * @throws MigrationError or MigrationErrors SM-E1301, SM-E1302, SM-E1303, SM-E0502, SM-E0806
  */
 export async function preflightSource(replication: Replication): Promise<Finding[]> {
-    const where = describeAddress(replication.source);
     return onSource(replication, async (client) => {
-        const facts = await readDatabaseFacts(client);
-        refuseOldServer(facts, where);
-        refuseStandby(facts, where);
-        throwAll([
-            ...(await serverProblems(client, where)),
-            ...(await roleProblems(replication, client, where, facts.systemIdentifier)),
-            ...(await contentProblems(client, where)),
-        ]);
-        return slotLimit(client, facts.sizeBytes);
+        const { problems, findings } = await sourceReadiness(client, replication.source);
+        throwAll(problems);
+        return findings;
     });
+}
+
+/**
+ * What {@link preflightSource} would say. Only reads, besides a replication connection that asks the server who it is.
+ *
+ * @param client  in the source's database
+ * @throws MigrationError SM-E0502, SM-E0806
+ */
+export async function sourceReadiness(
+    client: Client,
+    source: DatabaseAddress,
+): Promise<{ readonly problems: MigrationError[]; readonly findings: Finding[] }> {
+    const where = describeAddress(source);
+    const facts = await readDatabaseFacts(client);
+    refuseOldServer(facts, where);
+    refuseStandby(facts, where);
+    return {
+        problems: [
+            ...(await serverProblems(client, where)),
+            ...(await roleProblems(source, client, where, facts.systemIdentifier)),
+            ...(await contentProblems(client, where)),
+        ],
+        findings: await slotLimit(client, facts.sizeBytes),
+    };
 }
 
 const settingsShape = z.object({
@@ -83,7 +100,7 @@ async function serverProblems(client: Client, where: string): Promise<MigrationE
 }
 
 async function roleProblems(
-    { source }: Replication,
+    source: DatabaseAddress,
     client: Client,
     where: string,
     systemIdentifier: string | null,

@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { copyChecks } from "../../../steps/assess/copyChecks.ts";
+import { copyChecks, replicationChecks } from "../../../steps/assess/copyChecks.ts";
 import type { Finding } from "../../../steps/contract.ts";
-import { testCluster, type TestCluster } from "../../support/cluster.ts";
+import { startCluster, testCluster, type TestCluster } from "../../support/cluster.ts";
 import { findingsOf } from "./runCheck.ts";
 
 describe("what a direct copy leaves out", function () {
@@ -29,5 +29,36 @@ describe("what a direct copy leaves out", function () {
             expect(blocking?.fix).to.contain("copy: archive");
         }
         expect(await found(name, "archive")).to.deep.equal([]);
+    });
+});
+
+describe("what following a source needs", function () {
+    this.timeout(180_000);
+    let cluster: TestCluster | undefined;
+    const found = async (on: TestCluster, mode: "direct" | "replicate"): Promise<Finding[]> => {
+        const name = await on.createDatabase("synapse");
+        const source = await on.source(name);
+        return findingsOf(replicationChecks, "replication-source", on.address(name), { copy: { mode }, source });
+    };
+
+    afterEach(() => cluster?.stop());
+
+    it("is found before anything is staged, all at once, and is no concern of another copy", async () => {
+        cluster = await startCluster();
+        const findings = await found(cluster, "replicate");
+        expect(findings.map(({ id, severity }) => `${id} ${severity}`)).to.deep.equal([
+            "SM-E1301 error",
+            "SM-E1302 error",
+            "SM-W1301 warning",
+        ]);
+        expect(findings[0]?.evidence).to.contain("wal_level = replica");
+        expect(findings[1]?.fix).to.contain("REPLICATION");
+        expect(await found(cluster, "direct")).to.deep.equal([]);
+    });
+
+    it("is there on a server that is ready", async () => {
+        cluster = await startCluster({ settings: { wal_level: "logical", max_slot_wal_keep_size: "1GB" } });
+        await cluster.query("postgres", "ALTER ROLE synapse REPLICATION");
+        expect(await found(cluster, "replicate")).to.deep.equal([]);
     });
 });
