@@ -24,6 +24,7 @@ import { readDatabaseFacts, readSchemaVersion, refuseOldServer, refuseWrongEncod
 import { sourceAddress } from "./postgres/sourceDatabase.ts";
 import { MigrationError } from "./run/errors.ts";
 import { defineStep, type StepRun } from "./run/step.ts";
+import { Together } from "./run/together.ts";
 
 type ExportDatabaseSpec = z.infer<typeof exportDatabaseContract.spec>;
 
@@ -127,13 +128,8 @@ async function dumpAndDigest(
     );
     const tables = await tablesToDump(client);
     const sequences = await readSequences(client);
-    const failed = new AbortController();
-    const signal = AbortSignal.any([run.signal, failed.signal]);
-    const stopOther = <T>(work: Promise<T>): Promise<T> =>
-        work.catch((error: unknown) => {
-            failed.abort(error);
-            throw error;
-        });
+    const together = new Together(run.signal);
+    const { signal } = together;
     let [rows, hashed] = [0, 0];
     const of = { ...place, snapshot, tables, signal, onRows: (now: number) => (rows = now) };
     const dumping = (spec.format === "directory" ? dumpDirectory : dumpPlain)(of, spec, run);
@@ -144,7 +140,7 @@ async function dumpAndDigest(
     });
     const [dumped, digests] = await run.progress.during(
         "dumping, compressing and encrypting the database, and hashing its rows",
-        () => bothEnded(stopOther(dumping), stopOther(digesting)),
+        () => together.all(dumping, digesting),
         () => `${rows} rows dumped, ${hashed} of ${tables.length} tables hashed`,
     );
     await client.query("COMMIT");
@@ -186,10 +182,4 @@ async function dumpDirectory(of: Snapshot, spec: ExportDatabaseSpec, run: StepRu
     });
     const bytes = dumped.members.reduce((sum, member) => sum + member.bytes, 0);
     return { format: "directory", artefacts: [...artefacts], ...dumped, dump: { bytes, ...versions } };
-}
-
-/** As `Promise.all`, but when one has failed the other has ended, too: what it was writing is removed by then. */
-async function bothEnded<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-    await Promise.allSettled([a, b]);
-    return Promise.all([a, b]);
 }

@@ -12,7 +12,7 @@ const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
 /** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
-const ofFiles = ["bundle", "export", "media", "postgres/replication", "sqlite", "tables"].map(
+const ofFiles = ["bundle", "export", "media", "postgres/copy", "postgres/replication", "sqlite", "tables"].map(
     (name) => `test/steps/${name}/**/*.test.ts`,
 );
 

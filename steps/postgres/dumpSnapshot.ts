@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { MigrationError } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
+import { Together } from "../run/together.ts";
 import { readDefinitions } from "./catalogue.ts";
 import { runDatabaseProgram, type ProgramVersion } from "./clientPrograms.ts";
 import { describeAddress, query, queryOne, type Client, type DatabaseAddress } from "./connection.ts";
@@ -65,47 +66,38 @@ export async function dumpSnapshot(
     const definitions = await readDefinitions(client);
     const sequences = await readSequences(client);
     let [dumped, hashed, parts] = [0, 0, 0];
-    const failed = new AbortController();
-    const signal = AbortSignal.any([run.signal, failed.signal]);
-    const stopOther = <T>(work: Promise<T>): Promise<T> =>
-        work.catch((error: unknown) => {
-            failed.abort(error);
-            throw error;
-        });
+    const together = new Together(run.signal);
+    const { signal } = together;
     const [tables] = await run.progress.during(
         "dumping the database and hashing its rows",
         () =>
-            Promise.all([
-                stopOther(
-                    tableFingerprints(address, {
+            together.all(
+                tableFingerprints(address, {
+                    step,
+                    jobs,
+                    snapshot,
+                    signal,
+                    onTable: (done, total) => ([hashed, parts] = [done, total]),
+                }),
+                runDatabaseProgram(
+                    {
+                        directory: clientDirectory,
+                        program: "pg_dump",
+                        args: [
+                            ...["--format", "directory", "--jobs", String(jobs), "--snapshot", snapshot],
+                            ...["--file", directory, "--compress", compression, "--encoding", encoding],
+                            ...["--no-owner", "--no-acl", "--verbose"],
+                            ...["--no-publications", "--no-subscriptions", "--exclude-schema", "synapse_migration"],
+                        ],
+                        address,
                         step,
-                        jobs,
-                        snapshot,
-                        signal,
-                        onTable: (done, total) => ([hashed, parts] = [done, total]),
-                    }),
-                ),
-                stopOther(
-                    runDatabaseProgram(
-                        {
-                            directory: clientDirectory,
-                            program: "pg_dump",
-                            args: [
-                                ...["--format", "directory", "--jobs", String(jobs), "--snapshot", snapshot],
-                                ...["--file", directory, "--compress", compression, "--encoding", encoding],
-                                ...["--no-owner", "--no-acl", "--verbose"],
-                                ...["--no-publications", "--no-subscriptions", "--exclude-schema", "synapse_migration"],
-                            ],
-                            address,
-                            step,
-                            onErrorLine: (line) => {
-                                if (line.includes("dumping contents of table")) dumped += 1;
-                            },
+                        onErrorLine: (line) => {
+                            if (line.includes("dumping contents of table")) dumped += 1;
                         },
-                        { directory: run.directory, signal },
-                    ),
+                    },
+                    { directory: run.directory, signal },
                 ),
-            ]),
+            ),
         () => `${dumped} tables dumped, ${hashed} of ${parts} hashed`,
     );
     await query(client, z.object({}), "COMMIT");

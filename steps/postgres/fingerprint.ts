@@ -12,6 +12,7 @@ import {
 } from "./connection.ts";
 import { markerSchema } from "./marker.ts";
 import { rowHash } from "./rowHash.ts";
+import { Together } from "../run/together.ts";
 
 export const tableFingerprintShape = z.strictObject({
     schema: z.string(),
@@ -64,24 +65,19 @@ export async function tableFingerprints(
     address: DatabaseAddress,
     options: FingerprintOptions,
 ): Promise<TableFingerprint[]> {
-    const session: ConnectionOptions = { ...options, readOnly: true, statementSeconds: 0 };
+    const together = new Together(options.signal);
+    const { signal } = together;
+    const session: ConnectionOptions = { ...options, readOnly: true, statementSeconds: 0, signal };
     const view = <T>(work: (client: Client) => Promise<T>): Promise<T> =>
         withClient(address, session, (client) => inSnapshot(client, options.snapshot, () => work(client)));
     const tables = await view(listTables);
     const totals = new Map(tables.map((table) => [table, { rows: 0, hash: 0n }]));
     const parts = splitTables(tables, options.jobs);
     const total = parts.length;
-    const failed = new AbortController();
     const worker = (client: Client): Promise<void> =>
-        drain(client, parts, totals, failed.signal, () => options.onTable?.(total - parts.length, total));
-    await Promise.all(
-        Array.from({ length: Math.min(options.jobs, Math.max(1, total)) }, () =>
-            view(worker).catch((error: unknown) => {
-                failed.abort();
-                throw error;
-            }),
-        ),
-    );
+        drain(client, parts, totals, () => options.onTable?.(total - parts.length, total));
+    const workers = Math.min(options.jobs, Math.max(1, total));
+    await together.all(...Array.from({ length: workers }, () => view(worker)));
     return [...totals]
         .map(([{ schema, name, bytes }, { rows, hash }]) => ({ schema, name, rows, hash: hash.toString(), bytes }))
         .sort((a, b) => (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1));
@@ -124,10 +120,9 @@ async function drain(
     client: Client,
     parts: Part[],
     totals: ReadonlyMap<Table, { rows: number; hash: bigint }>,
-    failed: AbortSignal,
     onPart: () => void,
 ): Promise<void> {
-    for (let part = parts.shift(); part !== undefined && !failed.aborted; part = parts.shift()) {
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
         const { rows, hash } = await fingerprintPart(client, part);
         const sum = totals.get(part.table);
         if (sum !== undefined) {

@@ -11,6 +11,7 @@ import { openLayers, type OpenOptions } from "../open.ts";
 import { tarEntries, type TarEntry } from "../tarEntries.ts";
 import { decompressed, plainNameOf } from "./memberCompression.ts";
 import { MemberReading, type MemberRows } from "./memberRows.ts";
+import { Together } from "../../run/together.ts";
 
 export interface ReadDirectoryOptions extends OpenOptions {
     /** Of the bundle. */
@@ -31,20 +32,11 @@ export async function readDirectoryDump(
     options: ReadDirectoryOptions,
 ): Promise<readonly FileDigest[]> {
     await refuseOtherFiles(section, options.directory);
-    const failed = new AbortController();
-    const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
-    const reading = new DirectoryReading(section, { ...options, signal });
-    const archives = section.artefacts.map((_, index) =>
-        reading.archive(index).catch((error: unknown) => {
-            failed.abort(error);
-            throw error;
-        }),
-    );
-    await Promise.allSettled(archives);
-    // The first failure is the cause of the others.
-    failed.signal.throwIfAborted();
+    const together = new Together(options.signal);
+    const reading = new DirectoryReading(section, { ...options, signal: together.signal });
+    const digests = await together.all(...section.artefacts.map((_, index) => reading.archive(index)));
     reading.refuseMissing();
-    return (await Promise.all(archives)).flat();
+    return digests.flat();
 }
 
 class DirectoryReading {

@@ -18,6 +18,7 @@ import { databaseArchive, databaseDirectory } from "../bundleNames.ts";
 import { availableCompression, plainNameOf } from "./memberCompression.ts";
 import { MemberQueue } from "./memberQueue.ts";
 import { contentsName, packMembers, type PackedMember } from "./packMembers.ts";
+import { Together } from "../../run/together.ts";
 
 export interface DirectoryDumpOptions {
     readonly address: DatabaseAddress;
@@ -57,17 +58,9 @@ export async function writeDirectoryDump(options: DirectoryDumpOptions): Promise
         const queue = new MemberQueue();
         const members: PackedMember[] = [];
         const compression = await availableCompression();
-        const failed = new AbortController();
-        const signal = AbortSignal.any([place.signal, failed.signal]);
-        const whole = async <T>(work: Promise<T>): Promise<T> => {
-            try {
-                return await work;
-            } catch (error) {
-                queue.fail(error);
-                failed.abort(error);
-                throw error;
-            }
-        };
+        const together = new Together(place.signal);
+        const { signal } = together;
+        signal.addEventListener("abort", () => queue.fail(signal.reason));
         let rows = 0;
         const lane = (number: number): Promise<Artefact> => {
             const content = packMembers(queue, {
@@ -79,12 +72,9 @@ export async function writeDirectoryDump(options: DirectoryDumpOptions): Promise
             });
             return writeArtefact(databaseArchive(number), content, "compressed", { ...place, signal });
         };
-        const dumping = whole(dumpMembers(options, directory, queue, signal));
-        const lanes = Array.from({ length: jobs }, (_, index) => whole(lane(index + 1)));
-        await Promise.allSettled([dumping, ...lanes]);
-        // The first failure is the cause of the others.
-        failed.signal.throwIfAborted();
-        const artefacts = await Promise.all(lanes);
+        const dumping = dumpMembers(options, directory, queue, signal);
+        const lanes = Array.from({ length: jobs }, (_, index) => lane(index + 1));
+        const [, ...artefacts] = await together.all(dumping, ...lanes);
         return { artefacts, ...(await describe(directory, members, options)) };
     } catch (error) {
         await removeArtefact(place.bundle.directory, databaseDirectory);

@@ -1,5 +1,6 @@
 /** Copies a database into an empty one: no files between them, several connections at a time, out of one snapshot. */
 import type { StepRun } from "../../run/step.ts";
+import { Together } from "../../run/together.ts";
 import { readDefinitions } from "../catalogue.ts";
 import { inSnapshot, withClient, type Client } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../fingerprint.ts";
@@ -27,22 +28,9 @@ type CopyRun = Pick<StepRun, "directory" | "signal" | "progress">;
  *     disagree about what was copied, or the source moved; SM-E0513 when a unique index finds duplicates; SM-E1101, SM-E1102, SM-E1104
  */
 export async function copyDatabase(copy: DatabaseCopy, run: CopyRun): Promise<CopyContent> {
-    const failure = new AbortController();
-    const signal = AbortSignal.any([run.signal, failure.signal]);
-    // The first error is the cause of the others.
-    const stopOthers = <T>(work: Promise<T>): Promise<T> =>
-        work.catch((error: unknown) => {
-            failure.abort(error);
-            throw error;
-        });
-    const copier = new Copier(copy, { ...run, signal }, stopOthers);
-    try {
-        return await copier.run();
-    } catch (error) {
-        failure.abort(error);
-        run.signal.throwIfAborted();
-        throw failure.signal.reason;
-    }
+    const together = new Together(run.signal);
+    const [content] = await together.all(new Copier(copy, { ...run, signal: together.signal }, together).run());
+    return content;
 }
 
 /** Milliseconds of `performance.now()`. */
@@ -55,7 +43,7 @@ interface Loaded {
 class Copier {
     private readonly copy: DatabaseCopy;
     private readonly context: CopyRun;
-    private readonly stopOthers: <T>(work: Promise<T>) => Promise<T>;
+    private readonly together: Together;
     private readonly began = performance.now();
     private bytes = 0;
     /** By `schema.name`. */
@@ -63,22 +51,22 @@ class Copier {
     private readonly left = { rows: 0, index: 0, key: 0, analyze: 0 };
     private hashed = "none";
 
-    constructor(copy: DatabaseCopy, context: CopyRun, stopOthers: <T>(work: Promise<T>) => Promise<T>) {
+    constructor(copy: DatabaseCopy, context: CopyRun, together: Together) {
         this.copy = copy;
         this.context = context;
-        this.stopOthers = stopOthers;
+        this.together = together;
     }
 
     public async run(): Promise<CopyContent> {
         const { source: address, snapshot, step, standsStill } = this.copy;
         const session = { step, signal: this.context.signal };
-        const reading = this.stopOthers(readCopySource(address, snapshot, session));
-        const [source, definitions, hashes, loaded] = await Promise.all([
+        const reading = this.together.part(readCopySource(address, snapshot, session));
+        const [source, definitions, hashes, loaded] = await this.together.all(
             reading,
-            this.stopOthers(this.inSource(readDefinitions)),
-            this.stopOthers(this.hash()),
-            this.stopOthers(this.load(reading)),
-        ]);
+            this.inSource(readDefinitions),
+            this.hash(),
+            this.load(reading),
+        );
         const { sequences } = source;
         refuseLostRows(hashes.tables, this.rows);
         await this.onTarget((client) => setSequences(client, sequences));
@@ -130,7 +118,7 @@ class Copier {
         };
         await context.progress.during(
             "copying rows, building indexes, hashing",
-            () => runInLanes(copy, tasks, { signal: context.signal, stopOthers: this.stopOthers, onDone }),
+            () => runInLanes(copy, tasks, { together: this.together, onDone }),
             () => this.state(),
         );
         await this.onTarget(async (client) => {
@@ -153,10 +141,10 @@ class Copier {
                 if (found === undefined) await refuseUnfitDatabase(client, target);
                 return found;
             });
-            const [entries, progress] = await Promise.all([
-                this.stopOthers(postDataEntries(archive, copy, context)),
-                earlier ?? this.stopOthers(this.beginCopy(archive, tables)),
-            ]);
+            const [entries, progress] = await this.together.all(
+                postDataEntries(archive, copy, context),
+                earlier === undefined ? this.beginCopy(archive, tables) : Promise.resolve(earlier),
+            );
             return { entries, progress };
         });
     }

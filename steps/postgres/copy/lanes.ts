@@ -1,6 +1,7 @@
 /** Pairs of connections that do the tasks of a copy: one of the source, in the snapshot, one of the target. */
 import { inSnapshot, withClient, type Client } from "../connection.ts";
 import { prepareSession } from "../plainDump/session.ts";
+import type { Together } from "../../run/together.ts";
 import type { DatabaseCopy } from "./request.ts";
 import { TaskBoard, type BoardTask } from "./taskBoard.ts";
 
@@ -15,9 +16,7 @@ export interface LaneTask extends BoardTask {
 }
 
 export interface LaneOptions {
-    readonly signal: AbortSignal;
-    /** Aborts the signal when the work fails. */
-    readonly stopOthers: <T>(work: Promise<T>) => Promise<T>;
+    readonly together: Together;
     readonly onDone: (task: LaneTask) => void;
 }
 
@@ -25,13 +24,14 @@ export interface LaneOptions {
 export async function runInLanes(
     { source, target, step, snapshot, jobs }: DatabaseCopy,
     tasks: readonly LaneTask[],
-    { signal, stopOthers, onDone }: LaneOptions,
+    { together, onDone }: LaneOptions,
 ): Promise<void> {
+    const { signal } = together;
     const board = new TaskBoard(tasks, signal);
     const serve = (lane: Lane): Promise<void> =>
         board.serve(async (task) => {
             // At once: the other connection of the pair may wait for this one.
-            await stopOthers(task.run(lane));
+            await together.part(task.run(lane));
             onDone(task);
         });
     const lane = (): Promise<void> =>
@@ -45,5 +45,5 @@ export async function runInLanes(
                 }),
             );
         });
-    await Promise.all(Array.from({ length: jobs }, () => stopOthers(lane())));
+    await together.all(...Array.from({ length: jobs }, lane));
 }

@@ -4,6 +4,7 @@ import { to as copyTo } from "pg-copy-streams";
 import { z } from "zod";
 import { inSnapshot, query, quotedName, withClient, type Client, type DatabaseAddress } from "../connection.ts";
 import { CopyLines, largestScan } from "./copyLines.ts";
+import { Together } from "../../run/together.ts";
 
 export interface DigestedTable {
     readonly schema: string;
@@ -37,8 +38,8 @@ export async function tableLineDigests(
     tables: readonly DigestedTable[],
     options: LineDigestOptions,
 ): Promise<readonly LineDigest[]> {
-    const failed = new AbortController();
-    const signal = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
+    const together = new Together(options.signal);
+    const { signal } = together;
     const session = { step: "line-digests", readOnly: true, statementSeconds: 0, signal };
     const sizes = await withClient(address, session, (client) => tableSizes(client));
     const keyOf = ({ schema, name }: { schema: string; name: string }): string => JSON.stringify([schema, name]);
@@ -54,14 +55,8 @@ export async function tableLineDigests(
                 options.onTable?.(digests.size, present.length);
             }
         });
-    await Promise.all(
-        Array.from({ length: Math.max(1, Math.min(options.jobs, present.length)) }, () =>
-            withClient(address, session, worker).catch((error: unknown) => {
-                failed.abort(error);
-                throw error;
-            }),
-        ),
-    );
+    const workers = Math.max(1, Math.min(options.jobs, present.length));
+    await together.all(...Array.from({ length: workers }, () => withClient(address, session, worker)));
     return present.flatMap((table) => digests.get(keyOf(table)) ?? []);
 }
 

@@ -9,6 +9,7 @@ import { prepareSession, refuseUnfitDatabase, runPlaced } from "./session.ts";
 import type { CopyBlock, PlainDumpSink } from "./sink.ts";
 import type { PlacedStatement } from "./statement.ts";
 import { WorkQueue } from "./workQueue.ts";
+import { Together } from "../../run/together.ts";
 
 export type { PlainDumpContent } from "./content.ts";
 
@@ -39,22 +40,15 @@ const step = "import";
  */
 export async function loadPlainDump(load: PlainDumpLoad): Promise<PlainDumpContent> {
     const { address, jobs } = load;
-    const failure = new AbortController();
-    const signal = load.signal === undefined ? failure.signal : AbortSignal.any([failure.signal, load.signal]);
+    const together = new Together(load.signal);
+    const { signal } = together;
     const queue = new WorkQueue(signal);
     const session = { step, statementSeconds: 0, signal };
-    const connected = async <T>(work: (client: Client) => Promise<T>): Promise<T> => {
-        try {
-            return await withClient(address, session, async (client) => {
-                await prepareSession(client, address, jobs);
-                return work(client);
-            });
-        } catch (error) {
-            // The first error is the cause of the others.
-            failure.abort(error);
-            throw error;
-        }
-    };
+    const connected = <T>(work: (client: Client) => Promise<T>): Promise<T> =>
+        withClient(address, session, async (client) => {
+            await prepareSession(client, address, jobs);
+            return work(client);
+        });
     const main = connected(async (client) => {
         try {
             return await new Loader(client, queue, load, signal).run();
@@ -63,10 +57,8 @@ export async function loadPlainDump(load: PlainDumpLoad): Promise<PlainDumpConte
         }
     });
     const lanes = Array.from({ length: jobs }, () => connected((client) => queue.serve(client)));
-    const [outcome] = await Promise.allSettled([main, ...lanes]);
-    failure.signal.throwIfAborted();
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
+    const [content] = await together.all(main, ...lanes);
+    return content;
 }
 
 class Loader implements PlainDumpSink {

@@ -10,6 +10,7 @@ import type { CopyBlock, PlainDumpSink } from "./sink.ts";
 import type { PlacedStatement } from "./statement.ts";
 import { declaredColumns } from "./tableColumns.ts";
 import { WorkQueue } from "./workQueue.ts";
+import { Together } from "../../run/together.ts";
 
 export interface TablesLoad {
     /**
@@ -42,29 +43,16 @@ const dumpedSchema = "public";
  *     {@link readPlainDump}; SM-E0912, SM-E0904, SM-E1104, SM-E1102 from the server; whatever the dump's stream throws
  */
 export async function loadTables(load: TablesLoad): Promise<LoadedTables> {
-    const failure = new AbortController();
-    const signal = load.signal === undefined ? failure.signal : AbortSignal.any([failure.signal, load.signal]);
+    const together = new Together(load.signal);
+    const { signal } = together;
     const queue = new WorkQueue(signal);
-    const failing = async <T>(work: Promise<T>): Promise<T> => {
-        try {
-            return await work;
-        } catch (error) {
-            // The first error is the cause of the others.
-            failure.abort(error);
-            throw error;
-        }
-    };
-    const reading = failing(read(load, queue, signal).finally(() => queue.close()));
-    const lane = failing(
-        withClient(load.address, { step: "tables", statementSeconds: 0, signal }, async (client) => {
-            await prepareSession(client, load.address, 1);
-            await queue.serve(client);
-        }),
-    );
-    const [outcome] = await Promise.allSettled([reading, lane]);
-    failure.signal.throwIfAborted();
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
+    const reading = read(load, queue, signal).finally(() => queue.close());
+    const lane = withClient(load.address, { step: "tables", statementSeconds: 0, signal }, async (client) => {
+        await prepareSession(client, load.address, 1);
+        await queue.serve(client);
+    });
+    const [loaded] = await together.all(reading, lane);
+    return loaded;
 }
 
 async function read(load: TablesLoad, queue: WorkQueue, signal: AbortSignal): Promise<LoadedTables> {
