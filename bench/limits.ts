@@ -5,6 +5,7 @@ import { escapeLiteral } from "pg";
 import { z } from "zod";
 import { runProgram } from "../steps/hosts/program.ts";
 import { query, queryOne, quotedName, withClient, type Client } from "../steps/postgres/connection.ts";
+import { rowHash } from "../steps/postgres/rowHash.ts";
 import { makeServiceDirectory } from "../rehearsal/directory.ts";
 import { generatedDatabase } from "./data/cache.ts";
 import { methodSeconds, type Bench } from "./methods/method.ts";
@@ -12,7 +13,11 @@ import { ownSeconds } from "./processor.ts";
 import type { Limits } from "./results/results.ts";
 
 const session = { step: "bench", statementSeconds: 0 };
-const namedTable = z.object({ schema: z.string(), name: z.string() });
+const namedTable = z.object({
+    schema: z.string(),
+    name: z.string(),
+    columns: z.array(z.object({ name: z.string(), type: z.string() })),
+});
 type NamedTable = z.infer<typeof namedTable>;
 
 /**
@@ -29,7 +34,10 @@ export async function measureLimits(bench: Bench, database: string): Promise<Lim
             const tables = await query(
                 client,
                 namedTable,
-                `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                `SELECT n.nspname AS schema, c.relname AS name,
+                    (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attname COLLATE "C")
+                        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind = 'r' AND n.nspname = 'public' ORDER BY c.relname`,
             );
             const copyTo = (to: (table: NamedTable) => string): Promise<number> =>
@@ -42,10 +50,8 @@ export async function measureLimits(bench: Bench, database: string): Promise<Lim
             await copyTo(fileOf);
             await client.query("SET max_parallel_workers_per_gather = 0");
             const hashes = await processorSeconds(client, async () => {
-                for (const { schema, name } of tables)
-                    await client.query(
-                        `SELECT count(*), sum(hashtextextended(t::text, 0)) FROM ${quotedName(schema, name)} t`,
-                    );
+                for (const { schema, name, columns } of tables)
+                    await client.query(`SELECT count(*), sum(${rowHash(columns)}) FROM ${quotedName(schema, name)} t`);
             });
             return { tables, hashes, copyOut: await copyTo(() => "/dev/null") };
         });
