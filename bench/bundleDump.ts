@@ -14,7 +14,7 @@ const program = join(import.meta.dirname, "bundleDump", "process.ts");
 
 export const bundle: Method = {
     id: "bundle",
-    title: "bundle dump: pg_dump -Fd, zstd, gpg, rows counted and hashed",
+    title: "bundle, dump only: -Fd, zstd, gpg, hashed",
     fillsTarget: false,
     collectsStatistics: false,
     measure: (bench) => measured(bench, false),
@@ -22,7 +22,7 @@ export const bundle: Method = {
 
 export const comparedBundle: Method = {
     id: "bundle-compared",
-    title: "the same, every row compared with the database",
+    title: "bundle, dump only, every row compared",
     fillsTarget: false,
     collectsStatistics: false,
     measure: (bench) => measured(bench, true),

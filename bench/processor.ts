@@ -6,32 +6,38 @@ const ticksPerSecond = 100;
 
 /** Core-seconds of one process so far, without its children. */
 export async function ownSeconds(pid: number): Promise<number> {
-    const { own } = parse(await readFile(`/proc/${pid}/stat`, "latin1"));
-    return own;
+    return (await timesOf(String(pid))).own;
 }
 
 /** Core-seconds of a process's children that have ended, and of theirs. */
 export async function endedChildrenSeconds(pid: number): Promise<number> {
-    const { ended } = parse(await readFile(`/proc/${pid}/stat`, "latin1"));
-    return ended;
+    return (await timesOf(String(pid))).ended;
 }
 
 /** Core-seconds of a process and of all its children so far, whether or not they have ended. Descendants of children only once they have. */
 export async function familySeconds(pid: number): Promise<number> {
-    let sum = 0;
-    for (const entry of await readdir("/proc")) {
-        if (!/^\d+$/.test(entry)) continue;
-        // A process may end between the two looks; its time is then its parent's, which is read again the next time.
-        const text = await readFile(`/proc/${entry}/stat`, "latin1").catch(() => undefined);
-        if (text === undefined) continue;
-        const { own, ended, parent } = parse(text);
-        if (Number(entry) === pid || parent === pid) sum += own + ended;
+    for (;;) {
+        const { own, ended } = await timesOf(String(pid));
+        let running = 0;
+        for (const entry of await readdir("/proc")) {
+            if (!/^\d+$/.test(entry)) continue;
+            const times = await timesOf(entry).catch(() => undefined);
+            if (times?.parent === pid) running += times.own + times.ended;
+        }
+        // The time of a child that has ended meanwhile would be counted nowhere, or twice.
+        if ((await timesOf(String(pid))).ended === ended) return own + ended + running;
     }
-    return sum;
 }
 
-/** The second field is a name in brackets, which may hold anything. */
-function parse(text: string): { own: number; ended: number; parent: number } {
+interface Times {
+    readonly own: number;
+    readonly ended: number;
+    readonly parent: number;
+}
+
+async function timesOf(entry: string): Promise<Times> {
+    const text = await readFile(`/proc/${entry}/stat`, "latin1");
+    // The second field is a name in brackets, which may hold anything.
     const fields = (text.split(") ").at(-1) ?? "").split(" ");
     const seconds = (first: number): number => (Number(fields[first]) + Number(fields[first + 1])) / ticksPerSecond;
     // Fields 4 (ppid), 14 and 15 (utime, stime), 16 and 17 (cutime, cstime); the list begins with the third.

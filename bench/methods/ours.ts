@@ -20,7 +20,7 @@ export const direct: Method = {
 
 export const load: Method = {
     id: "load",
-    title: "the dump of a2 by our loader",
+    title: "a2's dump by our loader, restore only",
     fillsTarget: true,
     collectsStatistics: false,
     async measure(bench, database) {

@@ -97,6 +97,11 @@ function curvesOf({ machine, jobs, sizes }: BenchResult): Curve[] {
         if (direct === undefined || direct.runs.length === 0) return [];
         return [[databaseBytes, median(direct.runs.map(({ seconds }) => seconds)) + median(direct.checks)] as const];
     });
+    const strict = sizes.flatMap(({ databaseBytes, strictDowntime }) =>
+        strictDowntime.length === 0
+            ? []
+            : [[databaseBytes, median(strictDowntime.map(({ seconds }) => seconds))] as const],
+    );
     const downtimes = sizes.flatMap(({ databaseBytes, downtime }) =>
         downtime.length === 0 ? [] : [[databaseBytes, median(downtime.map(({ seconds }) => seconds))] as const],
     );
@@ -124,6 +129,12 @@ function curvesOf({ machine, jobs, sizes }: BenchResult): Curve[] {
             colour: "#8250df",
             seconds: database({ ...eight, mode: "direct", networkBytesPerSecond: 117e6 }),
             points: [],
+        },
+        {
+            title: `replicate, strict, ${machine.cores} cores for both`,
+            colour: "#bc4c00",
+            seconds: database({ ...here, mode: "replicate", strict: true }),
+            points: strict,
         },
         { title: "replicate", colour: "#cf222e", seconds: database({ ...here, mode: "replicate" }), points: downtimes },
     ];

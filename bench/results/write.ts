@@ -6,7 +6,7 @@ import { modelChart } from "./modelChart.ts";
 import type { BenchResult } from "./results.ts";
 import { describeResult } from "./tables.ts";
 
-const ownWays = new Set(["direct", "load", "bundle"]);
+const ownWays = new Set(["direct", "load", "bundle", "bundle-compared"]);
 
 /** @returns paths of what was written */
 export async function writeResult(directory: string, result: BenchResult): Promise<string[]> {

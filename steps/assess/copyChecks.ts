@@ -1,9 +1,12 @@
 /** Checks of the source's database for a copy from server to server. */
 import { uncopiedObjects } from "../postgres/copy/source.ts";
+import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
 import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";
 import { sourceAddress } from "../postgres/sourceDatabase.ts";
 import { finding, type AssessmentCheck } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
+
+const mebibyte = 1024 * 1024;
 
 export const copyChecks: readonly AssessmentCheck[] = [
     {
@@ -14,6 +17,24 @@ export const copyChecks: readonly AssessmentCheck[] = [
             if (copy === undefined || copy.mode === "archive") return [];
             const found = await uncopiedObjects(client);
             return found.length === 0 ? [] : [finding("SM-E0540", found.slice(0, 5).join(", "))];
+        },
+    },
+    {
+        // Also while a run follows, so that every preview looks after it, and whatever the copy, as a slot may be another run's.
+        id: "replication-slots",
+        cost: "cheap",
+        async run({ client }) {
+            const slots = await slotsOfThisProgram(client);
+            return slots.flatMap(({ name, database, active, walStatus, retainedBytes }) => {
+                const isDoomed = walStatus === "unreserved" || walStatus === "lost";
+                if (active && !isDoomed) return [];
+                const state = [
+                    ...(active ? [] : ["nobody reads it"]),
+                    ...(isDoomed ? [`its write-ahead log is ${walStatus}`] : []),
+                ];
+                const kept = `${Math.ceil(retainedBytes / mebibyte)} MiB of write-ahead log kept`;
+                return [finding("SM-W1302", `${name} of database ${database}: ${[...state, kept].join(", ")}`)];
+            });
         },
     },
 ];

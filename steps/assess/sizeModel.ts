@@ -61,40 +61,39 @@ type Bottleneck = "source processors" | "target processors" | "processors" | "ne
 type PredictedPart = "fixed" | "definitions" | "rows" | "indexes" | "verification" | "cutOver" | "media";
 
 /**
- * Each says where it comes from. `limits` and `calibration`: one run of that part of `npm run bench` at size S, on two cores that did other
- * work, too; `limits` counts processor time, which that changes little, `calibration` the clock's, which it lengthens. `assumed`: not measured
- * by this project's bench yet.
+ * Each says where it comes from: a part of `npm run bench`, three rounds at sizes S and L on two idle cores, whose figures are in
+ * docs/performance.md; or `assumed`, which this project's bench has not measured.
  */
 export const coefficients = {
     /** Share of `pg_database_size` that rows are, as COPY writes them (limits). */
-    rowShare: 0.48,
+    rowShare: 0.52,
     /** Share of `pg_database_size` that indexes are (limits). */
-    indexShare: 0.36,
+    indexShare: 0.35,
     /** Of rows, bytes a second, by one server process (limits). */
-    copyOut: 410e6,
-    copyIn: 150e6,
+    copyOut: 455e6,
+    copyIn: 176e6,
     /** Of rows, hashed (limits). */
-    hash: 150e6,
+    hash: 485e6,
     /** Of finished indexes and checked keys (limits). */
-    index: 62e6,
-    /** Share of the largest index in all indexes: that of `state_groups_state` (assumed). */
+    index: 72e6,
+    /** Share of the largest index in all indexes: that of `state_groups_state` (assumed: it grows with the age of a homeserver; 0.2 at size L). */
     largestIndex: 0.4,
     /** Share of an index build that its helpers can do beside each other (assumed: 2.5 s alone, 1.75 s with two workers, on another database). */
     parallelIndex: 0.6,
     /** What calibration.ts finds on the same machine (calibration). */
-    reference: { copyIn: 61e6, index: 42e6 },
-    /** How much of the processors' time a copy turns into work; the rest is waiting (assumed: that of a prototype on an idle machine). */
-    efficiency: 0.65,
-    /** Decompressing one stream of SQL: no second core helps (assumed: gunzip on another machine). */
-    decompress: 180e6,
+    reference: { copyIn: 148e6, index: 107e6 },
+    /** How much of the processors' time a copy turns into the work above; statistics, clients and waiting have the rest (direct, S and L). */
+    efficiency: 0.64,
+    /** Reading one stream of SQL, with the decompression before it: no third core helps (load, L: 703 MB in 7.3 s). */
+    decompress: 100e6,
     /** Read on both sides in the final pass (assumed). */
     media: 200e6,
-    /** Of the schema's dump, and of hundreds of tables, keys and small indexes: as long on any machine, and at any size (assumed). */
-    definitionsSeconds: 2,
+    /** Of the schema's dump, and of hundreds of tables, keys and small indexes: as long on any machine, and at any size (direct, S and L). */
+    definitionsSeconds: 0.9,
     /** Stopping, proving, swapping, starting, probing (assumed). */
     fixedSeconds: 20,
-    /** `replicate`: the last changes, sequences, tables compared at their ends (the goal; 1.7 s in one run of `downtime` at size S). */
-    cutOverSeconds: 2,
+    /** `replicate`: the last changes, sequences, tables compared at their ends (downtime, S and L). */
+    cutOverSeconds: 1,
 } as const;
 
 /** The speed of a target as a multiple of the one that was measured. */
@@ -116,8 +115,8 @@ export function predict(move: Move, calibration: Calibration = uncalibrated): Pr
         definitions: replicated ? 0 : definitionsSeconds,
         rows: replicated ? 0 : rows,
         indexes: replicated ? 0 : indexes,
-        // Both sides are hashed at the same time.
-        verification: replicated && !strict ? 0 : verification,
+        // A copy has hashed its source already. One that followed hashes both sides at the same time.
+        verification: !replicated ? verification : strict ? verification * (move.sameMachine ? 2 : 1) : 0,
         cutOver: replicated ? cutOverSeconds : 0,
         media: mediaBytes / media,
     };

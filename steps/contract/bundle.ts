@@ -1,11 +1,9 @@
 /** Contracts of the steps that bring in what comes as files: they stand in for fence, dump, restore and the media passes. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { bundleSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Reads a dump as what it is, a foreign program, and loads what it defines and holds into a new database beside the one in use. */
 export const importContract = contract({

@@ -1,10 +1,8 @@
 /** Contract of the step that copies a database from server to server: phase `migrate`, in place of dump and restore. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Copies into a new database beside the one in use, and writes a manifest of what the source holds. */
 export const copyContract = contract({

@@ -1,11 +1,9 @@
 /** Contracts of the steps that open, clear up and report: phases `cutover` and `finish`. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { source } from "./source.ts";
 import { safeguardCopy } from "./migrate.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** The point of no return: from here on the source must never serve again. */
 export const commitContract = contract({

@@ -1,10 +1,8 @@
 /** Contracts of the steps that make a bundle for another provider: a target that is handed over, and not started here. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, check, count, databaseFormat, instant, runReference, seconds, sha256 } from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Smaller parts than this nobody transfers one by one. */
 export const smallestPart = 1024 * 1024;

@@ -1,10 +1,8 @@
 /** Contracts of the steps about media that Synapse's own store does not hold: other servers' media, and media of another repository. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { source } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** An installed matrix-media-repo that serves the homeserver's media instead of Synapse. It is not made here, nor started. */
 export const mediaRepoTarget = z.strictObject({

@@ -1,12 +1,10 @@
 /** Contracts of the steps that move a homeserver: phase `migrate`. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Has a test account of the source leave things behind that the probe looks for afterwards. */
 export const canaryContract = contract({

@@ -1,10 +1,8 @@
 /** Contracts of the steps that keep a copy close behind a running source, in place of dump and restore: phases `stage` and `migrate`. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** Where the target's PostgreSQL server finds the source's, if not where we do. */
 export const replicationAddress = z.strictObject({ host: z.string().min(1), port });

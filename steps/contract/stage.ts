@@ -1,6 +1,6 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
-import type { StepContract } from "../run/step.ts";
+import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { mediaRepoTarget } from "./media.ts";
 import {
@@ -16,8 +16,6 @@ import {
     targetDatabase,
 } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
-
-const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;
 
 /** The PostgreSQL server that the target's database will be on. */
 const databaseServer = z.discriminatedUnion("kind", [

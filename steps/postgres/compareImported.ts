@@ -1,21 +1,10 @@
 /** Compares an imported database with what its dump said while it was read. */
-import { compareDefinitions, describeDifference, readDefinitions, readOwners } from "./catalogue.ts";
-import {
-    foreignOwners,
-    oneTimeKeysTable,
-    outcome,
-    type CompareOptions,
-    type Comparison,
-    type ComparedTable,
-} from "./compareDatabase.ts";
+import { oneTimeKeysTable, type CompareOptions, type Comparison, type ComparedTable } from "./compareDatabase.ts";
 import { withClient, type DatabaseAddress } from "./connection.ts";
 import type { ImportManifest } from "./importManifest.ts";
-import { describeMarker, readMarker } from "./marker.ts";
 import { tableLineDigests, type LineDigestOptions } from "./plainDump/lineDigest.ts";
 import { MigrationError } from "../run/errors.ts";
-import { readDatabaseFacts } from "./serverFacts.ts";
-import { compareSequences, readSequences } from "./sequences.ts";
-import { sequenceFaults } from "./synapseSequences.ts";
+import { outcome, stateChecks } from "./stateChecks.ts";
 
 export interface CompareImportedOptions extends CompareOptions {
     /** Rows that were added to `local_media_repository` after the import; its content is the media's own checks' then. */
@@ -43,53 +32,20 @@ export async function compareImported(
         found instanceof MigrationError
             ? [found.detail.found]
             : tables.filter(({ equal }) => !equal).map(describeTable);
-    const checks = await withClient(address, session, async (client) => {
-        const { encoding, collate, ctype } = await readDatabaseFacts(client);
-        const marker = await readMarker(client);
-        const definitions = await readDefinitions(client);
-        const differences = compareDefinitions(manifest.definitions, definitions);
-        const owners = await readOwners(client);
-        const faults = (await sequenceFaults(client)).filter(({ state, breaks }) => state !== "unknown" && breaks);
-        const rows = tables.reduce((sum, { targetRows }) => sum + targetRows, 0);
-        const sequences = await readSequences(client);
-        return [
-            outcome(
-                "database-marker",
-                marker?.run === manifest.run ? [] : [describeMarker(marker)],
-                describeMarker(marker),
-            ),
-            outcome(
-                "database-encoding",
-                encoding === "UTF8" && collate === "C" && ctype === "C" ? [] : [`${encoding}, ${collate}, ${ctype}`],
-                "UTF8, C, C",
-            ),
-            outcome(
-                "database-rows",
-                unequal,
-                `${tables.length} tables, ${rows} rows: every line of the dump, and no other${emptiedNote(tables)}`,
-            ),
-            outcome(
-                "database-sequences",
-                compareSequences(manifest.sequences, sequences),
-                `${sequences.length} sequences as the dump set them, is_called too`,
-            ),
-            outcome(
-                "database-sequence-positions",
-                faults.map(({ sequence, evidence }) => `${sequence} ${evidence}`),
-                "no sequence is behind its columns or stream_positions",
-            ),
-            outcome(
-                "database-definitions",
-                differences.map(describeDifference),
-                `${definitions.length} definitions as the dump's statements made them`,
-            ),
-            outcome(
-                "database-owners",
-                foreignOwners(owners, options.owner),
-                `${owners.length} objects are owned by ${options.owner}`,
-            ),
-        ];
-    });
+    const rows = tables.reduce((sum, { targetRows }) => sum + targetRows, 0);
+    const rowsCheck = outcome(
+        "database-rows",
+        unequal,
+        `${tables.length} tables, ${rows} rows: every line of the dump, and no other${emptiedNote(tables)}`,
+    );
+    const { marker, encoding, ...others } = await withClient(address, session, (client) =>
+        stateChecks(
+            client,
+            { run: manifest.run, sequences: manifest.sequences, definitions: manifest.definitions, owner: options.owner },
+            { sequences: "as the dump set them", definitions: "as the dump's statements made them" },
+        ),
+    );
+    const checks = [marker, encoding, rowsCheck, ...Object.values(others)];
     return { checks, tables };
 }
 

@@ -161,7 +161,7 @@ describe("what the bench prints", () => {
 
     it("draws the model's curves inside of the picture, and a dot for each measured size", () => {
         const chart = modelChart(result);
-        expect(chart.match(/<circle /g)).to.have.length(3);
+        expect(chart.match(/<circle /g)).to.have.length(4);
         for (const [, x = "", y = ""] of chart.matchAll(/(-?[\d.]+),(-?[\d.]+)/g)) {
             expect(Number(x)).to.be.at.least(0).and.at.most(900);
             expect(Number(y)).to.be.at.least(0).and.at.most(520);

@@ -2,12 +2,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
+import { copyChecks } from "../../steps/assess/copyChecks.ts";
 import { abandon } from "../../steps/postgres/replication/abandon.ts";
 import { follow } from "../../steps/postgres/replication/follow.ts";
 import { addressOf, dropForgotten, listSlots, slotLines } from "../../steps/slots.ts";
 import { slotsOfSource } from "../../toolchain/replicationSlots.ts";
 import type { TestCluster } from "../support/cluster.ts";
 import { expectError } from "../support/expectError.ts";
+import { findingsOf } from "./assess/runCheck.ts";
 import { copyRowsByDump } from "./postgres/replication/copyByDump.ts";
 import { makePair, startSource } from "./postgres/replication/source.ts";
 
@@ -33,14 +35,20 @@ describe("slots that were forgotten", function () {
         await follow(pair.replication, { copy: copyRowsByDump(cluster.programs), jobs: 1 });
         expect(slotLines(await listSlots(address))[0]).to.contain("a target follows");
         expect((await slotsOfSource(stack)).problem).to.equal(undefined);
+        expect(await findingsOf(copyChecks, "replication-slots", address)).to.deep.equal([]);
         await expectError("SM-E1311", () => dropForgotten(address, name));
         // The target is gone for good: nobody reads any more.
         await cluster.query(pair.incoming, `ALTER SUBSCRIPTION ${name} DISABLE`);
+        const inPreview = (): ReturnType<typeof findingsOf> => findingsOf(copyChecks, "replication-slots", address);
         const { problem } = await untilProblem(() => slotsOfSource(stack));
         expect(problem?.code).to.equal("SM-E1308");
         expect(problem?.detail.fix).to.contain(`--drop ${name}`);
         expect((await listSlots(address))[0]).to.include({ active: false, name });
+        const [warning] = await inPreview();
+        expect(warning).to.include({ id: "SM-W1302", severity: "warning" });
+        expect(warning?.evidence).to.contain(`${name} of database ${pair.sourceName}: nobody reads it`);
         await dropForgotten(address, name);
+        expect(await inPreview()).to.deep.equal([]);
         expect(await listSlots(address)).to.deep.equal([]);
         await expectError("SM-E1311", () => dropForgotten(address, name));
         expect(await abandon(pair.replication, true)).to.deep.equal([]);

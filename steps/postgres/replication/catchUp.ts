@@ -2,7 +2,7 @@
 import { escapeLiteral } from "pg";
 import type { Check } from "../../contract/shared.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { outcome } from "../compareDatabase.ts";
+import { outcome } from "../stateChecks.ts";
 import { describeAddress, quotedName, withClient, type Client } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../fingerprint.ts";
 import { compareSequences, readSequences, type Sequence } from "../sequences.ts";

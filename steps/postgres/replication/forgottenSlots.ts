@@ -11,14 +11,21 @@ export interface ProgramSlot {
     readonly active: boolean;
     /** Of write-ahead log that is kept for it. */
     readonly retainedBytes: number;
+    /** `unreserved` when the server is about to remove what it needs, `lost` when it has; null where there is nothing to keep. */
+    readonly walStatus: string | null;
 }
+
+const slotShape = z.object({
+    ...{ name: z.string(), database: z.string(), active: z.boolean(), walStatus: z.string().nullable() },
+    retainedBytes: z.coerce.number(),
+});
 
 /** Slots that any run of this program has made on the server, in whichever database. */
 export async function slotsOfThisProgram(client: Client): Promise<ProgramSlot[]> {
     return query(
         client,
-        z.object({ name: z.string(), database: z.string(), active: z.boolean(), retainedBytes: z.coerce.number() }),
-        `SELECT slot_name AS name, coalesce(database, '') AS database, active,
+        slotShape,
+        `SELECT slot_name AS name, coalesce(database, '') AS database, active, wal_status AS "walStatus",
             coalesce(greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::text AS "retainedBytes"
         FROM pg_replication_slots WHERE starts_with(slot_name, $1) ORDER BY slot_name`,
         [replicationPrefix],

@@ -14,6 +14,12 @@ export const replicationErrors = {
         "a target that does not read for long fills the source's disk, or is cut off and has to be copied again",
         "set max_slot_wal_keep_size as shown; it needs no restart",
     ),
+    "SM-W1302": entry(
+        "check",
+        "a slot of this program is not read, or about to be worthless",
+        "while nobody reads it the source's disk fills; once the server has removed what it needs, the database has to be copied again",
+        "does the target's server run, and can it connect to the source? One that is forgotten: `npx synapse-migrate slots --config <homeserver.yaml> --drop <name>`",
+    ),
     "SM-E1302": entry(
         "check",
         "a database role lacks a right that replication needs",

@@ -56,7 +56,10 @@ describe("the foreseen downtime", function () {
 
     it("takes the cores of other machines for two", async () => {
         const remote = await foreseen({ copy: { mode: "direct", jobs: 64 } }, { ...source, host: "old.example.org" });
-        expect(remote.finding.evidence).to.contain("source processors");
+        const here = await foreseen({ copy: { mode: "direct", jobs: 64 } });
+        expect(here.finding.evidence).to.contain("held up by: processors");
+        expect(remote.finding.evidence).to.contain("held up by: target processors");
+        expect(remote.seconds).to.be.below(here.seconds);
     });
 
     it("is that of an import where the source is files, and says when the size is not known", async () => {

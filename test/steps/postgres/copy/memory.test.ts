@@ -30,8 +30,8 @@ describe("the memory of a direct copy", function () {
             INSERT INTO huge SELECT 1, decode(repeat('5c0a', 100000000), 'hex')`,
         ],
         [
-            "many tiny rows",
-            `CREATE TABLE tiny (id int, flag boolean); INSERT INTO tiny SELECT g, g % 2 = 0 FROM generate_series(1, 200000) g`,
+            "five million tiny rows",
+            `CREATE TABLE tiny (id int, flag boolean); INSERT INTO tiny SELECT g, g % 2 = 0 FROM generate_series(1, 5000000) g`,
         ],
     ] as const) {
         it(`does not grow with ${title}`, async () => {
