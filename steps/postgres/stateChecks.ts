@@ -36,7 +36,7 @@ const equal: Wording = { sequences: "equal", definitions: "equal" };
 
 type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners";
 
-/** Runs every check, also after one has failed. Changes nothing. */
+/** Runs every check, also after one has failed. Changes nothing. @returns in the order in which they are shown */
 export async function stateChecks(
     client: Client,
     expected: ExpectedState,
@@ -45,6 +45,7 @@ export async function stateChecks(
     const { encoding, collate, ctype } = await readDatabaseFacts(client);
     const marker = await readMarker(client);
     const owners = await readOwners(client);
+    const { sequences, definitions } = await contentChecks(client, expected, wording);
     const isRight = encoding === "UTF8" && collate === "C" && ctype === "C";
     return {
         marker: outcome(
@@ -57,8 +58,9 @@ export async function stateChecks(
             isRight ? [] : [`${encoding}, ${collate}, ${ctype}`],
             "UTF8, C, C",
         ),
-        ...(await contentChecks(client, expected, wording)),
+        sequences,
         positions: await positionsCheck(client),
+        definitions,
         owners: outcome(
             "database-owners",
             foreignOwners(owners, expected.owner),

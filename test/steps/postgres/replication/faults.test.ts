@@ -197,7 +197,7 @@ describe("what goes wrong while a source is followed", function () {
         const away = { ...pair.replication, source: { ...pair.replication.source, port: 1 } };
         const left = await abandon(away, true);
         expect(left.join("\n")).to.contain(`pg_drop_replication_slot('synapse_migration_${pair.run.id}')`);
-        expect(left.join("\n")).to.contain("replica identities of 7 tables");
+        expect(left.join("\n")).to.contain("replica identities of 8 tables");
         expect(await subscriptions(pair)).to.deep.equal([]);
         expect(await abandon(pair.replication, true)).to.deep.equal([]);
         await expectNothingLeft(pair);

@@ -31,7 +31,7 @@ describe("following a source that goes on being written to", function () {
             try {
                 followed = await follow(replication, { copy: copyRowsByDump(source.programs), jobs: 2 });
                 expect(followed.rows).to.be.greaterThan(20_000);
-                expect(followed.identities).to.equal(7);
+                expect(followed.identities).to.equal(8);
             } finally {
                 writes = await writer.stop();
             }
