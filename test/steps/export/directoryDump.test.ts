@@ -24,6 +24,7 @@ import {
     type BundleManifest,
     type DirectoryDatabase,
 } from "../../../steps/bundle/bundleManifest.ts";
+import { writeDirectoryDump } from "../../../steps/bundle/directoryDump/write.ts";
 import { readDirectoryDump } from "../../../steps/bundle/directoryDump/read.ts";
 import { openDump } from "../../../steps/bundle/openDump.ts";
 import { compareDatabaseFile } from "../../../steps/bundle/readBack.ts";
@@ -426,6 +427,21 @@ describe("the database of a bundle in directory format", function () {
         await exportDatabase.act(spec, run);
         expect(await readdir(directory)).not.to.include("customer_db_export.dir-7.tar.gpg.incoming");
         await exportDatabase.undo?.(spec, run);
+        expect(await readdir(directory)).to.deep.equal([]);
+    });
+
+    it("is not begun when it was told to stop before", async () => {
+        const { run, directory } = await newPlace();
+        const reason = new Error("told to stop");
+        const place = {
+            ...{ bundle: { directory }, passphrase, runDirectory: run.directory },
+            signal: AbortSignal.abort(reason),
+        };
+        const dump = { address: cluster.address("postgres"), step: "test", clientDirectory: cluster.programs };
+        const ended = await writeDirectoryDump({ ...dump, snapshot: "", tables: [], jobs: 2, place }).catch(
+            (error: unknown) => error,
+        );
+        expect(ended).to.equal(reason);
         expect(await readdir(directory)).to.deep.equal([]);
     });
 
