@@ -2,9 +2,11 @@
 import { uncopiedObjects } from "../postgres/copy/source.ts";
 import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
 import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";
+import { targetProblems } from "../postgres/replication/targetPreflight.ts";
 import { sourceAddress } from "../postgres/sourceDatabase.ts";
 import { finding, type AssessmentCheck } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
+import { onTargetServer, orFinding } from "./targetChecks.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -52,6 +54,20 @@ export const replicationChecks: readonly AssessmentCheck[] = [
             } catch (error) {
                 return documentedFindings(error);
             }
+        },
+    },
+    {
+        // A server of our own has all of it.
+        id: "replication-target",
+        cost: "cheap",
+        async run({ spec: { copy, targetServer } }) {
+            if (copy?.mode !== "replicate" || targetServer?.kind !== "existing") return [];
+            const { host, port, admin } = targetServer;
+            return orFinding("SM-E0522", () =>
+                onTargetServer(targetServer, async (client) =>
+                    (await targetProblems(client, admin, `${host}:${port}`)).flatMap(documentedFindings),
+                ),
+            );
         },
     },
 ];

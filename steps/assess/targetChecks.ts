@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import type { assessContract, Finding } from "../contract.ts";
 import { programVersion } from "../postgres/clientPrograms.ts";
-import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
+import { withClient, type Client, type DatabaseAddress } from "../postgres/connection.ts";
 import { readPassword } from "../postgres/passwordFile.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
@@ -77,12 +77,19 @@ function olderProgram(source: ServerVersion, program: ServerVersion, path: reado
         : [finding("SM-E0504", `${join(...path)} is of ${program.text}, the source's server of ${source.text}`)];
 }
 
-async function askedVersion(server: ExistingServer): Promise<ServerVersion> {
+const askedVersion = (server: ExistingServer): Promise<ServerVersion> => onTargetServer(server, serverVersion);
+
+/**
+ * A short look at a server that is there already, as the role that makes databases.
+ *
+ * @throws MigrationError SM-E1102 within seconds when it does not answer, SM-E1003, SM-E1004
+ */
+export async function onTargetServer<T>(server: ExistingServer, work: (client: Client) => Promise<T>): Promise<T> {
     const { host, port, admin, adminPasswordFile } = server;
     // Every server has this database, and the role that makes databases may connect to it.
     const address = { host, port, name: "postgres", user: admin, password: await readPassword(adminPasswordFile) };
     await refuseSilent(address);
-    return withClient(address, { step: "assess", readOnly: true, statementSeconds }, serverVersion);
+    return withClient(address, { step: "assess", readOnly: true, statementSeconds }, work);
 }
 
 /**
@@ -112,7 +119,7 @@ async function refuseSilent({ host, port }: Pick<DatabaseAddress, "host" | "port
 }
 
 /** What could not be found out blocks as much as a wrong version, and hides nothing else that the assessment finds. */
-async function orFinding(code: ErrorCode, work: () => Promise<Finding[]>): Promise<Finding[]> {
+export async function orFinding(code: ErrorCode, work: () => Promise<Finding[]>): Promise<Finding[]> {
     try {
         return await work();
     } catch (error) {

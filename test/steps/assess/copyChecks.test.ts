@@ -56,6 +56,30 @@ describe("what following a source needs", function () {
         expect(await found(cluster, "direct")).to.deep.equal([]);
     });
 
+    it("is asked of the target's server, too, where that is there already", async () => {
+        cluster = await startCluster();
+        const { port, programs, passwordFile } = cluster;
+        const name = await cluster.createDatabase();
+        const asked = (admin: string, mode: "direct" | "replicate"): Promise<Finding[]> => {
+            const server = {
+                kind: "existing" as const,
+                host: "127.0.0.1",
+                port,
+                admin,
+                adminPasswordFile: passwordFile,
+            };
+            const targetServer = { ...server, programs, directory: "/no/such" };
+            const address = cluster?.address(name) ?? expect.fail("no cluster");
+            return findingsOf(replicationChecks, "replication-target", address, { copy: { mode }, targetServer });
+        };
+        const [finding, ...more] = await asked("migrator", "replicate");
+        expect(more).to.deep.equal([]);
+        expect(finding).to.include({ id: "SM-E1302", severity: "error" });
+        expect(finding?.evidence).to.contain('role "migrator" may not make subscriptions');
+        expect(await asked("postgres", "replicate")).to.deep.equal([]);
+        expect(await asked("migrator", "direct")).to.deep.equal([]);
+    });
+
     it("is there on a server that is ready", async () => {
         cluster = await startCluster({ settings: { wal_level: "logical", max_slot_wal_keep_size: "1GB" } });
         await cluster.query("postgres", "ALTER ROLE synapse REPLICATION");
