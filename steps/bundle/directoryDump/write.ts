@@ -60,7 +60,7 @@ export async function writeDirectoryDump(options: DirectoryDumpOptions): Promise
         const compression = await availableCompression();
         const together = new Together(place.signal);
         const { signal } = together;
-        // A signal that has aborted already does not say so again, and the lanes would wait for ever.
+        // One that has aborted already does not say so again.
         signal.throwIfAborted();
         signal.addEventListener("abort", () => queue.fail(signal.reason));
         let rows = 0;
