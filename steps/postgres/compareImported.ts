@@ -41,7 +41,12 @@ export async function compareImported(
     const { marker, encoding, ...others } = await withClient(address, session, (client) =>
         stateChecks(
             client,
-            { run: manifest.run, sequences: manifest.sequences, definitions: manifest.definitions, owner: options.owner },
+            {
+                run: manifest.run,
+                sequences: manifest.sequences,
+                definitions: manifest.definitions,
+                owner: options.owner,
+            },
             { sequences: "as the dump set them", definitions: "as the dump's statements made them" },
         ),
     );

@@ -53,11 +53,7 @@ export async function stateChecks(
             marker?.run === expected.run ? [] : [describeMarker(marker)],
             describeMarker(marker),
         ),
-        encoding: outcome(
-            "database-encoding",
-            isRight ? [] : [`${encoding}, ${collate}, ${ctype}`],
-            "UTF8, C, C",
-        ),
+        encoding: outcome("database-encoding", isRight ? [] : [`${encoding}, ${collate}, ${ctype}`], "UTF8, C, C"),
         sequences,
         positions: await positionsCheck(client),
         definitions,
