@@ -142,6 +142,26 @@ describe("the step dump", function () {
         await dump.undo?.(spec, run);
     });
 
+    it("tells its error only when pg_dump has ended, whose password would outlive it", async () => {
+        const run = await newRun();
+        const other = await cluster.createDatabase("synapse");
+        // The hashing fails at once.
+        await cluster.query(other, "ALTER TABLE users OWNER TO postgres");
+        const clientDirectory = join(cluster.directory, "lingering-programs");
+        await mkdir(clientDirectory);
+        const lingering = [
+            "#!/bin/bash",
+            `[ "$1" = --version ] && exec ${join(cluster.programs, "pg_dump")} --version`,
+            "trap 'sleep 1; kill $!; exit 1' TERM",
+            "sleep 30 >/dev/null 2>&1 & wait",
+        ];
+        await writeFile(join(clientDirectory, "pg_dump"), `${lingering.join("\n")}\n`, { mode: 0o755 });
+        const spec = { ...specOf(run, await cluster.source(other)), clientDirectory };
+        const error = await dump.act(spec, run).catch(String);
+        expect(error).to.match(/permission denied for table users/);
+        expect((await readdir(run.directory)).filter((file) => file.startsWith("pgpass"))).to.deep.equal([]);
+    });
+
     it("stops when it is told to", async () => {
         const controller = new AbortController();
         const directory = join(cluster.directory, cluster.newName("run"));
