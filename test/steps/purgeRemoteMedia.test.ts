@@ -18,6 +18,7 @@ import { expectError } from "../support/expectError.ts";
 import { withScriptedServer, type Script } from "../support/scriptedServer.ts";
 import { testRun, type TestRun } from "../support/stepRun.ts";
 import { startTestSynapse, type TestSynapse } from "../support/synapse.ts";
+import { startTamperingProxy } from "../support/tamperingProxy.ts";
 
 const serverName = "rehearsal.test";
 const temporary = `@synapse-migration-r1:${serverName}`;
@@ -158,6 +159,22 @@ describe("the clean-up of cached media that did not come along", function () {
         expect(result).to.include({ purged: 1, askedAs: "test account" });
         expect(run.actions.has("temporary-account")).to.equal(false);
         expect(await rows("access_tokens")).to.equal(0);
+    });
+
+    it("tells what was done, and whose session is left, where the test account cannot be logged out", async () => {
+        const { user, password } = await account("stayer");
+        await synapse.cluster.query(`UPDATE users SET admin = 1 WHERE name = '@${user}:${serverName}'`);
+        await cache([{ mediaId: "one" }]);
+        const proxy = await startTamperingProxy(synapse.homeserver.baseUrl);
+        proxy.damage = ({ path }) => (path.endsWith("/logout") ? "cut" : undefined);
+        try {
+            const run = newRun();
+            const spec = specOf({ baseUrl: proxy.endpoint, canaryUser: user, canaryPassword: password });
+            expect(await purgeRemoteMedia.act(spec, run)).to.include({ purged: 1, askedAs: "test account" });
+            expect(run.said.join("\n")).to.contain('its device "synapse-migration clean-up" is still there');
+        } finally {
+            await proxy.stop();
+        }
     });
 
     it("uses the token that the test account left on the source", async () => {
