@@ -82,7 +82,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 if (this.#enter("cutover", guardCutoverContract)) {
                     const { connection } = target.database;
                     const { committedAt } = commit(this, this.#steps, {
-                        ...{ database: connection, fenceToken, probe, source },
+                        ...{ database: connection, probe, fenceToken, source },
                     }).result;
                     const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
                     const kept = { opened, swapped, copy: safeguard.copy, safeguardHours: args.config.safeguardHours };
