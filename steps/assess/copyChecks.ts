@@ -1,4 +1,4 @@
-/** Checks of the source's database for a copy from server to server. */
+/** Checks for a copy from server to server: what of the source it would leave out, and what following it needs of both servers. */
 import { uncopiedObjects } from "../postgres/copy/source.ts";
 import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
 import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";

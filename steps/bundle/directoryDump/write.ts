@@ -60,8 +60,6 @@ export async function writeDirectoryDump(options: DirectoryDumpOptions): Promise
         const compression = await availableCompression();
         const together = new Together(place.signal);
         const { signal } = together;
-        // One that has aborted already does not say so again.
-        signal.throwIfAborted();
         signal.addEventListener("abort", () => queue.fail(signal.reason));
         let rows = 0;
         const lane = (number: number): Promise<Artefact> => {
