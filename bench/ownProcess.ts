@@ -1,6 +1,6 @@
 /** Runs work of ours in a process of its own, so that its peak memory can be told, and reads what it measured. */
 import type { z } from "zod";
-import { runProgram } from "../steps/hosts/program.ts";
+import { runProgram } from "../engine/machines/program.ts";
 import { methodSeconds } from "./methods/method.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** Programs behind each other as a shell would run them, but without one: every exit is checked. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { baseEnvironment } from "../steps/hosts/program.ts";
+import { baseEnvironment } from "../engine/machines/program.ts";
 
 export interface Stage {
     /** Absolute path, or a name on PATH. */

@@ -1,6 +1,6 @@
 /** Asks the engine whether it is of a version that the program works with. */
 import * as pulumi from "@pulumi/pulumi";
-import { MigrationError } from "../steps/run/errors.ts";
+import { MigrationError } from "../engine/run/errors.ts";
 import { pulumiRange } from "../toolchain/versions.ts";
 
 /**

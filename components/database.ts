@@ -16,10 +16,10 @@ import {
     type SelfHostedSource,
     type Source,
     type TargetDatabase,
-} from "../steps/contract.ts";
+} from "../contract/index.ts";
 import type { EarlierStep, SpecInputs } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
-import type { TargetLayout } from "./targets/local.ts";
+import type { TargetLayout } from "./targets/local/layout.ts";
 
 /** What {@link Database} needs. */
 export interface DatabaseArgs {

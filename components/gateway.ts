@@ -1,8 +1,8 @@
 /** What clients and other servers reach. */
 import * as pulumi from "@pulumi/pulumi";
-import { gatewayContract, openContract } from "../steps/contract.ts";
+import { gatewayContract, openContract } from "../contract/index.ts";
 import type { StepSequence } from "./stepSequence.ts";
-import type { TargetLayout } from "./targets/local.ts";
+import type { TargetLayout } from "./targets/local/layout.ts";
 
 /** How long clients are asked to wait while the gateway is closed, seconds. */
 const retryAfterSeconds = 30;

@@ -6,7 +6,7 @@ import {
     type MediaRepoTarget,
     type Source,
     type TargetDatabase,
-} from "../steps/contract.ts";
+} from "../contract/index.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { MigrationSecrets } from "./config/stackConfig.ts";
 import type { StepSequence } from "./stepSequence.ts";

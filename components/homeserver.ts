@@ -10,10 +10,10 @@ import {
     type MediaRepoTarget,
     type Source,
     type TargetDatabase,
-} from "../steps/contract.ts";
+} from "../contract/index.ts";
 import type { MigrationStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
-import type { TargetLayout } from "./targets/local.ts";
+import type { TargetLayout } from "./targets/local/layout.ts";
 
 /** What {@link Homeserver} needs. */
 export interface HomeserverArgs {

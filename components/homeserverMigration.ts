@@ -7,23 +7,23 @@ import {
     guardStageContract,
     verifyContract,
     type Phase,
-} from "../steps/contract.ts";
+} from "../contract/index.ts";
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
 import type { MigrationConfig } from "./config/config.ts";
 import { reaches } from "./config/defaults.ts";
-import { BundleExport } from "./bundleExport.ts";
+import { BundleExport } from "./targets/emsBundle/bundleExport.ts";
 import { Database, type Followed } from "./database.ts";
 import { Gateway } from "./gateway.ts";
 import { Homeserver } from "./homeserver.ts";
 import { MediaRepository } from "./mediaRepository.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { copyOptions, moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
-import { cleanUp, commit, report } from "./lastSteps.ts";
+import { cleanUp, commit, report } from "./commitAndReport.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./config/stackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
-import type { EmsBundleLayout } from "./targets/emsBundle.ts";
-import type { TargetLayout } from "./targets/local.ts";
+import type { EmsBundleLayout } from "./targets/emsBundle/layout.ts";
+import type { TargetLayout } from "./targets/local/layout.ts";
 import type { AnyTargetLayout } from "./targets/target.ts";
 
 /** What {@link HomeserverMigration} needs. */

@@ -10,7 +10,7 @@ import {
     type SelfHostedSource,
     type Source,
     type TargetDatabase,
-} from "../steps/contract.ts";
+} from "../contract/index.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 

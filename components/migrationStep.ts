@@ -1,8 +1,8 @@
 /** The only place that makes a command resource: one resource a step of the data plane. */
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { StepContract } from "../steps/contract.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { StepContract } from "../contract/index.ts";
 
 /** A step's specification, each field of which may still have to come from an earlier step. */
 export type SpecInputs<Spec> = { readonly [Field in keyof Spec]: pulumi.Input<Spec[Field]> };
@@ -90,7 +90,7 @@ export function readResult<Result>(
     throw new MigrationError("SM-E0213", {
         where: `step ${contract.name}`,
         found: result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n"),
-        expected: "one line of JSON as steps/contract.ts describes it",
+        expected: "one line of JSON as its contract describes it",
     });
 }
 

@@ -1,6 +1,6 @@
 /** How database and media get to the target, up to what is verified there: from a homeserver that runs, or out of files. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../steps/contract.ts";
+import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../contract/index.ts";
 import type { MigrationConfig } from "./config/config.ts";
 import type { CopyOptions, Database, Followed, Safeguarded } from "./database.ts";
 import { handMedia } from "./handedMedia.ts";

@@ -1,6 +1,6 @@
 /** How an error reaches people through Pulumi: as its block, and nothing else. */
 import * as pulumi from "@pulumi/pulumi";
-import { MigrationError, MigrationErrors } from "../steps/run/errors.ts";
+import { MigrationError, MigrationErrors } from "../engine/run/errors.ts";
 
 /**
  * The error as Pulumi should show it.

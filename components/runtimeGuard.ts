@@ -4,7 +4,7 @@
  * Imported before everything else, for this effect: modules are evaluated in the order of their imports, and those that come
  * later may already fail on an older Node. Nothing here may wait: the modules beside it would not.
  */
-import { MigrationError, throwAll } from "../steps/run/errors.ts";
+import { MigrationError, throwAll } from "../engine/run/errors.ts";
 import { installedVersion } from "../toolchain/installedPackages.ts";
 import { nodeProblem, packageProblem, pinnedNames } from "../toolchain/runtimeRules.ts";
 import { readableError } from "./readableError.ts";

@@ -1,6 +1,6 @@
 /** The secrets that make a server this server to its users and to the federation. */
 import * as pulumi from "@pulumi/pulumi";
-import { secretsContract, type MediaStorageProvider, type Source } from "../steps/contract.ts";
+import { secretsContract, type MediaStorageProvider, type Source } from "../contract/index.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What {@link SigningKeySecrets} needs. */

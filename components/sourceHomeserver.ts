@@ -1,6 +1,6 @@
 /** The homeserver that is left: what is asked of it, and how it is stopped. */
 import * as pulumi from "@pulumi/pulumi";
-import { canaryContract, dumpContract, fenceContract, type SelfHostedSource } from "../steps/contract.ts";
+import { canaryContract, dumpContract, fenceContract, type SelfHostedSource } from "../contract/index.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 

@@ -1,6 +1,6 @@
 /** Declares the steps of one run, phase after phase. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { guardStageContract, RunReference, StepContract } from "../steps/contract.ts";
+import type { guardStageContract, RunReference, StepContract } from "../contract/index.ts";
 import { MigrationStep, type EarlierStep, type SpecInputs } from "./migrationStep.ts";
 
 /** Where a step hangs, and what results cannot say about it. */

@@ -2,8 +2,8 @@
  * An independent check of a homeserver: everything that was put into the source is looked for, over HTTP only and with none of
  * the code that moved it.
  */
-import { registerSecret, redact } from "../steps/run/redaction.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { registerSecret, redact } from "../engine/run/redaction.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import { accountChecks } from "./check/accounts.ts";
 import { encryptionChecks } from "./check/encryption.ts";
 import { identityChecks } from "./check/identity.ts";

@@ -4,8 +4,8 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSyn
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { MigrationError } from "../steps/run/errors.ts";
-import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import { canReach, serviceUser } from "../engine/machines/serviceUser.ts";
 
 /** Where root's state belongs when root's home is closed to the user that servers run as (Filesystem Hierarchy Standard 5.8). */
 const systemState = "/var/lib";

@@ -2,9 +2,9 @@
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
-import { MigrationError, MigrationErrors } from "../steps/run/errors.ts";
-import { lineProgress } from "../steps/run/progress.ts";
-import { redact } from "../steps/run/redaction.ts";
+import { MigrationError, MigrationErrors } from "../engine/run/errors.ts";
+import { lineProgress } from "../engine/run/progress.ts";
+import { redact } from "../engine/run/redaction.ts";
 import { rehearse } from "./rehearsal.ts";
 import { isRouteName, routeNames, routes } from "./routes/routes.ts";
 

@@ -1,8 +1,8 @@
 /** Moves the rehearsal's homeserver with `pulumi up`, phase by phase, and takes everything away again. */
 import { join } from "node:path";
 import { z } from "zod";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import type { PulumiToolchain } from "../toolchain/toolchain.ts";
 import { makeServiceDirectory } from "./directory.ts";
 import { PulumiStack } from "./pulumiStack.ts";

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { z } from "zod";
-import { baseEnvironment } from "../steps/hosts/program.ts";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
-import { redact, registerSecret } from "../steps/run/redaction.ts";
+import { baseEnvironment } from "../engine/machines/program.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
+import { redact, registerSecret } from "../engine/run/redaction.ts";
 import type { PulumiToolchain } from "../toolchain/toolchain.ts";
 
 export interface PulumiStackArgs {

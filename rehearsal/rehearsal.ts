@@ -1,8 +1,8 @@
 /** A whole rehearsal: makes a homeserver, moves it, checks it, and leaves nothing behind but a report. */
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { checkHomeserver } from "./check.ts";
 import { makeRehearsalDirectory, makeServiceDirectory, removeRehearsalDirectory } from "./directory.ts";

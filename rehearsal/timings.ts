@@ -1,5 +1,5 @@
 /** How long each part of a rehearsal took. */
-import type { Progress } from "../steps/run/progress.ts";
+import type { Progress } from "../engine/run/progress.ts";
 
 export class Timings {
     readonly #parts: { readonly title: string; readonly seconds: number; readonly failed: boolean }[] = [];

@@ -1,15 +1,15 @@
 /** `synapse-migrate`: one subcommand a step. Pulumi calls it, and so can an administrator in an incident. */
 import { Command, CommanderError } from "commander";
 import { z } from "zod";
-import { assessContract } from "./contract.ts";
+import { assessContract } from "../contract/index.ts";
 import { phaseOf, stepNamed, stepNames } from "./registry.ts";
-import { endingOf } from "./run/ending.ts";
-import { MigrationError } from "./run/errors.ts";
-import { interruption } from "./run/interruption.ts";
-import { registerSecret, withoutSecret } from "./run/redaction.ts";
-import { doStep, type AnyStep } from "./run/runStep.ts";
-import { undoWithAbandoned } from "./run/takeBack.ts";
-import { secretsIn } from "./run/specDigest.ts";
+import { endingOf } from "../engine/run/ending.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import { interruption } from "../engine/run/interruption.ts";
+import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
+import { doStep, type AnyStep } from "../engine/run/runStep.ts";
+import { undoWithAbandoned } from "../engine/run/undoFromJournal.ts";
+import { secretsIn } from "../engine/run/specDigest.ts";
 
 /** A specification longer than this is not one. */
 const longestSpec = 1024 * 1024;
@@ -65,7 +65,7 @@ async function answerOf(call: {
 }): Promise<string> {
     if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
     for (const secret of secretsIn(call.spec)) registerSecret(secret);
-    const { quickAssessment } = await import("./assess.ts");
+    const { quickAssessment } = await import("./assess/assess.ts");
     return withoutSecret(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
 }
 
@@ -116,10 +116,10 @@ for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride(
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
     const [{ registerInit }, { registerStatus }, { registerTables }, { registerSlots }] = await Promise.all([
-        import("./init.ts"),
-        import("./status.ts"),
-        import("./tables/command.ts"),
-        import("./slots.ts"),
+        import("./commands/init.ts"),
+        import("./commands/status.ts"),
+        import("./commands/tables.ts"),
+        import("./commands/slots.ts"),
     ]);
     registerInit(program);
     registerStatus(program);

@@ -12,9 +12,12 @@ const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
 /** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
-const ofFiles = ["bundle", "export", "media", "postgres/copy", "postgres/replication", "sqlite", "tables"].map(
-    (name) => `test/steps/${name}/**/*.test.ts`,
-);
+const ofFiles = [
+    ...["bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(
+        (room) => `engine/${room}`,
+    ),
+    "steps/export",
+].map((name) => `test/${name}/**/*.test.ts`);
 
 /** In this order: what is found first is found fastest. */
 const checks = ["check:types", "check:format", "check:unused", "check:lint"];
@@ -111,7 +114,7 @@ try {
             await timed("tests of the other parts", () => run([mochaProgram, "test/**/*.test.ts", ...others], covered)),
         ])(),
     ]);
-    const report = await timed("line coverage of steps and components", () =>
+    const report = await timed("line coverage of contract, engine, steps and components", () =>
         run([coverageProgram, "report", "--temp-directory", coverage, "--check-coverage"], environment),
     );
     const all = [...outcomes.flat(), report];

@@ -1,6 +1,6 @@
 /** Installs packages of a Debian-like system. */
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import type { Machine } from "./machine.ts";
 
 /** Whether {@link installPackages} can work here. */

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import type { MigrationError } from "../steps/run/errors.ts";
+import type { MigrationError } from "../engine/run/errors.ts";
 import { installedVersion } from "./installedPackages.ts";
 import { passphraseProblem } from "./passphrase.ts";
 import { findPostgres } from "./postgres.ts";

@@ -2,8 +2,8 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { canReach, serviceUser } from "../steps/hosts/serviceUser.ts";
-import { runProgram, type ProgramOptions, type ProgramResult } from "../steps/hosts/program.ts";
+import { canReach, serviceUser } from "../engine/machines/serviceUser.ts";
+import { runProgram, type ProgramOptions, type ProgramResult } from "../engine/machines/program.ts";
 
 export interface Machine {
     /** The caller's variables. Programs of the set-up get all but {@link notPassedOn}: installers need proxies and registries. */

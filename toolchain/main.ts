@@ -1,7 +1,7 @@
 /** `npm run toolchain`: sets up everything. `npm run toolchain -- doctor`: lists what is there and what is missing. */
 import { Command } from "commander";
 import { z } from "zod";
-import { MigrationError } from "../steps/run/errors.ts";
+import { MigrationError } from "../engine/run/errors.ts";
 import { describe, isMet, prerequisites } from "./doctor.ts";
 import { thisMachine } from "./machine.ts";
 import { ensureToolchain } from "./toolchain.ts";

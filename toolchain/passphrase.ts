@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { parse } from "yaml";
 import { z } from "zod";
-import { MigrationError } from "../steps/run/errors.ts";
+import { MigrationError } from "../engine/run/errors.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 

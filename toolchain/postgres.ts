@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import { canInstallPackages, installPackages } from "./aptPackages.ts";
 import type { Machine } from "./machine.ts";
 import { oldestPostgresMajor, postgresPackage } from "./versions.ts";

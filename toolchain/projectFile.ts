@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { MigrationError } from "../steps/run/errors.ts";
+import { MigrationError } from "../engine/run/errors.ts";
 
 const projectFile = z.object({
     runtime: z.union([

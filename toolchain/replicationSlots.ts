@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import { z } from "zod";
-import { MigrationError } from "../steps/run/errors.ts";
-import { addressOf, listSlots, slotLines } from "../steps/slots.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import { addressOf, listSlots, slotLines } from "../engine/postgres/replication/forgottenSlots.ts";
 
 const paths = z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(z.string()).min(1));
 const stackFile = z.object({

@@ -1,5 +1,5 @@
 /** By what the program may be run: rules about Node, Pulumi's packages and the CLI that need neither of them. */
-import { MigrationError } from "../steps/run/errors.ts";
+import { MigrationError } from "../engine/run/errors.ts";
 import {
     commandPluginVersion,
     isAtLeast,

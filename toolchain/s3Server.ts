@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import { cacheDirectory, type Machine } from "./machine.ts";
 import { s3ServerVersion } from "./versions.ts";
 

@@ -1,6 +1,6 @@
 /** Programs of the system that the steps are built on, and the browser that the report is tested with. */
-import { MigrationError } from "../steps/run/errors.ts";
-import type { Progress } from "../steps/run/progress.ts";
+import { MigrationError } from "../engine/run/errors.ts";
+import type { Progress } from "../engine/run/progress.ts";
 import { installPackages } from "./aptPackages.ts";
 import type { Machine } from "./machine.ts";
 

@@ -1,9 +1,9 @@
 /** Sets up what the project needs: finds before it installs, installs nothing twice, says what it does and how long it took. */
 import { mkdir } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
-import { lineProgress, type Progress } from "../steps/run/progress.ts";
-import { redact } from "../steps/run/redaction.ts";
-import { lockFile } from "../steps/run/fileLock.ts";
+import { lineProgress, type Progress } from "../engine/run/progress.ts";
+import { redact } from "../engine/run/redaction.ts";
+import { lockFile } from "../engine/run/fileLock.ts";
 import { cacheDirectory, pulumiHome, thisMachine, type Machine } from "./machine.ts";
 import { ensurePostgres, findPostgres, type PostgresPrograms } from "./postgres.ts";
 import { ensurePulumiCli, findPulumiCli, type PulumiCli } from "./pulumiCli.ts";

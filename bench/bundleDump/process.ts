@@ -2,10 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
-import { writeDirectoryDump } from "../../steps/bundle/directoryDump/write.ts";
-import { compareDumpedTables, tablesToDump } from "../../steps/bundle/dumpedTables.ts";
-import { queryOne, withClient } from "../../steps/postgres/connection.ts";
-import { tableLineDigests } from "../../steps/postgres/plainDump/lineDigest.ts";
+import { writeDirectoryDump } from "../../engine/bundle/dump/directoryDump/write.ts";
+import { compareDumpedTables, tablesToDump } from "../../engine/bundle/dump/dumpedTables.ts";
+import { queryOne, withClient } from "../../engine/postgres/connection.ts";
+import { tableLineDigests } from "../../engine/postgres/plainDump/lineDigest.ts";
 import type { Measurement } from "../results/results.ts";
 import { addressShape } from "../tasks/task.ts";
 

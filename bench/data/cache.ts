@@ -1,8 +1,8 @@
 /** Generated databases, kept as data directories of stopped servers: made once, copied for each use. */
 import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { lockFile } from "../../steps/run/fileLock.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { lockFile } from "../../engine/run/fileLock.ts";
 import { synapseDump } from "../../rehearsal/source/synapseDump.ts";
 import { reachableCacheDirectory, thisMachine } from "../../toolchain/machine.ts";
 import type { PostgresPrograms } from "../../toolchain/postgres.ts";

@@ -1,8 +1,8 @@
 /** Fills a database with a homeserver that never was: Synapse's own schema, and rows that follow from their number. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { withClient, type DatabaseAddress } from "../../steps/postgres/connection.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { sessionFunctions } from "./expressions.ts";
 import { shapeOf } from "./shape.ts";
 import { eventStatements } from "./tables/events.ts";

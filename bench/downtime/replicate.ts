@@ -1,14 +1,14 @@
 /** One replication under a writer, from the first preparation to a target that may start, measured in its parts. */
 import { z } from "zod";
-import { withClient } from "../../steps/postgres/connection.ts";
-import { copyDatabase } from "../../steps/postgres/copy/copyDatabase.ts";
-import { tableFingerprints } from "../../steps/postgres/fingerprint.ts";
-import { catchUp } from "../../steps/postgres/replication/catchUp.ts";
-import { follow } from "../../steps/postgres/replication/follow.ts";
-import { settle } from "../../steps/postgres/replication/settle.ts";
-import type { Replication } from "../../steps/postgres/replication/sides.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
-import { redact } from "../../steps/run/redaction.ts";
+import { withClient } from "../../engine/postgres/connection.ts";
+import { copyDatabase } from "../../engine/postgres/directCopy/copyDatabase.ts";
+import { tableFingerprints } from "../../engine/postgres/compare/fingerprint.ts";
+import { catchUp } from "../../engine/postgres/replication/catchUp.ts";
+import { follow } from "../../engine/postgres/replication/follow.ts";
+import { settle } from "../../engine/postgres/replication/settle.ts";
+import type { Replication } from "../../engine/postgres/replication/sides.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
 import { addressShape } from "../tasks/task.ts";
 import type { DowntimeRun } from "../results/results.ts";
 import { startWriter } from "./writer.ts";

@@ -1,7 +1,7 @@
 /** Stands for the homeserver that goes on while its database is copied: writes events at a steady pace until it is stopped. */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { query, withClient, type Client, type DatabaseAddress } from "../../steps/postgres/connection.ts";
+import { query, withClient, type Client, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { changesOf, type Population } from "./changes.ts";
 
 interface Written {

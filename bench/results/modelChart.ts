@@ -1,5 +1,5 @@
 /** The model of the assessment over five orders of magnitude, and what was measured beside it. */
-import { predict, type Move } from "../../steps/assess/sizeModel.ts";
+import { predict, type Move } from "../../engine/assess/sizeModel.ts";
 import { median } from "./statistics.ts";
 import type { BenchResult } from "./results.ts";
 import { dot, label, line, svg } from "./svg.ts";

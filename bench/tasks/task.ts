@@ -1,13 +1,13 @@
 /** What is measured in a process of its own. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { openLayers } from "../../steps/bundle/open.ts";
-import { inSnapshot, queryOne, withClient } from "../../steps/postgres/connection.ts";
-import { copyDatabase } from "../../steps/postgres/copy/copyDatabase.ts";
-import { tableFingerprints, type TableFingerprint } from "../../steps/postgres/fingerprint.ts";
-import { loadPlainDump } from "../../steps/postgres/plainDump/load.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
-import { redact } from "../../steps/run/redaction.ts";
+import { openLayers } from "../../engine/bundle/input/open.ts";
+import { inSnapshot, queryOne, withClient } from "../../engine/postgres/connection.ts";
+import { copyDatabase } from "../../engine/postgres/directCopy/copyDatabase.ts";
+import { tableFingerprints, type TableFingerprint } from "../../engine/postgres/compare/fingerprint.ts";
+import { loadPlainDump } from "../../engine/postgres/plainDump/load.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
 
 /** A database with the password of its role. */
 export const addressShape = z.strictObject({

@@ -1,7 +1,7 @@
 /** A stack's configuration, validated: pure, and with all problems reported at once. */
 import { join } from "node:path";
-import type { Phase, ReplicationAddress, Source } from "../../steps/contract.ts";
-import { MigrationError, throwAll } from "../../steps/run/errors.ts";
+import type { Phase, ReplicationAddress, Source } from "../../contract/index.ts";
+import { MigrationError, throwAll } from "../../engine/run/errors.ts";
 import { copyOf, declaredPhase, workDirectory, type ConfigFacts } from "./defaults.ts";
 import { decoded, kindOf, plainSchema, secretKeys, type PlainConfig, type PlainKey, type SecretKey } from "./keys.ts";
 import { invalidValue, schemaProblems, unknownKey, type Locate } from "./problems.ts";

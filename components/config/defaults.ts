@@ -1,6 +1,6 @@
 /** What a stack's configuration means where it says nothing. */
 import { join } from "node:path";
-import { phases, type Phase } from "../../steps/contract.ts";
+import { phases, type Phase } from "../../contract/index.ts";
 import type { PlainConfig } from "./keys.ts";
 import type { Locate } from "./problems.ts";
 

@@ -1,6 +1,6 @@
 /** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
-import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../steps/contract.ts";
+import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../contract/index.ts";
 import { targetSchema } from "../targets/target.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */

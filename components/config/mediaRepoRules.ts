@@ -1,5 +1,5 @@
 /** What a target whose media go to matrix-media-repo cannot have. */
-import type { MigrationError } from "../../steps/run/errors.ts";
+import type { MigrationError } from "../../engine/run/errors.ts";
 import { invalidValue, type Locate } from "./problems.ts";
 import type { TargetConfig } from "../targets/target.ts";
 

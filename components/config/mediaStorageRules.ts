@@ -1,6 +1,6 @@
 /** Which storage provider a target can have, and which keys go with it. A pure rule. */
 import type { z } from "zod";
-import type { MigrationError } from "../../steps/run/errors.ts";
+import type { MigrationError } from "../../engine/run/errors.ts";
 import type { plainSchema, SecretKey } from "./keys.ts";
 import { invalidValue, missingValue, type Locate } from "./problems.ts";
 

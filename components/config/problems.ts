@@ -1,6 +1,6 @@
 /** Turns what is wrong with a configuration into error blocks that name place, value and way out. */
 import type { z } from "zod";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { keysAt, plainSchema, secretKeys } from "./keys.ts";
 import { closest } from "./suggestion.ts";
 

@@ -1,6 +1,6 @@
 /** Rules that a stack's configuration must keep as a whole. */
 import { isAbsolute, relative } from "node:path";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { copyOf, declaredPhase, hasServers, reaches, workDirectory, type ConfigFacts } from "./defaults.ts";
 import type { PlainConfig, SecretKey } from "./keys.ts";
 import { mediaRepoProblems } from "./mediaRepoRules.ts";

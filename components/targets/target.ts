@@ -1,7 +1,7 @@
 /** All kinds of targets: what each is configured with, and where its parts go. */
 import { z } from "zod";
-import { emsBundleTarget, emsBundleTargetSchema, type EmsBundleLayout } from "./emsBundle.ts";
-import { localTarget, localTargetSchema, type TargetLayout } from "./local.ts";
+import { emsBundleTarget, emsBundleTargetSchema, type EmsBundleLayout } from "./emsBundle/layout.ts";
+import { localTarget, localTargetSchema, type TargetLayout } from "./local/layout.ts";
 
 /** `synapse-migration:target`. */
 export const targetSchema = z.discriminatedUnion("kind", [localTargetSchema, emsBundleTargetSchema]);

@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
-import { runProgram, type ProgramOptions } from "../../steps/hosts/program.ts";
-import { withClient } from "../../steps/postgres/connection.ts";
-import { writeMediaArchive } from "../../steps/media/archive/fromSynapseStore.ts";
+import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
+import { withClient } from "../../engine/postgres/connection.ts";
+import { writeMediaArchive } from "../../engine/media/repositoryArchive/fromSynapseStore.ts";
 import type { DatabaseAddress } from "../source/cluster.ts";
 import type { ClusterRouteArgs, RouteArgs } from "./route.ts";
 

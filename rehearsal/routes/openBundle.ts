@@ -4,8 +4,8 @@ import { createReadStream, createWriteStream, mkdirSync, readdirSync, readFileSy
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import type { ClusterRouteArgs } from "./route.ts";
 
 export interface OpenBundleArgs extends Pick<ClusterRouteArgs, "cluster" | "source" | "postgresPrograms" | "signal"> {

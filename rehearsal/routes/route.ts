@@ -1,5 +1,5 @@
 /** A way a homeserver is moved, as the rehearsal goes it: what the stack is given, made out of a homeserver that was filled. */
-import type { Progress } from "../../steps/run/progress.ts";
+import type { Progress } from "../../engine/run/progress.ts";
 import type { PulumiToolchain } from "../../toolchain/toolchain.ts";
 import type { Canary } from "../source/canary.ts";
 import type { SourceCluster } from "../source/cluster.ts";

@@ -1,6 +1,6 @@
 /** A homeserver that was set up without a database server: homeserver.db, packed and encrypted as the guides have it sent. */
 import { dirname, join } from "node:path";
-import { runProgram } from "../../steps/hosts/program.ts";
+import { runProgram } from "../../engine/machines/program.ts";
 import { encrypt, identitySecrets, makePassphrase } from "./makeExport.ts";
 import type { SqliteRoute } from "./route.ts";
 

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { PulumiStack } from "../pulumiStack.ts";
 import { openBundle } from "./openBundle.ts";
 import { identitySecrets, makePassphrase } from "./makeExport.ts";

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { serviceUser } from "../../steps/hosts/serviceUser.ts";
-import { runProgram, type ProgramOptions } from "../../steps/hosts/program.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
 import { giveToServiceUser, makeServiceDirectory } from "../directory.ts";
 import { freePort } from "../freePort.ts";
 

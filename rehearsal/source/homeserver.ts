@@ -1,9 +1,9 @@
 /** A real Synapse as source: started as its own daemon, so that a fence can stop it and start it again. */
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { serviceUser } from "../../steps/hosts/serviceUser.ts";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { makeServiceDirectory } from "../directory.ts";
 import { freePort } from "../freePort.ts";
 import type { DatabaseAddress } from "./cluster.ts";

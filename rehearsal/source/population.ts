@@ -1,8 +1,8 @@
 /** Fills a homeserver through its public APIs with all that a migration must not lose. */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { MigrationError } from "../../steps/run/errors.ts";
-import type { Progress } from "../../steps/run/progress.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import type { Progress } from "../../engine/run/progress.ts";
 import { canonicalJson } from "./canonicalJson.ts";
 import type { ExpectedEvent, ExpectedMedia, Expectations, ExpectedRoom } from "./expectations.ts";
 import { readHistory, readState } from "./history.ts";

@@ -1,7 +1,7 @@
 /** The SQLite file of a source homeserver: what Synapse uses when nobody gave it a PostgreSQL database. */
 import { z } from "zod";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { serviceUser } from "../../steps/hosts/serviceUser.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import type { SourceDatabase } from "./homeserver.ts";
 
 const querySeconds = 30;

@@ -2,7 +2,7 @@
 import { access, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { runProgram } from "../../steps/hosts/program.ts";
+import { runProgram } from "../../engine/machines/program.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { synapseVersion } from "../../toolchain/versions.ts";
 import { smallPopulation, startTestSynapse } from "./throwAway.ts";

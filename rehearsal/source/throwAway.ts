@@ -1,7 +1,7 @@
 /** A real homeserver for tests and benchmarks: its own database, its own files, filled when asked for. */
 import { join } from "node:path";
-import { lineProgress } from "../../steps/run/progress.ts";
-import { redact } from "../../steps/run/redaction.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../directory.ts";
 import { SourceCluster } from "./cluster.ts";
 import type { Expectations } from "./expectations.ts";

@@ -7,9 +7,9 @@ import { changesOf } from "../../bench/downtime/changes.ts";
 import { startWriter } from "../../bench/downtime/writer.ts";
 import { generate } from "../../bench/data/generate.ts";
 import { synapseDump } from "../../rehearsal/source/synapseDump.ts";
-import { tableFingerprints, type TableFingerprint } from "../../steps/postgres/fingerprint.ts";
-import { sequenceFaults } from "../../steps/postgres/synapseSequences.ts";
-import { withClient, type DatabaseAddress } from "../../steps/postgres/connection.ts";
+import { tableFingerprints, type TableFingerprint } from "../../engine/postgres/compare/fingerprint.ts";
+import { sequenceFaults } from "../../engine/postgres/sequences/synapseSequences.ts";
+import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { testCluster, type TestCluster } from "../support/cluster.ts";
 
 describe("a generated homeserver", function () {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { z } from "zod";
-import { phases, type Phase } from "../../steps/contract.ts";
+import { phases, type Phase } from "../../contract/index.ts";
 import { unwrappedSecret } from "./recorder.ts";
 import {
     bundleSources,

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { parseConfig } from "../../components/config/config.ts";
 import { reaches } from "../../components/config/defaults.ts";
-import { phases } from "../../steps/contract.ts";
+import { phases } from "../../contract/index.ts";
 import {
     configWith,
     facts,

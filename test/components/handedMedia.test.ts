@@ -6,7 +6,7 @@ import {
     handMediaContract,
     probeContract,
     verifyContract,
-} from "../../steps/contract.ts";
+} from "../../contract/index.ts";
 import { expectError } from "../support/expectError.ts";
 import { bundleSources, declare, target } from "./stacks.ts";
 

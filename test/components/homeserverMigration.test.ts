@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { phases, type Phase } from "../../steps/contract.ts";
+import { phases, type Phase } from "../../contract/index.ts";
 import { valueOf } from "./recorder.ts";
 import { assessment, contractsByStep } from "./stepResults.ts";
 import { declare } from "./stacks.ts";

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { refuseIfBlocked, type Assessment } from "../../components/assessment.ts";
 import { readableError } from "../../components/readableError.ts";
 import program from "../../index.ts";
-import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
+import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
 import { record, valueOf, type RecorderOptions } from "./recorder.ts";
 import { assessment } from "./stepResults.ts";
 import { configWith, facts, rawConfig, secretTexts, type Setting } from "./stacks.ts";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { purgeRemoteMediaContract } from "../../steps/contract.ts";
+import { purgeRemoteMediaContract } from "../../contract/index.ts";
 import { bundleSources, declare } from "./stacks.ts";
 
 describe("cached media of other servers", () => {

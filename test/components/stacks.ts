@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parseConfig, type MigrationConfig } from "../../components/config/config.ts";
 import type { ConfigFacts } from "../../components/config/defaults.ts";
 import { HomeserverMigration } from "../../components/homeserverMigration.ts";
-import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
+import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
 import type { MigrationSecrets } from "../../components/config/stackConfig.ts";
 import { targetLayout } from "../../components/targets/target.ts";
 import { record, type RecorderOptions } from "./recorder.ts";

@@ -1,5 +1,5 @@
 /** A result for each step, as its contract describes it, so that a graph can be declared without doing anything. */
-import * as contracts from "../../steps/contract.ts";
+import * as contracts from "../../contract/index.ts";
 import type { Assessment } from "../../components/assessment.ts";
 
 const digest = (letter: string): string => letter.repeat(64);

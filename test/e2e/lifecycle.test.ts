@@ -4,8 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
-import { readJournal } from "../../steps/run/journal.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { readJournal } from "../../engine/run/journal.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 

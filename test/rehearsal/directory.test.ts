@@ -10,7 +10,7 @@ import {
     processesBelow,
     removeRehearsalDirectory,
 } from "../../rehearsal/directory.ts";
-import { serviceUser } from "../../steps/hosts/serviceUser.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
 
 describe("the rehearsal's directory", () => {
     let state: string;

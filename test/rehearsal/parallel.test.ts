@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { inParallel, parallelism } from "../../rehearsal/source/population/parallel.ts";
 import { Chance } from "../../rehearsal/source/population/random.ts";
 import { Timings } from "../../rehearsal/timings.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
 
 describe("filling a few things at a time", () => {
     it("keeps the order and never does more at once than it may", async () => {

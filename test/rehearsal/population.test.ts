@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { checkHomeserver, type CheckResult } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { expectations as schema, type Expectations } from "../../rehearsal/source/expectations.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 
 describe("the rehearsal's source and its check", () => {

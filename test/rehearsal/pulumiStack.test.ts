@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
-import { redact } from "../../steps/run/redaction.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
 
 /** Writes down how it was called, and does what the real one does to files; fails and hangs on demand. */
 const cli = `#!${process.execPath}

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import * as contracts from "../../steps/contract.ts";
+import * as contracts from "../../contract/index.ts";
 import { phaseOf, stepNamed, stepNames } from "../../steps/registry.ts";
 import { withWorkDirectory } from "../support/workDirectory.ts";
 

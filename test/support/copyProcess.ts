@@ -1,7 +1,7 @@
 /** The step copy in a process of its own, to be killed, or to be asked how much memory it took. Its specification comes on standard input. */
 import { text } from "node:stream/consumers";
-import { copyContract } from "../../steps/contract.ts";
-import { copy } from "../../steps/copy.ts";
+import { copyContract } from "../../contract/index.ts";
+import { copy } from "../../steps/migrate/directCopy.ts";
 import { testRun } from "./stepRun.ts";
 
 const spec = copyContract.spec.parse(JSON.parse(await text(process.stdin)));

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { makeServiceDirectory } from "../../rehearsal/directory.ts";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
 import { registerCanary } from "../../rehearsal/source/canary.ts";
-import type { Progress } from "../../steps/run/progress.ts";
+import type { Progress } from "../../engine/run/progress.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { secretsOf, sourceOf } from "./migrationSpecs.ts";
 import type { TestSynapse } from "./synapse.ts";

@@ -1,7 +1,7 @@
 /** Expects a documented error. */
 import { expect } from "chai";
-import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
-import type { ErrorCode } from "../../steps/run/errorCatalogue.ts";
+import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
+import type { ErrorCode } from "../../engine/run/errorCatalogue.ts";
 
 /** The error of this code that the work ends with; fails when it ends in any other way. */
 export async function expectError(code: ErrorCode, work: () => Promise<unknown>): Promise<MigrationError> {

@@ -2,9 +2,9 @@
 import { cp, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { z } from "zod";
-import type { restoreContract } from "../../steps/contract.ts";
-import { dump } from "../../steps/dump.ts";
-import { readManifest, type Manifest } from "../../steps/postgres/manifest.ts";
+import type { restoreContract } from "../../contract/index.ts";
+import { dump } from "../../steps/migrate/dump.ts";
+import { readManifest, type Manifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { testServerName, type TestCluster } from "./cluster.ts";
 import { testRun, type TestRun } from "./stepRun.ts";
 

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
-import type { RunReference, SelfHostedSource } from "../../steps/contract.ts";
-import { doStep, undoStep, type AnyStep } from "../../steps/run/runStep.ts";
+import type { RunReference, SelfHostedSource } from "../../contract/index.ts";
+import { doStep, undoStep, type AnyStep } from "../../engine/run/runStep.ts";
 import type { TestSynapse } from "./synapse.ts";
 
 export function sourceOf({ homeserver }: TestSynapse): SelfHostedSource {

@@ -1,7 +1,7 @@
 /** The step restore in a process of its own, to be killed. Its specification comes on standard input. */
 import { text } from "node:stream/consumers";
-import { restoreContract } from "../../steps/contract.ts";
-import { restore } from "../../steps/restore.ts";
+import { restoreContract } from "../../contract/index.ts";
+import { restore } from "../../steps/migrate/restore.ts";
 import { testRun } from "./stepRun.ts";
 
 const spec = restoreContract.spec.parse(JSON.parse(await text(process.stdin)));

@@ -1,8 +1,8 @@
 /** A run for tests of single steps: its journal is kept in memory, what the step says and leaves as evidence can be looked at. */
-import type { Journal, JournalRecord } from "../../steps/run/journal.ts";
-import { lineProgress } from "../../steps/run/progress.ts";
-import { redact } from "../../steps/run/redaction.ts";
-import type { StepRun } from "../../steps/run/step.ts";
+import type { Journal, JournalRecord } from "../../engine/run/journal.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
+import type { StepRun } from "../../engine/run/step.ts";
 
 export interface TestRun extends StepRun {
     /** What was said, line by line. */

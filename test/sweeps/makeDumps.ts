@@ -3,7 +3,7 @@ import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import yazl from "yazl";
 import { buffer } from "node:stream/consumers";
-import { gpgSymmetric, run } from "../steps/bundle/fixtures.ts";
+import { gpgSymmetric, run } from "../engine/bundle/fixtures.ts";
 import { membersOf, type Artefact } from "./artefact.ts";
 import { evenly, newlinesNearCopies, type Damage } from "./damages.ts";
 import { readDump, readOwnDump, readSqlite, sqlOf } from "./readers.ts";

@@ -1,6 +1,6 @@
 /** Makes a small `homeserver.db` of Synapse's own schema, and tells what is in one. */
 import { z } from "zod";
-import { runProgram } from "../../steps/hosts/program.ts";
+import { runProgram } from "../../engine/machines/program.ts";
 
 const timeoutSeconds = 60;
 

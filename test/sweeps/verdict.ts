@@ -1,5 +1,5 @@
 /** What became of a damaged artefact. */
-import { MigrationError, MigrationErrors } from "../../steps/run/errors.ts";
+import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
 
 export type Verdict =
     /** Refused, by this code. */

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findOnPath, thisMachine, type Machine } from "../../toolchain/machine.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
-import type { Progress } from "../../steps/run/progress.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import type { Progress } from "../../engine/run/progress.ts";
 
 /** Answers a program's run with its standard output; undefined makes the run fail. May change the machine. */
 export type Answer = (program: string, args: readonly string[]) => string | undefined | Promise<string | undefined>;

@@ -2,8 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { runProgram } from "../../steps/hosts/program.ts";
-import { MigrationError } from "../../steps/run/errors.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { passphraseNamed, passphraseProblem } from "../../toolchain/passphrase.ts";
 import { PulumiProject } from "./pulumiProject.ts";
 

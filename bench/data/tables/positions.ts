@@ -1,5 +1,5 @@
 /** Positions of streams and sequences, so that a Synapse would start on the database. To be run after all other statements. */
-import { synapseSequences } from "../../../steps/postgres/sequenceStreams.ts";
+import { synapseSequences } from "../../../engine/postgres/sequences/sequenceStreams.ts";
 import type { Shape } from "../shape.ts";
 
 /** Tables of one row that say how far something has read the events. */

@@ -4,10 +4,10 @@ import { execFile } from "node:child_process";
 import { appendFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { bundleManifest, type BundleManifest } from "../../../steps/bundle/bundleManifest.ts";
-import { openLayers } from "../../../steps/bundle/open.ts";
-import { openNames } from "../../../steps/bundle/bundleNames.ts";
-import { clearExport } from "../../../steps/clearExport.ts";
+import { bundleManifest, type BundleManifest } from "../../../engine/bundle/write/bundleManifest.ts";
+import { openLayers } from "../../../engine/bundle/input/open.ts";
+import { openNames } from "../../../engine/bundle/write/bundleNames.ts";
+import { clearExport } from "../../../steps/export/clearExport.ts";
 import {
     clearExportContract,
     exportConfigContract,
@@ -18,16 +18,16 @@ import {
     prepareBundleContract,
     sealBundleContract,
     verifyBundleContract,
-} from "../../../steps/contract.ts";
-import { exportConfig } from "../../../steps/exportConfig.ts";
-import { exportDatabase } from "../../../steps/exportDatabase.ts";
-import { exportMedia } from "../../../steps/exportMedia.ts";
-import { fence } from "../../../steps/fence.ts";
-import { handOver } from "../../../steps/handOver.ts";
-import { prepareBundle } from "../../../steps/prepareBundle.ts";
-import { pinnedRun } from "../../../steps/assess/runIdentity.ts";
-import { sealBundle } from "../../../steps/sealBundle.ts";
-import { verifyBundle } from "../../../steps/verifyBundle.ts";
+} from "../../../contract/index.ts";
+import { exportConfig } from "../../../steps/export/exportConfig.ts";
+import { exportDatabase } from "../../../steps/export/exportDatabase.ts";
+import { exportMedia } from "../../../steps/export/exportMedia.ts";
+import { fence } from "../../../steps/migrate/fence.ts";
+import { handOver } from "../../../steps/export/handOver.ts";
+import { prepareBundle } from "../../../steps/export/prepareBundle.ts";
+import { pinnedRun } from "../../../engine/runIdentity/runIdentity.ts";
+import { sealBundle } from "../../../steps/export/sealBundle.ts";
+import { verifyBundle } from "../../../steps/export/verifyBundle.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, secretsOf, sourceOf, undone } from "../../support/migrationSpecs.ts";
 import { testRun } from "../../support/stepRun.ts";

@@ -2,18 +2,18 @@
 import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { writeArtefact } from "../../../steps/bundle/artefact.ts";
-import { prepareBundleDirectory } from "../../../steps/bundle/bundleDirectory.ts";
+import { writeArtefact } from "../../../engine/bundle/write/artefact.ts";
+import { prepareBundleDirectory } from "../../../engine/bundle/write/bundleDirectory.ts";
 import {
     bundleManifest,
     keepSection,
     type BundleManifest,
     type DirectoryDatabase,
-} from "../../../steps/bundle/bundleManifest.ts";
-import { openDump } from "../../../steps/bundle/openDump.ts";
-import { exportDatabase } from "../../../steps/exportDatabase.ts";
-import { inspectPlainDump } from "../../../steps/postgres/plainDump/inspect.ts";
-import { sealBundle } from "../../../steps/sealBundle.ts";
+} from "../../../engine/bundle/write/bundleManifest.ts";
+import { openDump } from "../../../engine/bundle/dump/openDump.ts";
+import { exportDatabase } from "../../../steps/export/exportDatabase.ts";
+import { inspectPlainDump } from "../../../engine/postgres/plainDump/inspect.ts";
+import { sealBundle } from "../../../steps/export/sealBundle.ts";
 import { bundlePassphrase as passphrase, newDirectory } from "../../support/bundle.ts";
 import { testCluster, testServerName, type TestCluster } from "../../support/cluster.ts";
 import { newRun } from "../../support/migrationDump.ts";

@@ -2,9 +2,9 @@
 import { expect } from "chai";
 import { copyFile, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DirectoryDatabase } from "../../../steps/bundle/bundleManifest.ts";
-import { readDirectoryDump } from "../../../steps/bundle/directoryDump/read.ts";
-import type { ErrorCode } from "../../../steps/run/errorCatalogue.ts";
+import type { DirectoryDatabase } from "../../../engine/bundle/write/bundleManifest.ts";
+import { readDirectoryDump } from "../../../engine/bundle/dump/directoryDump/read.ts";
+import type { ErrorCode } from "../../../engine/run/errorCatalogue.ts";
 import { expectError } from "../../support/expectError.ts";
 import { DirectoryBundles, type Bundle } from "./directoryBundles.ts";
 

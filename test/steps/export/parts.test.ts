@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import { belongsTo } from "../../../steps/bundle/bundleNames.ts";
-import { compareDumpedSequences, compareDumpedTables } from "../../../steps/bundle/dumpedTables.ts";
-import { handedConfig } from "../../../steps/bundle/handedConfig.ts";
-import { observed } from "../../../steps/bundle/observed.ts";
-import { isCommitted } from "../../../steps/run/stepState.ts";
+import { belongsTo } from "../../../engine/bundle/write/bundleNames.ts";
+import { compareDumpedSequences, compareDumpedTables } from "../../../engine/bundle/dump/dumpedTables.ts";
+import { handedConfig } from "../../../engine/bundle/write/handedConfig.ts";
+import { observed } from "../../../engine/bundle/write/observed.ts";
+import { isCommitted } from "../../../engine/run/stepState.ts";
 
 const identity = { pepper: "p3pper", macaroonSecretKey: "m4caroon" };
 

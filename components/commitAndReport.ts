@@ -1,0 +1,80 @@
+/** What a move ends with: the commit, the end of what was kept of before, the report. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { cleanupContract, commitContract, keptUntil, reportContract } from "../contract/index.ts";
+import type { MigrationConfig } from "./config/config.ts";
+import type { Database, Safeguarded } from "./database.ts";
+import type { Gateway } from "./gateway.ts";
+import type { StepSequence } from "./stepSequence.ts";
+
+/** What is committed. */
+interface Committed {
+    readonly database: Database["connection"];
+    readonly probe: pulumi.Output<string>;
+    /** Absent for a source that never ran here. */
+    readonly fenceToken: pulumi.Output<string> | undefined;
+    readonly source: MigrationConfig["source"];
+}
+
+/** The point of no return: from here on the target is the homeserver. */
+export function commit(parent: pulumi.Resource, steps: StepSequence, committed: Committed) {
+    return steps.add(commitContract, { run: steps.run, ...committed }, { parent });
+}
+
+interface Kept {
+    readonly database: Database["connection"];
+    readonly opened: ReturnType<Gateway["open"]>;
+    readonly swapped: ReturnType<Database["swap"]>;
+    readonly copy: Safeguarded["copy"];
+    readonly safeguardHours: number;
+}
+
+/** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
+export function cleanUp(parent: pulumi.Resource, steps: StepSequence, kept: Kept): void {
+    const { database, opened, swapped, copy, safeguardHours } = kept;
+    const { openedAt } = opened.result;
+    const { previous } = swapped.result;
+    const spec = { run: steps.run, database, openedAt, previous, copy, safeguardHours };
+    const due = pulumi.all([openedAt, copy]).apply(([at, copied]) => {
+        if (copied === undefined) return "nothing was replaced";
+        const until = keptUntil(at, safeguardHours);
+        return Date.now() < Date.parse(until) ? `kept until ${until}` : `due since ${until}`;
+    });
+    steps.add(cleanupContract, spec, { parent, lookAgainWhen: [due] });
+}
+
+interface Reported {
+    readonly config: MigrationConfig;
+    readonly runId: string;
+    /** Versions of programs and plugins. */
+    readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Last, and again whenever the phase or any result before it is another one. */
+export function report(parent: pulumi.Resource, steps: StepSequence, { config, runId, environment }: Reported) {
+    const earlier = steps.declared;
+    const after = earlier.map(({ result }) => result.apply(digest));
+    const spec = {
+        run: steps.run,
+        directory: join(config.reportDirectory, runId),
+        phase: config.phase,
+        environment: {
+            ...environment,
+            source: described(config.source.kind),
+            target: described(config.target.kind),
+        },
+        after: pulumi.all(after),
+    };
+    const place = { parent, after: earlier, lookAgainWhen: [config.phase, ...after] };
+    return steps.add(reportContract, spec, place).result;
+}
+
+function digest(result: unknown): string {
+    return createHash("sha256").update(JSON.stringify(result)).digest("hex");
+}
+
+/** For people: "self-hosted" for `selfHosted`. */
+function described(kind: string): string {
+    return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

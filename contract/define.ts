@@ -1,0 +1,27 @@
+/** What both halves know of a step, and how it is written down. */
+import type { z } from "zod";
+
+/** Phases of a stack, in order; each includes those before it. */
+export const phases = ["assess", "stage", "migrate", "cutover", "finish"] as const;
+export type Phase = (typeof phases)[number];
+
+/** What both halves know of a step: its name, its phase, and the shapes of what goes in and comes out. */
+export interface StepContract<Spec, Result> {
+    /** Also the subcommand of `synapse-migrate`. */
+    readonly name: string;
+    readonly phase: Phase;
+    /** Raised when what the step does changes in a way that makes its old result worthless. */
+    readonly version: number;
+    /** Looks, or removes what is due: done again each time it is called, whatever its specification was before. */
+    readonly repeatable?: true;
+    readonly spec: z.ZodType<Spec>;
+    readonly result: z.ZodType<Result>;
+    /**
+     * What becomes of its undo once the target is committed. `undo` (the default): it is done, as for processes. `keep-data`: the step made
+     * data of a server that is now the only one, which stays unless the run is disposable. `keep`: never taken back, as the fence.
+     */
+    readonly afterCommit?: "undo" | "keep-data" | "keep";
+}
+
+/** A contract, checked as what it is, with the types of its own schemas. */
+export const contract = <Spec, Result>(contract: StepContract<Spec, Result>): StepContract<Spec, Result> => contract;

@@ -1,0 +1,171 @@
+/** Checks of a source that comes as files: what they are, whether they can be opened, what is missing among them. */
+import { stat } from "node:fs/promises";
+import type { z } from "zod";
+import type { InputEvidence } from "../bundle/input/inputEvidence.ts";
+import { joinedParts } from "../bundle/input/parts.ts";
+import { recognise, type Content } from "../bundle/input/recognise.ts";
+import type { assessContract, BundleSource, Finding } from "../../contract/index.ts";
+import type { Progress } from "../run/progress.ts";
+import { isSqlite } from "../sqlite/openSqlite.ts";
+import { bannedKeys, pepperOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
+import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
+import type { InstalledSynapse } from "../synapse/targetVersion.ts";
+import { finding } from "../run/finding.ts";
+import { checkDump } from "./dumpCheck.ts";
+import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
+import { mediaRepoFindings } from "./mediaRepoChecks.ts";
+import { checkSqlite } from "./sqliteCheck.ts";
+
+export type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
+
+/** Loaded, a compressed dump takes about this many times its own size, indexes included. */
+const loadedPerCompressedByte = 12;
+const loadedPerPlainByte = 2;
+
+/** What can be loaded, besides archives of it. */
+const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump", "tar-dump", "sqlite", "zip", "tar"];
+/** Formats that pg_dump compresses on its own. */
+const compressing: readonly Content[] = ["custom-dump", "directory-dump"];
+
+export interface BundleContext {
+    readonly spec: AssessSpec;
+    readonly media: readonly InputEvidence[];
+    /** Of the configuration that came with the bundle. */
+    readonly configuredPepper: string | undefined;
+    readonly targetSynapse: InstalledSynapse;
+    readonly progress: Progress;
+    /** Mode 0700, and there. */
+    readonly workDirectory: string;
+    /** What the checks find out for each other, and for who reads of it. */
+    readonly known: {
+        /** What the database takes once it is loaded; an estimate. */
+        databaseBytes: number;
+        tables: number;
+        version: string | undefined;
+    };
+}
+
+export interface BundleCheck {
+    readonly id: string;
+    readonly cost: "cheap" | "thorough";
+    /** Looks at the files, or at the place for what is in them: both are different once a run has loaded them. */
+    readonly beforeImport: boolean;
+    readonly run: (context: BundleContext) => Promise<Finding[]>;
+}
+
+/** In the order in which they find out what the next ones need. */
+export const bundleChecks: readonly BundleCheck[] = [
+    {
+        id: "media-repository",
+        cost: "cheap",
+        beforeImport: true,
+        run({ spec, media }) {
+            const bytes = media.reduce((sum, input) => sum + input.bytes, 0);
+            return mediaRepoFindings(spec.mediaRepo, spec.source.serverName, { bytes });
+        },
+    },
+    {
+        id: "source-stopped",
+        cost: "cheap",
+        beforeImport: false,
+        run: ({ spec }) =>
+            Promise.resolve(
+                spec.rehearsal === true
+                    ? []
+                    : [finding("SM-W0713", `${spec.source.serverName} comes as files, and may still run somewhere`)],
+            ),
+    },
+    {
+        id: "given-secrets",
+        cost: "cheap",
+        beforeImport: false,
+        run({ spec, configuredPepper }) {
+            if (spec.signingKey === undefined) return Promise.resolve([]);
+            const keys = parseSigningKeys(spec.signingKey, "config signingKey");
+            const macaroon =
+                spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === ""
+                    ? [finding("SM-W0831", "the stack has no macaroonSecretKey")]
+                    : [];
+            const problem = pepperOfBundle(spec.pepper, configuredPepper);
+            const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
+            return Promise.resolve([...bannedKeys(keys), ...macaroon, ...pepper]);
+        },
+    },
+    {
+        id: "dump-format",
+        cost: "cheap",
+        beforeImport: true,
+        async run({ spec, known, workDirectory }) {
+            const found: Finding[] = [];
+            known.databaseBytes = 0;
+            for (const { name, paths } of await joinedParts(spec.source.database)) {
+                const { content, layers, bytes, warnings } = await recognise(
+                    paths,
+                    openingOptions(spec, workDirectory),
+                );
+                const compressed = layers.some((layer) => layer !== "tar") || compressing.includes(content);
+                known.databaseBytes += bytes * (compressed ? loadedPerCompressedByte : loadedPerPlainByte);
+                // What is packed, or cannot be decrypted yet, shows only when it is opened.
+                const hidden = layers.some((layer) => layer === "gpg" || layer === "zip" || layer === "tar");
+                const fit = dumps.includes(content) || (content === "unknown" && hidden);
+                found.push(
+                    ...(fit ? [] : [finding("SM-E0917", `${name} has content of kind ${content}`)]),
+                    ...warnings,
+                );
+            }
+            return found;
+        },
+    },
+    {
+        id: "media-format",
+        cost: "cheap",
+        beforeImport: true,
+        async run({ spec, workDirectory }) {
+            const { media } = spec.source;
+            if (media === undefined) return [finding("SM-W0968", "the stack has no source.media")];
+            const findings: Finding[] = [];
+            const isDirectory = media.length === 1 && (await stat(media[0] ?? "")).isDirectory();
+            for (const { paths } of isDirectory ? [{ paths: media }] : await joinedParts(media))
+                findings.push(...(await recognise(paths, openingOptions(spec, workDirectory))).warnings);
+            return findings;
+        },
+    },
+    {
+        id: "dump-content",
+        cost: "thorough",
+        beforeImport: true,
+        async run({ spec, known, progress, workDirectory, targetSynapse }) {
+            const opening = openingOptions(spec, workDirectory);
+            const { serverName, database: paths } = spec.source;
+            if (await isSqlite(paths, opening))
+                return checkSqlite({ ...opening, paths, serverName, python: spec.targetPython });
+            const { targetServer } = spec;
+            const answer = await checkDump({ ...opening, paths, targetSynapse, targetServer, progress });
+            known.databaseBytes = answer.bytes * loadedPerPlainByte;
+            known.tables = answer.tables;
+            known.version = answer.version;
+            return [...answer.findings];
+        },
+    },
+    {
+        id: "free-space",
+        cost: "cheap",
+        beforeImport: true,
+        async run({ spec, known, media }) {
+            const bytes = media.reduce((sum, input) => sum + input.bytes, 0);
+            // Archives of media are unpacked beside the store, which they then are copied to.
+            return lackingSpace([
+                await fileSystemOf(spec.run.directory, bytes),
+                await fileSystemOf(spec.targetDirectory, known.databaseBytes + bytes),
+            ]);
+        },
+    },
+];
+
+function openingOptions(spec: AssessSpec, workDirectory: string) {
+    return {
+        ...{ passphrase: spec.passphrase, secretKey: spec.secretKey },
+        workDirectory,
+        clientDirectory: spec.targetServer?.programs ?? "",
+    };
+}

@@ -1,0 +1,112 @@
+/** Checks of the machine: is the service what the stack says, and is there room for what will be written? */
+import { lstat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Finding } from "../../contract/index.ts";
+import { serviceControl } from "../services/service.ts";
+import { carriedFolders } from "../media/layout.ts";
+import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
+import { finding } from "../run/finding.ts";
+import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+
+/** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
+const restoreFactor = 1.3;
+/** Compressed, a database without its indexes takes less than a third; encryption adds nothing to speak of. */
+const compressedFactor = 0.5;
+/** As matrix-media-repo has them, and as Synapse does. */
+const mediaInBundle = 2;
+/** An uncompressed directory dump holds no indexes; it never exceeds the database. */
+const dumpFactor = 1;
+
+export const machineChecks: readonly AssessmentCheck[] = [
+    {
+        id: "source-service",
+        cost: "cheap",
+        async run({ spec }) {
+            const status = await serviceControl(spec.source.service).status();
+            return status.running
+                ? []
+                : [finding("SM-W0710", `${spec.source.service.kind}: ${status.evidence.join("; ")}`)];
+        },
+    },
+    {
+        id: "free-space",
+        cost: "cheap",
+        async run({ spec, config, measured }) {
+            // Sizes that are not known are 0, which any file system has room for.
+            if (measured.notRun.length > 0) return "not-run";
+            const { databaseBytes, mediaBytes } = measured.sizes;
+            if (spec.bundle !== undefined)
+                return lackingSpace([
+                    // The export of the media, until it is packed; at the same time the dump, where it is written table by table.
+                    await fileSystemOf(
+                        spec.run.directory,
+                        mediaBytes + (spec.bundle.databaseFormat === "directory" ? databaseBytes * dumpFactor : 0),
+                    ),
+                    await fileSystemOf(
+                        spec.targetDirectory,
+                        databaseBytes * compressedFactor + mediaBytes * mediaInBundle,
+                    ),
+                ]);
+            return lackingSpace([
+                await fileSystemOf(spec.run.directory, databaseBytes * dumpFactor),
+                await fileSystemOf(
+                    spec.targetDirectory,
+                    databaseBytes * restoreFactor + (await mediaToCopy({ spec, config, measured })),
+                ),
+            ]);
+        },
+    },
+];
+
+/** What stays in a bucket takes no room here: then only what the source's store has itself is copied. A preview does not walk that. */
+async function mediaToCopy({
+    spec,
+    config,
+    measured,
+}: Pick<AssessmentContext, "spec" | "config" | "measured">): Promise<number> {
+    if (spec.mediaStorageProvider?.kind !== "keep") return measured.sizes.mediaBytes;
+    if (spec.quick) return 0;
+    let bytes = 0;
+    const root = await storeRoot(spec.source.mediaStore ?? config.mediaStorePath);
+    for await (const { size } of scanStore(root, carriedFolders("carry"), newScanNotes())) bytes += size;
+    return bytes;
+}
+
+/** A part of what will be written, and the file system it will be written to. */
+export interface SpaceNeed {
+    /** The same for paths on the same file system. */
+    readonly device: string;
+    readonly path: string;
+    readonly freeBytes: number;
+    readonly neededBytes: number;
+}
+
+/** Findings for file systems that all their needs together do not fit on. */
+export function lackingSpace(needs: readonly SpaceNeed[]): Finding[] {
+    const devices = new Set(needs.map(({ device }) => device));
+    return [...devices].flatMap((device) => {
+        const own = needs.filter((need) => need.device === device);
+        const needed = own.reduce((sum, { neededBytes }) => sum + neededBytes, 0);
+        const free = Math.min(...own.map(({ freeBytes }) => freeBytes));
+        const paths = own.map(({ path }) => path).join(" and ");
+        return free >= needed
+            ? []
+            : [finding("SM-E1201", `${gib(needed)} are needed on the file system of ${paths}, ${gib(free)} are free`)];
+    });
+}
+
+/** What a path, or the nearest directory above it that is there, has room for. */
+export async function fileSystemOf(path: string, neededBytes: number): Promise<SpaceNeed> {
+    const existing = await nearestExisting(path);
+    const { bavail, bsize } = await statfs(existing);
+    return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };
+}
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+async function nearestExisting(path: string): Promise<string> {
+    for (let candidate = path; candidate !== "/"; candidate = dirname(candidate)) {
+        if ((await lstat(candidate).catch(() => undefined)) !== undefined) return candidate;
+    }
+    return "/";
+}

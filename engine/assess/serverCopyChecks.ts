@@ -1,0 +1,74 @@
+/** Checks for a copy from server to server: what of the source it would leave out, and what following it needs of both servers. */
+import { uncopiedObjects } from "../postgres/directCopy/source.ts";
+import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
+import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";
+import { targetProblems } from "../postgres/replication/targetPreflight.ts";
+import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { finding } from "../run/finding.ts";
+import type { AssessmentCheck } from "./check.ts";
+import { documentedFindings } from "./conclusion.ts";
+import { onTargetServer, orFinding } from "./targetChecks.ts";
+
+const mebibyte = 1024 * 1024;
+
+export const copyChecks: readonly AssessmentCheck[] = [
+    {
+        // Is there anything that only an archive carries?
+        id: "copied-objects",
+        cost: "cheap",
+        async run({ client, spec: { copy } }) {
+            if (copy === undefined || copy.mode === "archive") return [];
+            const found = await uncopiedObjects(client);
+            return found.length === 0 ? [] : [finding("SM-E0540", found.slice(0, 5).join(", "))];
+        },
+    },
+    {
+        // Also while a run follows, so that every preview looks after it, and whatever the copy, as a slot may be another run's.
+        id: "replication-slots",
+        cost: "cheap",
+        async run({ client }) {
+            const slots = await slotsOfThisProgram(client);
+            return slots.flatMap(({ name, database, active, walStatus, retainedBytes }) => {
+                const isDoomed = walStatus === "unreserved" || walStatus === "lost";
+                if (active && !isDoomed) return [];
+                const state = [
+                    ...(active ? [] : ["nobody reads it"]),
+                    ...(isDoomed ? [`its write-ahead log is ${walStatus}`] : []),
+                ];
+                const kept = `${Math.ceil(retainedBytes / mebibyte)} MiB of write-ahead log kept`;
+                return [finding("SM-W1302", `${name} of database ${database}: ${[...state, kept].join(", ")}`)];
+            });
+        },
+    },
+];
+
+/** What following the source needs: also that a slot is free, which is not the case any more once it is followed. */
+export const replicationChecks: readonly AssessmentCheck[] = [
+    {
+        id: "replication-source",
+        cost: "cheap",
+        async run({ client, spec: { copy, source } }) {
+            if (copy?.mode !== "replicate") return [];
+            try {
+                const { problems, findings } = await sourceReadiness(client, await sourceAddress(source));
+                return [...problems.flatMap(documentedFindings), ...findings];
+            } catch (error) {
+                return documentedFindings(error);
+            }
+        },
+    },
+    {
+        // A server of our own has all of it.
+        id: "replication-target",
+        cost: "cheap",
+        async run({ spec: { copy, targetServer } }) {
+            if (copy?.mode !== "replicate" || targetServer?.kind !== "existing") return [];
+            const { host, port, admin } = targetServer;
+            return orFinding("SM-E0522", () =>
+                onTargetServer(targetServer, async (client) =>
+                    (await targetProblems(client, admin, `${host}:${port}`)).flatMap(documentedFindings),
+                ),
+            );
+        },
+    },
+];

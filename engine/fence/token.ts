@@ -1,0 +1,63 @@
+/** The fence token: which database stood still, when, and where. Later steps refuse when the source does not look like that any more. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { instant } from "../../contract/index.ts";
+import { writePrivateFile } from "../run/atomicFile.ts";
+import { MigrationError } from "../run/errors.ts";
+import { watermarks } from "./watermarks.ts";
+
+const fenceToken = z.strictObject({
+    run: z.string(),
+    serverName: z.string(),
+    fencedAt: instant,
+    watermarks,
+});
+/** After the idea of CloudNativePG's demotion token: promotion needs the exact position at which the other side was stopped. */
+export type FenceToken = z.infer<typeof fenceToken>;
+
+/** SHA-256 of the token's canonical form. */
+export function tokenDigest(token: FenceToken): string {
+    return createHash("sha256")
+        .update(JSON.stringify(fenceToken.parse(token)))
+        .digest("hex");
+}
+
+export function tokenFile(runDirectory: string): string {
+    return join(runDirectory, "fence-token.json");
+}
+
+export async function writeToken(runDirectory: string, token: FenceToken): Promise<void> {
+    await writePrivateFile(tokenFile(runDirectory), `${JSON.stringify(fenceToken.parse(token), null, 1)}\n`);
+}
+
+/**
+ * Reads the token of a run.
+ *
+ * @throws MigrationError SM-E0703 when it is missing, damaged, or not the one that is named
+ */
+export async function readToken(runDirectory: string, digest: string): Promise<FenceToken> {
+    const where = tokenFile(runDirectory);
+    const refuse = (found: string, cause?: unknown): never => {
+        throw new MigrationError("SM-E0703", {
+            where,
+            found,
+            expected: `the fence token ${digest.slice(0, 12)}…`,
+            cause,
+        });
+    };
+    const text = await readFile(where, "utf8").catch((error: unknown) => refuse("it cannot be read", error));
+    const parsed = fenceToken.safeParse(parseJson(text));
+    if (!parsed.success) return refuse("it is not a fence token");
+    const found = tokenDigest(parsed.data);
+    return found === digest ? parsed.data : refuse(`the fence token ${found.slice(0, 12)}…`);
+}
+
+function parseJson(text: string): unknown {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,222 @@
+/** What the early and the final pass have in common, and in what they differ. */
+import { join } from "node:path";
+import type { z } from "zod";
+import type { Check, mediaEarlyContract } from "../../contract/index.ts";
+import { readToken } from "../fence/token.ts";
+import { serviceUser } from "../machines/serviceUser.ts";
+import type { DatabaseAddress } from "../postgres/connection.ts";
+import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { MigrationError } from "../run/errors.ts";
+import type { StepRun } from "../run/step.ts";
+import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
+import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
+import { hashFile } from "./copyFile.ts";
+import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
+import { carriedFolders, localContentPath, localFolders } from "./layout.ts";
+import { completenessChecks, namedAtMost, passed } from "./mediaChecks.ts";
+import { MediaIndex } from "./mediaIndex.ts";
+import { withMediaRows } from "./mediaRows.ts";
+import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
+import type { SourceMedia } from "./s3/sourceMedia.ts";
+import { uploadCheck, uploadMedia } from "./s3/uploadPass.ts";
+import { storeRoot } from "./scan.ts";
+import { targetPass, type TargetPass } from "./targetPass.ts";
+import { requireApart, requirePrepared } from "./targetStore.ts";
+
+export type MediaSpec = z.infer<typeof mediaEarlyContract.spec>;
+export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
+
+/**
+ * Copies media and compares it with the source's database.
+ *
+ * The early pass runs beside a working homeserver: files come and go. The final pass proves each copy by its content and, when it comes
+ * after a fence, that nothing in the source's store moved meanwhile.
+ *
+ * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0963 when one of the stores is not
+ *     what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
+ *     for a bucket that the source keeps media in
+ */
+export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "final"): Promise<MediaResult> {
+    const isFenced = kind === "final" && spec.fenceToken !== undefined;
+    if (spec.fenceToken !== undefined) await readToken(run.directory, spec.fenceToken);
+    const config = await readSourceConfig(spec.source);
+    const sourceRoot = await storeRoot(config.mediaStorePath);
+    const targetRoot = await storeRoot(spec.mediaStore);
+    await requireApart(sourceRoot, targetRoot);
+    await requirePrepared(targetRoot, run.id);
+    const address = await sourceAddress(spec.source);
+    const isKept = spec.mediaStorageProvider?.kind === "keep";
+
+    const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
+    let media: SourceMedia | undefined;
+    let whole = false;
+    try {
+        media = await sourceMedia(config.sections, address, spec.remoteCache, run);
+        let soFar = { files: 0, bytes: 0, copied: 0 };
+        const args: CopyPassArgs = {
+            sourceRoot,
+            targetRoot,
+            index,
+            folders: carriedFolders(spec.remoteCache),
+            owner: serviceUser(),
+            signal: run.signal,
+            elsewhere: media,
+            onFile: (now) => (soFar = now),
+        };
+        const state = (): string => `${soFar.files} files, ${soFar.bytes} bytes, ${soFar.copied} of them copied`;
+        const { seen, ...pass } = await run.progress.during("copying media", () => copyPass(args), state);
+        const fetched =
+            media === undefined || isKept
+                ? undefined
+                : await fetchMissing({ ...args, media, seen, onFile: (now) => (soFar = now) }, run, state);
+        if (isFenced) await requireStill(args, pass);
+        const target =
+            kind === "early"
+                ? undefined
+                : await run.progress.during("reading every copy", () =>
+                      targetPass(args, carriedFolders("carry"), run.id),
+                  );
+        const uploaded =
+            spec.mediaStorageProvider?.kind === "s3"
+                ? await uploadMedia(spec.mediaStorageProvider, { ...args, remoteCache: spec.remoteCache }, run)
+                : undefined;
+        const file = (path: string): SeenFile | undefined =>
+            index.get(path) ?? (isKept ? media?.object(path) : undefined);
+        const completeness = await compare(address, index, file, run, kind);
+        const broken =
+            kind === "early"
+                ? await stillBroken(completeness, sourceRoot, file, address, run)
+                : brokenMedia(completeness);
+        const checks = [
+            ...completenessChecks(completeness, broken),
+            ...passChecks(pass, target),
+            ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
+            ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
+        ];
+        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, uploaded, target, completeness, checks });
+        if (broken.count > 0) throw incomplete(sourceRoot, broken);
+        whole = true;
+        return {
+            files: pass.files + (fetched?.files ?? 0),
+            bytes: pass.bytes + (fetched?.bytes ?? 0),
+            copied: pass.copied + (fetched?.copied ?? 0),
+            treeDigest: target?.treeDigest ?? pass.treeDigest,
+            missing: broken.count,
+            orphans: completeness.orphans.count,
+            checks,
+        };
+    } finally {
+        media?.close();
+        await index.close({ compact: whole });
+    }
+}
+
+/** After the fence nobody writes; who does is not the homeserver that was fenced, or uses a store of several. */
+async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
+    const moved = pass.changing.length > 0 || (await walkDigest(sourceRoot, folders)) !== pass.walk;
+    if (!moved) return;
+    throw new MigrationError("SM-E0963", {
+        where: sourceRoot,
+        found: `it changed while it was copied${pass.changing.length > 0 ? `: ${pass.changing.slice(0, namedAtMost).join(", ")}` : ""}`,
+        expected: "a store that stands still once the homeserver is stopped",
+        fix: "who else writes there: a worker, a media importer, another homeserver? Stop it, then run the same command again",
+        changed: "files were copied; those stay, and are not copied again",
+    });
+}
+
+async function compare(
+    address: DatabaseAddress,
+    index: MediaIndex,
+    file: (path: string) => SeenFile | undefined,
+    run: StepRun,
+    kind: "early" | "final",
+): Promise<Completeness> {
+    return withMediaRows(address, { step: `media-${kind}`, signal: run.signal }, (rows) =>
+        checkCompleteness({
+            ...rows,
+            file,
+            paths: () =>
+                [...index.paths()].filter((path) => localFolders.some((folder) => path.startsWith(`${folder}/`))),
+        }),
+    );
+}
+
+/** Of a homeserver that runs, what was uploaded or deleted between the walk and the look into the database is looked at once more. */
+async function stillBroken(
+    before: Completeness,
+    sourceRoot: string,
+    copied: (path: string) => SeenFile | undefined,
+    address: DatabaseAddress,
+    run: StepRun,
+): Promise<ReturnType<typeof brokenMedia>> {
+    const broken = brokenMedia(before);
+    const { missing, resized, altered, unsafe } = before;
+    const suspects = new Set([missing, resized, altered, unsafe].flatMap(({ first }) => first));
+    if (broken.count === 0 || suspects.size < broken.count) return broken;
+    const now = new Map<string, SeenFile>();
+    for (const path of [...suspects].map(localContentPath)) {
+        if (path === undefined) continue;
+        const content = await hashFile(join(sourceRoot, path), run.signal).catch(() => copied(path));
+        if (content !== undefined) now.set(path, content);
+    }
+    const again = await withMediaRows(address, { step: "media-early", signal: run.signal }, ({ media }) =>
+        checkCompleteness({
+            media: filtered(media, ({ mediaId }) => suspects.has(mediaId)),
+            thumbnails: none(),
+            file: (path) => now.get(path),
+            paths: () => [],
+        }),
+    );
+    return brokenMedia(again);
+}
+
+async function* filtered<T>(rows: AsyncIterable<T>, wanted: (row: T) => boolean): AsyncGenerator<T> {
+    for await (const row of rows) if (wanted(row)) yield row;
+}
+
+async function* none<T>(): AsyncGenerator<T> {}
+
+function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined): Check[] {
+    const { notes, sparse, changing, removed } = pass;
+    const some = (list: readonly string[]): string => list.slice(0, 3).join(", ");
+    const warnUnless = (id: string, fine: boolean, good: string, bad: string): Check =>
+        fine ? passed(id, good) : { id, state: "warning", evidence: bad };
+    return [
+        warnUnless(
+            "media.still",
+            changing.length === 0,
+            `nothing changed while it was copied; ${removed} files were gone`,
+            `${changing.length} files changed while they were read: ${some(changing)}`,
+        ),
+        warnUnless(
+            "media.names",
+            notes.foreign.length === 0,
+            `all names are Synapse's; ${notes.caseTwins} differ from another one only in case, which the target tells apart`,
+            `${notes.foreign.length} entries with names that Synapse never gives are left out: ${some(notes.foreign)}`,
+        ),
+        warnUnless(
+            "media.sparse",
+            sparse === 0,
+            "no file has holes",
+            `${sparse} files take less space than they have bytes: a file system that compresses, or files with holes`,
+        ),
+        target === undefined
+            ? { id: "media.copies", state: "not-run", evidence: "every copy is read again in the final pass" }
+            : warnUnless(
+                  "media.copies",
+                  target.mended.length + target.setAside.length === 0,
+                  `${target.files} copies were read again and are what was copied`,
+                  `${target.mended.length} copies had changed and were made again, ${target.setAside.length} files that do not come from the source were put aside: ${some([...target.mended, ...target.setAside])}`,
+              ),
+    ];
+}
+
+function incomplete(sourceRoot: string, broken: ReturnType<typeof brokenMedia>): MigrationError {
+    const named = broken.first.slice(0, namedAtMost);
+    return new MigrationError("SM-E0962", {
+        where: sourceRoot,
+        found: `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`,
+        expected: "for each row of local_media_repository a file of its length, and of its SHA-256 where it has one",
+        changed: "files were copied to the target's store; the source is as it was",
+    });
+}

@@ -1,0 +1,77 @@
+/** The end of the final pass: reads every file of the target's store, mends what differs from its copy, puts aside what is not one. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { MigrationError } from "../run/errors.ts";
+import { copyFile, hashFile } from "./copyFile.ts";
+import type { CopyPassArgs } from "./sourcePass.ts";
+import { newScanNotes } from "./scan.ts";
+import { setAside } from "./targetStore.ts";
+import { hashedFiles, TreeDigest } from "./treeDigest.ts";
+
+export interface TargetPass {
+    readonly treeDigest: string;
+    readonly files: number;
+    /** Copies that had changed since they were made and were made again. */
+    readonly mended: readonly string[];
+    /** Files that do not come from the source; now below `.set-aside-<run>` in the store. */
+    readonly setAside: readonly string[];
+}
+
+/**
+ * @param allFolders  also those that are not carried, as an earlier run may have carried them
+ * @throws MigrationError SM-E0963 when a copy does not stay what it was made
+ */
+export async function targetPass(args: CopyPassArgs, allFolders: readonly string[], run: string): Promise<TargetPass> {
+    const { targetRoot, index, signal } = args;
+    const notes = newScanNotes();
+    const digest = new TreeDigest();
+    const mended: string[] = [];
+    const aside: string[] = [];
+    let files = 0;
+    for await (const file of hashedFiles(targetRoot, allFolders, notes, signal)) {
+        const { path } = file;
+        const entry = index.get(path);
+        if (entry === undefined) {
+            await setAside(targetRoot, path, run);
+            aside.push(path);
+            continue;
+        }
+        if (entry.sha256 !== file.sha256) {
+            await copyAgain(args, path);
+            const again = await hashFile(join(targetRoot, path), signal);
+            if (again.sha256 !== entry.sha256) throw unlike(targetRoot, path, entry.sha256, again.sha256);
+            mended.push(path);
+        }
+        files++;
+        digest.add(entry);
+    }
+    for (const path of notes.partial) await rm(join(targetRoot, path), { force: true });
+    if (files !== index.size) {
+        throw new MigrationError("SM-E0963", {
+            where: targetRoot,
+            found: `${files} of ${index.size} copied files are there`,
+        });
+    }
+    return { treeDigest: digest.value(), files, mended, setAside: aside };
+}
+
+async function copyAgain({ sourceRoot, targetRoot, owner, signal, elsewhere }: CopyPassArgs, path: string) {
+    const place = { root: targetRoot, path };
+    try {
+        await copyFile(join(sourceRoot, path), place, owner, signal);
+    } catch (error) {
+        const isGone = error instanceof Error && "code" in error && error.code === "ENOENT";
+        if (!isGone || elsewhere?.has(path) !== true) throw error;
+        await elsewhere.copy(path, place, owner);
+    }
+}
+
+function unlike(root: string, path: string, expected: string, found: string): MigrationError {
+    return new MigrationError("SM-E0963", {
+        where: join(root, path),
+        found: `SHA-256 ${found}, after it was copied a second time`,
+        expected: `SHA-256 ${expected}, which the source's file had`,
+        fix: "did the source's file change without its time of change? Else test the disk and the memory of this machine",
+        changed: "files were copied; those stay",
+    });
+}

@@ -1,0 +1,40 @@
+/** One digest for all carried files of a media store. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { hashFile, type FileContent } from "./copyFile.ts";
+import { inOrder } from "./inOrder.ts";
+import { scanStore, type ScanNotes } from "./scan.ts";
+
+/** Enough to keep a disk busy, few enough for a machine with two cores. */
+export const filesAtOnce = 8;
+
+export interface HashedFile extends FileContent {
+    readonly path: string;
+}
+
+/** Collects the lines `<sha-256> <size> <relative path>` in the order of the walk. */
+export class TreeDigest {
+    private readonly hash = createHash("sha256");
+
+    public add({ path, size, sha256 }: HashedFile): void {
+        this.hash.update(`${sha256} ${size} ${path}\n`);
+    }
+
+    /** Lower-case hexadecimal. */
+    public value(): string {
+        return this.hash.copy().digest("hex");
+    }
+}
+
+/** Reads every file of a store to its end. */
+export function hashedFiles(
+    root: string,
+    folders: readonly string[],
+    notes: ScanNotes,
+    signal?: AbortSignal,
+): AsyncGenerator<HashedFile> {
+    return inOrder(scanStore(root, folders, notes), filesAtOnce, async ({ path }) => ({
+        path,
+        ...(await hashFile(join(root, path), signal)),
+    }));
+}

@@ -1,0 +1,42 @@
+/** Takes up what a killed attempt has copied: only when it is this run's, of the same source, and nobody works on it any more. */
+import { setTimeout as delay } from "node:timers/promises";
+import { query, withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
+import { inspectDatabase } from "../databases/databaseState.ts";
+import { refuseSessions } from "../server/sessions.ts";
+import { hasCopy } from "./doneTasks.ts";
+import { z } from "zod";
+
+/** Statements that are told to end do so within this time. */
+const endSeconds = 30;
+
+/**
+ * Ends the sessions that the killed attempt has left on the target: an index that is still being built would be built twice.
+ *
+ * @param state  of the source; see `CopyResume`
+ * @returns whether there is a copy to continue
+ * @throws MigrationError SM-E0709 when sessions do not end
+ */
+export async function continueCopy(
+    maintenance: DatabaseAddress,
+    incoming: string,
+    run: string,
+    state: string,
+    options: ConnectionOptions,
+): Promise<boolean> {
+    const found = await inspectDatabase(maintenance, incoming, options);
+    if (found.marker?.run !== run || !["restoring", "restored"].includes(found.marker.state)) return false;
+    await withClient(maintenance, options, async (client) => {
+        const others = (): Promise<{ ended: boolean }[]> =>
+            query(
+                client,
+                z.object({ ended: z.boolean() }),
+                "SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+                [incoming],
+            );
+        const deadline = performance.now() + endSeconds * 1000;
+        while ((await others()).length > 0 && performance.now() < deadline)
+            await delay(50, undefined, options.signal === undefined ? {} : { signal: options.signal });
+        await refuseSessions(client, [incoming]);
+    });
+    return withClient({ ...maintenance, name: incoming }, options, (client) => hasCopy(client, state));
+}

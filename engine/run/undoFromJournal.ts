@@ -1,0 +1,48 @@
+/** Takes back steps that Pulumi does not know of, because their creation failed: from the journal and the specifications that were kept. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { runReference } from "../../contract/shared.ts";
+import { readJournal } from "./journal.ts";
+import { runDirectoryPaths } from "./runDirectory.ts";
+import { undoStep, type AnyStep, type StepCall } from "./runStep.ts";
+import { abandonedAfter } from "./stepState.ts";
+
+/** Finds a step by its name. */
+export type StepFinder = (name: string) => Promise<AnyStep | undefined>;
+
+type Surroundings = Pick<StepCall, "write" | "signal">;
+
+/** Takes the named steps of a run back, in the given order. */
+export async function takeBack(
+    names: readonly string[],
+    runDirectory: string,
+    stepNamed: StepFinder,
+    { write, signal }: Surroundings,
+): Promise<void> {
+    for (const name of names) {
+        const step = await stepNamed(name);
+        if (step === undefined) continue;
+        const specFile = join(runDirectoryPaths(runDirectory).specs, `${name}.json`);
+        const text = await readFile(specFile, "utf8").catch(() => undefined);
+        if (text === undefined) {
+            write(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
+            continue;
+        }
+        write(`taking back what ${name} left`);
+        await undoStep({ step, spec: JSON.parse(text), write, signal });
+    }
+}
+
+const withRun = z.looseObject({ run: runReference });
+
+/** Takes a step back, and before it what failed after it. */
+export async function undoWithAbandoned(call: StepCall, stepNamed: StepFinder): Promise<void> {
+    const parsed = withRun.safeParse(call.spec);
+    if (parsed.success) {
+        const { directory } = parsed.data.run;
+        const records = await readJournal(runDirectoryPaths(directory).journal);
+        await takeBack(abandonedAfter(records, call.step.contract.name), directory, stepNamed, call);
+    }
+    await undoStep(call);
+}

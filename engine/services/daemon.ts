@@ -1,0 +1,223 @@
+/** Servers of ours that outlive the step that starts them: started once, found again, stopped. */
+import { spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { open, readFile, rm } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { MigrationError } from "../run/errors.ts";
+import { redact } from "../run/redaction.ts";
+import { writePrivateFile } from "../run/atomicFile.ts";
+import { allProcesses, isAlive, readProcess, waitForEnd, type ProcessIdentity } from "../machines/procfs.ts";
+import { baseEnvironment } from "../machines/program.ts";
+
+export interface DetachedProgram {
+    /** Absolute path, or a name looked up on the PATH of the environment. */
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly workingDirectory: string;
+    /** All of its environment. */
+    readonly environment: Readonly<Record<string, string>>;
+    /** Run as this user, with exactly these further groups, instead of as ourselves. */
+    readonly user?: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] };
+    readonly umask?: number;
+    /** Gets what it writes to standard output and error, appended. Made with mode 0600. */
+    readonly logFile: string;
+}
+
+export interface DetachedProcess extends ProcessIdentity {
+    /** Its exit code once it has ended, 128 when a signal ended it; undefined while it runs. */
+    readonly exitCode: () => number | undefined;
+}
+
+/**
+ * Starts a program in a session of its own, so that neither a signal to our process group nor our end reaches it.
+ *
+ * @throws MigrationError SM-E0712 when it cannot be started at all
+ */
+export async function startDetached(program: DetachedProgram): Promise<DetachedProcess> {
+    const { user } = program;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+    const log = await open(program.logFile, flags, 0o600);
+    try {
+        // Without a list of groups libuv empties it, which is right for our own servers; setpriv (util-linux) keeps those of others.
+        const [file, args] =
+            user?.groups === undefined || user.groups.length === 0
+                ? [program.program, program.args]
+                : [
+                      "setpriv",
+                      [
+                          `--reuid=${user.uid}`,
+                          `--regid=${user.gid}`,
+                          `--groups=${user.groups.join(",")}`,
+                          "--",
+                          program.program,
+                          ...program.args,
+                      ],
+                  ];
+        const ids = user === undefined || file === "setpriv" ? {} : { uid: user.uid, gid: user.gid };
+        // Nothing else can run between these three calls, so no other file of ours is made with the borrowed mask.
+        const ownMask = program.umask === undefined ? undefined : process.umask(program.umask);
+        const child = spawn(file, [...args], {
+            cwd: program.workingDirectory,
+            env: { ...program.environment },
+            detached: true,
+            stdio: ["ignore", log.fd, log.fd],
+            ...ids,
+        });
+        if (ownMask !== undefined) process.umask(ownMask);
+        await new Promise<void>((resolve, reject) => {
+            child.once("spawn", resolve);
+            child.once("error", reject);
+        });
+        child.unref();
+        const started = child.pid === undefined ? undefined : await readProcess(child.pid);
+        const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);
+        // A program that has ended at once is no process any more; who waits for it finds that out, with its log.
+        return { pid: child.pid ?? 0, startTicks: started?.startTicks ?? "0", exitCode };
+    } catch (error) {
+        const found = `${program.program}: ${error instanceof Error ? error.message : String(error)}`;
+        throw new MigrationError("SM-E0712", { where: program.workingDirectory, found, cause: error });
+    } finally {
+        await log.close();
+    }
+}
+
+export interface DaemonOptions {
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly workingDirectory: string;
+    readonly user?: { readonly uid: number; readonly gid: number };
+    /** Added to {@link baseEnvironment}. */
+    readonly environment?: Readonly<Record<string, string>>;
+    /** Ours, not the program's: holds its process number and its start in clock ticks since boot. */
+    readonly pidFile: string;
+    readonly logFile: string;
+}
+
+/**
+ * Starts a server, or finds the one that runs already: by its pid file, or by its exact command line when we were killed between its
+ * start and the pid file. The command line must therefore be this server's alone, for example by the path of its configuration.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<ProcessIdentity> {
+    const running = (await runningDaemon(options.pidFile)) ?? (await lostDaemon(options));
+    const daemon =
+        running ??
+        (await startDetached({
+            program: options.program,
+            args: options.args,
+            workingDirectory: options.workingDirectory,
+            environment: baseEnvironment(options.environment),
+            ...(options.user === undefined ? {} : { user: options.user }),
+            logFile: options.logFile,
+        }));
+    await writePrivateFile(options.pidFile, `${daemon.pid} ${daemon.startTicks}\n`);
+    return daemon;
+}
+
+/** The server that a pid file of ours names, when it still runs. */
+export async function runningDaemon(pidFile: string): Promise<ProcessIdentity | undefined> {
+    const text = await readFile(pidFile, "utf8").catch(() => "");
+    const [, pid, startTicks] = /^(\d+) (\d+)\n$/.exec(text) ?? [];
+    if (pid === undefined || startTicks === undefined) return undefined;
+    const daemon = { pid: Number(pid), startTicks };
+    return (await isAlive(daemon)) ? daemon : undefined;
+}
+
+/** Whether the server that a pid file of ours names still runs. */
+export async function isRunning(pidFile: string): Promise<boolean> {
+    return (await runningDaemon(pidFile)) !== undefined;
+}
+
+/** After SIGKILL only the kernel has still to do something. */
+const killSeconds = 10;
+
+/**
+ * Ends a server with SIGTERM and removes its pid file. Does nothing when it does not run.
+ *
+ * @returns whether it ran
+ * @throws MigrationError SM-E0711 when it does not end in time and may not be killed
+ */
+export async function stopDaemon(
+    pidFile: string,
+    options: { readonly graceSeconds: number; readonly kill?: boolean },
+): Promise<boolean> {
+    const daemon = await runningDaemon(pidFile);
+    if (daemon !== undefined) {
+        signalProcess(daemon, "SIGTERM");
+        let left = await waitForEnd([daemon], options.graceSeconds);
+        if (left.length > 0 && options.kill === true) {
+            signalProcess(daemon, "SIGKILL");
+            left = await waitForEnd([daemon], killSeconds);
+        }
+        if (left.length > 0) {
+            throw new MigrationError("SM-E0711", {
+                where: `process ${daemon.pid} of ${pidFile}`,
+                found: `it still runs ${options.graceSeconds} s after it was asked to end`,
+                changed: "it was sent SIGTERM",
+            });
+        }
+    }
+    await rm(pidFile, { force: true });
+    return daemon !== undefined;
+}
+
+/** Sends a signal; a process that has just ended needs none. */
+export function signalProcess({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
+    try {
+        process.kill(pid, signal);
+    } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    }
+}
+
+const askMilliseconds = 100;
+
+/**
+ * Asks a server until it answers as it should. Gives up as soon as its process has ended.
+ *
+ * @throws MigrationError SM-E0712 with the last lines of its log
+ */
+export async function waitUntilReady(options: {
+    readonly daemon: ProcessIdentity;
+    readonly ready: () => Promise<boolean>;
+    readonly timeoutSeconds: number;
+    readonly logFile: string;
+    readonly signal?: AbortSignal;
+}): Promise<void> {
+    const deadline = performance.now() + options.timeoutSeconds * 1000;
+    const fail = async (found: string): Promise<never> => {
+        throw await didNotComeUp(found, options.logFile, options.timeoutSeconds);
+    };
+    for (;;) {
+        if (await options.ready()) return;
+        if (!(await isAlive(options.daemon))) return fail(`process ${options.daemon.pid} has ended`);
+        if (performance.now() >= deadline) return fail(`process ${options.daemon.pid} runs and does not answer`);
+        await delay(askMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    }
+}
+
+const linesInError = 12;
+
+/** The error for a server that was started in vain, with the last lines of its log. */
+export async function didNotComeUp(found: string, logFile: string, timeoutSeconds: number): Promise<MigrationError> {
+    return new MigrationError("SM-E0712", {
+        where: logFile,
+        found: `${found}${await lastLines(logFile)}`,
+        expected: `an answer within ${timeoutSeconds} s`,
+    });
+}
+
+async function lastLines(logFile: string): Promise<string> {
+    const text = await readFile(logFile, "utf8").catch(() => "");
+    const lines = redact(text).trimEnd().split("\n").slice(-linesInError);
+    return lines.join("") === "" ? "" : `\n${lines.join("\n")}`;
+}
+
+async function lostDaemon(options: DaemonOptions): Promise<ProcessIdentity | undefined> {
+    const wanted = [options.program, ...options.args];
+    return (await allProcesses()).find(
+        ({ argv, uid }) =>
+            uid === (options.user?.uid ?? process.geteuid?.()) &&
+            argv.length === wanted.length &&
+            argv.every((word, index) => word === wanted[index]),
+    );
+}

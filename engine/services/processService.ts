@@ -1,0 +1,243 @@
+/** A homeserver that is a plain process with a pid file: nothing but itself, or a watchdog nobody told us of, keeps it running. */
+import { access, constants, readFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import type { Service } from "../../contract/index.ts";
+import { MigrationError } from "../run/errors.ts";
+import { writePrivateFile } from "../run/atomicFile.ts";
+import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
+import {
+    allProcesses,
+    isAlive,
+    listeningPorts,
+    portsInUse,
+    readEnvironment,
+    readProcess,
+    waitForEnd,
+    type ProcessFacts,
+} from "../machines/procfs.ts";
+import { baseEnvironment } from "../machines/program.ts";
+import { configFiles, describe, looksLikeSynapse, relatives, sharingConfiguration } from "./synapseProcess.ts";
+import type { ServiceControl, ServiceStatus, StoppedService } from "./service.ts";
+
+/**
+ * Variables whose values are kept, because a Python program is found by them or works differently without them. Of all others only the
+ * names are kept: environments are where people put secrets, and this record is written to a file and shown.
+ */
+const keptVariables = new Set(
+    "PATH HOME LANG LC_ALL TZ VIRTUAL_ENV PYTHONPATH LD_PRELOAD SYNAPSE_CACHE_FACTOR SYNAPSE_CONFIG_PATH".split(" "),
+);
+
+/** How a process ran. */
+export const recordedProcess = z.strictObject({
+    pid: z.number().int(),
+    /** Clock ticks since boot. */
+    startTicks: z.string(),
+    argv: z.array(z.string()).min(1),
+    workingDirectory: z.string(),
+    uid: z.number().int(),
+    gid: z.number().int(),
+    groups: z.array(z.number().int()),
+    umask: z.number().int(),
+    environment: z.record(z.string(), z.string()),
+    /** Names of variables that it had and that a start by us will not give it. */
+    otherVariables: z.array(z.string()),
+    ports: z.array(z.number().int()),
+});
+type RecordedProcess = z.infer<typeof recordedProcess>;
+
+export interface ProcessServiceOptions {
+    readonly signal?: AbortSignal;
+    /** How long Synapse may take to end; it finishes requests and writes what it holds. */
+    readonly stopSeconds?: number;
+    /** How long after its end a watchdog is waited for. */
+    readonly settleSeconds?: number;
+    /** How long it may take from its start until its pid file names it; it may have to prepare its database first. */
+    readonly startSeconds?: number;
+    /** A homeserver that stays in the foreground longer than this was not told to become a daemon; 5 when absent. */
+    readonly foregroundSeconds?: number;
+}
+
+export function processService(service: Service, options: ProcessServiceOptions = {}): ServiceControl {
+    const { pidFile } = service;
+
+    const status = async (): Promise<ServiceStatus> => {
+        const main = await requireHomeserver(pidFile);
+        if (main === undefined) {
+            return { running: false, record: { kind: "process" }, evidence: [`${pidFile} names no running process`] };
+        }
+        const others = await relatives(main);
+        return {
+            running: true,
+            record: { kind: "process", process: await record(main) },
+            evidence: [main, ...others.below, ...others.beside].map(describe),
+        };
+    };
+
+    const stop = async (): Promise<StoppedService> => {
+        const main = await requireHomeserver(pidFile);
+        if (main === undefined) return { kind: "process" };
+        const recorded = await record(main);
+        if (service.command === undefined) await requireRestartable(recorded, pidFile);
+        const { below, beside } = await relatives(main);
+        if (beside.length > 0) throw stillRunning(pidFile, beside.map(describe), "nothing was changed");
+        // Looked at once more, as time has passed since its number was read.
+        if (await isAlive(main)) signalProcess(main, "SIGTERM");
+        const left = await waitForEnd([main, ...below], options.stopSeconds ?? stopSecondsByDefault, options.signal);
+        if (left.length > 0) {
+            throw new MigrationError("SM-E0711", {
+                where: pidFile,
+                found: `${left.map(describe).join("\n")}\nstill running ${options.stopSeconds ?? stopSecondsByDefault} s after SIGTERM`,
+                changed: "it was sent SIGTERM",
+            });
+        }
+        await watch(pidFile, recorded, options);
+        return { kind: "process", process: recorded };
+    };
+
+    const start = async (stopped: StoppedService): Promise<void> => {
+        const recorded = stopped.process;
+        if (recorded === undefined || (await findHomeserver(pidFile)) !== undefined) return;
+        const logFile = join(dirname(pidFile), `${basename(pidFile, ".pid")}-restart.log`);
+        const child = await startDetached({ ...asItRan(recorded, service.command), logFile });
+        const seconds = options.startSeconds ?? 120;
+        const started = performance.now();
+        const secondsSince = (): number => (performance.now() - started) / 1000;
+        const fail = async (found: string): Promise<never> => {
+            throw await didNotComeUp(found, logFile, seconds);
+        };
+        let named = service.command !== undefined;
+        while ((await findHomeserver(pidFile)) === undefined) {
+            const code = child.exitCode();
+            if (code !== undefined && code !== 0) return fail(`it ended with exit code ${code}`);
+            if (secondsSince() > seconds) return fail(`${pidFile} names no running homeserver`);
+            // Synapse writes its pid file only when it makes itself a daemon; else whoever started it did, and that is us now.
+            if (
+                !named &&
+                code === undefined &&
+                secondsSince() > (options.foregroundSeconds ?? foregroundSecondsByDefault)
+            ) {
+                await writePrivateFile(pidFile, String(child.pid), { owner: recorded });
+                named = true;
+            }
+            await delay(pollMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
+        }
+    };
+
+    return { status, stop, start };
+}
+
+const stopSecondsByDefault = 120;
+const pollMilliseconds = 50;
+const foregroundSecondsByDefault = 5;
+
+/** How it is started again: as the administrator says, by ourselves; or as it ran, as whom it ran. */
+function asItRan(recorded: RecordedProcess, command: readonly string[] | undefined): Omit<DetachedProgram, "logFile"> {
+    const [program = "", ...args] = command ?? recorded.argv;
+    const { workingDirectory, uid, gid, groups, umask } = recorded;
+    // A given command may well change the user itself, as init scripts do.
+    if (command !== undefined) return { program, args, workingDirectory, environment: baseEnvironment() };
+    const user = process.geteuid?.() === 0 ? { user: { uid, gid, groups } } : {};
+    return { program, args, workingDirectory, environment: recorded.environment, umask, ...user };
+}
+
+/** The live homeserver that the pid file names; undefined when there is none. */
+async function findHomeserver(pidFile: string): Promise<ProcessFacts | undefined> {
+    const found = await namedProcess(pidFile);
+    return found !== undefined && looksLikeSynapse(found.argv) ? found : undefined;
+}
+
+/** Like {@link findHomeserver}, and refuses a pid file that names something else. */
+async function requireHomeserver(pidFile: string): Promise<ProcessFacts | undefined> {
+    const found = await namedProcess(pidFile);
+    if (found === undefined || looksLikeSynapse(found.argv)) return found;
+    throw new MigrationError("SM-E0710", {
+        where: pidFile,
+        found: describe(found),
+        expected: "a command line with synapse.app.homeserver",
+    });
+}
+
+async function namedProcess(pidFile: string): Promise<ProcessFacts | undefined> {
+    const text = await readFile(pidFile, "utf8").catch((error: unknown) => {
+        if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+        throw new MigrationError("SM-E0710", { where: pidFile, found: "it cannot be read", cause: error });
+    });
+    const pid = /^\s*(\d+)\b/.exec(text)?.[1];
+    if (pid !== undefined) return readProcess(Number(pid));
+    if (text.trim() === "") return undefined;
+    throw new MigrationError("SM-E0710", { where: pidFile, found: "a file that does not begin with a number" });
+}
+
+async function record(main: ProcessFacts): Promise<RecordedProcess> {
+    const { values, otherNames } = await readEnvironment(main.pid, keptVariables);
+    const { pid, startTicks, uid, gid, groups, umask, argv, workingDirectory } = main;
+    return {
+        pid,
+        startTicks,
+        argv: [...argv],
+        workingDirectory: workingDirectory ?? "/",
+        uid,
+        gid,
+        groups: [...groups],
+        umask,
+        environment: values,
+        otherVariables: otherNames,
+        ports: await listeningPorts(main.pid),
+    };
+}
+
+/** Refuses to stop what could not be started again: a daemon that was started with relative paths has lost where they began. */
+async function requireRestartable(recorded: RecordedProcess, pidFile: string): Promise<void> {
+    const problems: string[] = [];
+    const [program = ""] = recorded.argv;
+    const places = program.includes("/")
+        ? [resolve(recorded.workingDirectory, program)]
+        : (recorded.environment["PATH"] ?? "").split(":").map((directory) => join(directory, program));
+    const runnable = await Promise.all(places.map((path) => exists(path, constants.X_OK)));
+    if (!runnable.includes(true)) problems.push(`its program ${program} is not found`);
+    for (const file of configFiles(recorded)) {
+        if (!(await exists(file, constants.F_OK))) problems.push(`its configuration ${file} is not found`);
+    }
+    if (process.geteuid?.() !== 0 && process.geteuid?.() !== recorded.uid) {
+        problems.push(`it runs as user ${recorded.uid}, and we may not`);
+    }
+    if (problems.length === 0) return;
+    throw new MigrationError("SM-E0712", {
+        where: `process ${recorded.pid} of ${pidFile}, started in ${recorded.workingDirectory}`,
+        found: `it could not be started again as it runs: ${problems.join("; ")}`,
+        fix: "say in `source.service.command` how it is started, with absolute paths",
+    });
+}
+
+/** Looks for a while whether something starts the service again: by its pid file, its command line, or its ports. */
+async function watch(pidFile: string, ended: RecordedProcess, options: ProcessServiceOptions): Promise<void> {
+    const until = performance.now() + (options.settleSeconds ?? 1) * 1000;
+    do {
+        const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
+        const evidence = [
+            ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
+            ...sharingConfiguration(ended, all).map(describe),
+            ...ended.ports.filter((port) => ports.has(port)).map((port) => `something listens on port ${port} again`),
+        ];
+        if (evidence.length > 0) throw stillRunning(pidFile, evidence, "the process that ran before was stopped");
+        await delay(pollMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    } while (performance.now() < until);
+}
+
+function stillRunning(pidFile: string, evidence: readonly string[], changed: string): MigrationError {
+    return new MigrationError("SM-E0702", {
+        where: pidFile,
+        found: evidence.join("\n"),
+        expected: "no process of the homeserver but the one of the pid file, and none after it",
+        changed,
+    });
+}
+
+async function exists(path: string, mode: number): Promise<boolean> {
+    return access(path, mode).then(
+        () => true,
+        () => false,
+    );
+}

@@ -1,0 +1,48 @@
+/** Recognises Synapse's processes by their command lines. */
+import { basename, resolve } from "node:path";
+import { redact } from "../run/redaction.ts";
+import { allProcesses, descendants, type ProcessFacts, type ProcessIdentity } from "../machines/procfs.ts";
+
+/** Whether a command line is that of one of Synapse's processes, started as a module, by its console script, or from its source. */
+export function looksLikeSynapse(argv: readonly string[]): boolean {
+    return argv.some(
+        (word, index) =>
+            (argv[index - 1] === "-m" && /^synapse\.app\.[a-z_]+$/.test(word)) ||
+            (index < 2 && /^(synapse_homeserver|synapse_worker)$/.test(basename(word))) ||
+            /\/synapse\/app\/[a-z_]+\.py$/.test(word),
+    );
+}
+
+/** The configuration files that a command line names, absolute. */
+export function configFiles({ argv, workingDirectory }: Pick<ProcessFacts, "argv" | "workingDirectory">): string[] {
+    return argv.flatMap((word, index) => {
+        const inline = /^--config-path=(.+)$/.exec(word)?.[1];
+        const value = inline ?? (/^(-c|--config-path)$/.test(argv[index - 1] ?? "") ? word : undefined);
+        return value === undefined ? [] : [resolve(workingDirectory ?? "/", value)];
+    });
+}
+
+/** Processes below the main one, and other live Synapse processes of the same configuration beside it: workers. */
+export async function relatives(main: ProcessFacts): Promise<{ below: ProcessFacts[]; beside: ProcessFacts[] }> {
+    const all = await allProcesses();
+    const below = descendants(main.pid, all);
+    const family = new Set([main.pid, ...below.map(({ pid }) => pid)]);
+    const beside = sharingConfiguration(main, all).filter(({ pid }) => !family.has(pid));
+    return { below, beside };
+}
+
+/** Live Synapse processes that use one of the configuration files that another uses or used. */
+export function sharingConfiguration(
+    of: Pick<ProcessFacts, "argv" | "workingDirectory">,
+    all: readonly ProcessFacts[],
+): ProcessFacts[] {
+    const files = new Set(configFiles(of));
+    return all.filter((other) => looksLikeSynapse(other.argv) && configFiles(other).some((file) => files.has(file)));
+}
+
+const longestDescription = 300;
+
+/** For messages and evidence: number and command line. */
+export function describe({ pid, argv }: ProcessIdentity & { readonly argv: readonly string[] }): string {
+    return redact(`process ${pid}: ${argv.join(" ")}`).slice(0, longestDescription);
+}

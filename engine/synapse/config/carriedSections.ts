@@ -1,0 +1,40 @@
+/** The source's configuration as it comes along: secrets written out, files beside it, split by what may be shown. */
+import { join } from "node:path";
+import type { MediaStorageProvider, Source } from "../../../contract/index.ts";
+import { relocateFiles, type FileCopy } from "./configPaths.ts";
+import { without } from "./configTree.ts";
+import type { HomeserverConfig } from "./homeserverConfig.ts";
+import { inlineSecrets, splitSecrets } from "../secrets/secretSections.ts";
+import { withTargetProviders } from "./mediaStorageProviders.ts";
+import { isLeftOut } from "./targetConfig.ts";
+
+export interface CarriedSections {
+    /** May be shown and digested. */
+    readonly open: Readonly<Record<string, unknown>>;
+    /** Whole sections that hold a secret somewhere. */
+    readonly secret: Readonly<Record<string, unknown>>;
+    /** Files that the sections point to on the target. */
+    readonly copies: readonly FileCopy[];
+}
+
+/** Where the carried configuration goes. */
+export interface CarriedTo {
+    readonly source: Pick<Source, "kind">;
+    readonly targetDirectory: string;
+    /** Absent: the target has all media in its own store. */
+    readonly mediaStorageProvider?: MediaStorageProvider | undefined;
+}
+
+/**
+ * Two steps ask for this, one for each half, and get the same split.
+ *
+ * @throws MigrationError SM-E1003 for a file with a secret
+ */
+export async function carriedSections(config: HomeserverConfig, to: CarriedTo): Promise<CarriedSections> {
+    const { source, targetDirectory, mediaStorageProvider } = to;
+    const all = without(await inlineSecrets(config), isLeftOut);
+    // Out of files nobody has read a bucket.
+    const carried = source.kind === "selfHosted" ? withTargetProviders(all, mediaStorageProvider) : all;
+    const { sections, copies } = relocateFiles(carried, config.directory, join(targetDirectory, "files"));
+    return { ...splitSecrets(sections), copies };
+}

@@ -1,0 +1,99 @@
+/** Finds and merges the files of `--config-path` as Synapse does (synapse/config/_base.py, find_config_files and read_config_files). */
+import { readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Finding } from "../../../contract/index.ts";
+import { MigrationError } from "../../run/errors.ts";
+import { parseSynapseYaml } from "./pythonYaml.ts";
+
+/** Where a top-level key of the effective configuration was written. */
+export interface ConfigOrigin {
+    readonly file: string;
+    /** From 1. */
+    readonly line: number;
+}
+
+export interface MergedConfig {
+    /** All files that were read, in the order they were applied. */
+    readonly files: readonly string[];
+    /** What is in force: top-level keys of later files replace those of earlier ones whole. */
+    readonly sections: Readonly<Record<string, unknown>>;
+    readonly origins: Readonly<Record<string, ConfigOrigin>>;
+    /** SM-W0204 for each key that a later file overrides. */
+    readonly findings: readonly Finding[];
+}
+
+/** Synapse's configurations have a few hundred lines. */
+const largestFileBytes = 4 * 1024 * 1024;
+
+/**
+ * Reads the files, or the `*.yaml` files of the directories in sorted order, and merges them.
+ *
+ * @throws MigrationError SM-E0203 for a file that cannot be read or parsed, with file:line
+ */
+export async function mergeConfigFiles(paths: readonly string[]): Promise<MergedConfig> {
+    const files = (await Promise.all(paths.map(filesAt))).flat();
+    const sections: Record<string, unknown> = {};
+    const origins: Record<string, ConfigOrigin> = {};
+    const findings: Finding[] = [];
+    for (const file of files) {
+        const parsed = parseSynapseYaml(file, await read(file));
+        for (const [key, value] of Object.entries(parsed?.sections ?? {})) {
+            const before = origins[key];
+            const origin = { file, line: parsed?.lines[key] ?? 1 };
+            if (before !== undefined) findings.push(overridden(key, before, origin));
+            sections[key] = value;
+            origins[key] = origin;
+        }
+    }
+    if (Object.keys(sections).length === 0) {
+        throw new MigrationError("SM-E0203", {
+            where: paths.join(", "),
+            found: files.length === 0 ? "no *.yaml file" : "no setting in any of the files",
+            expected: "the files given to Synapse as --config-path",
+        });
+    }
+    return { files, sections, origins, findings };
+}
+
+async function filesAt(path: string): Promise<string[]> {
+    const kind = await stat(path).catch((cause: unknown) => {
+        throw unreadable(path, cause);
+    });
+    if (!kind.isDirectory()) return [path];
+    const entries = await readdir(path);
+    const files = await Promise.all(
+        entries
+            .filter((entry) => entry.endsWith(".yaml"))
+            .map(async (entry) => ((await stat(join(path, entry))).isFile() ? [join(path, entry)] : [])),
+    );
+    return files.flat().sort();
+}
+
+async function read(file: string): Promise<string> {
+    try {
+        const { size } = await stat(file);
+        if (size > largestFileBytes) throw new Error(`it has ${size} bytes`);
+        return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file));
+    } catch (cause) {
+        throw unreadable(file, cause);
+    }
+}
+
+function unreadable(file: string, cause: unknown): MigrationError {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+    return new MigrationError("SM-E0203", {
+        where: file,
+        found: `it cannot be read: ${code ?? (cause instanceof Error ? cause.message : "unknown reason")}`,
+        expected: `a UTF-8 file of up to ${largestFileBytes} bytes that this user may read`,
+        cause,
+    });
+}
+
+function overridden(key: string, before: ConfigOrigin, now: ConfigOrigin): Finding {
+    return {
+        id: "SM-W0204",
+        severity: "warning",
+        evidence: `${key} of ${before.file}:${before.line} is overridden as a whole by ${now.file}:${now.line}`,
+        fix: `nothing, if the setting in ${now.file} is the one meant; else remove it there`,
+    };
+}

@@ -1,0 +1,204 @@
+/** The files a step writes into the target's directory: private, recorded as ours, and taken back by the run that wrote them. */
+import { lstat, mkdir, readFile, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { makePrivateDirectory, writePrivateFile } from "../../run/atomicFile.ts";
+import type { ServiceUser } from "../../machines/serviceUser.ts";
+import { MigrationError } from "../../run/errors.ts";
+import type { FileCopy } from "./configPaths.ts";
+
+const manifestShape = z.strictObject({
+    /** The run that wrote the files last. */
+    run: z.string(),
+    /** Files, and what is written at them later, such as logs. */
+    files: z.array(z.string()),
+    /** Directories, parents first; removed when empty. */
+    directories: z.array(z.string()),
+});
+type Manifest = z.infer<typeof manifestShape>;
+
+export interface TargetFiles {
+    /** Absolute path of a file, and its content. */
+    readonly contents: ReadonlyMap<string, string>;
+    /** What the target writes itself and is removed with the rest. */
+    readonly later?: readonly string[];
+    readonly copies?: readonly FileCopy[];
+}
+
+/** Far more than templates, registrations and certificates need; guards against a path that points to the wrong place. */
+const mostCopiedFiles = 2000;
+const largestCopyBytes = 16 * 1024 * 1024;
+
+/**
+ * Writes the files with mode 0600, as the service user's where there is one. Safe to repeat.
+ *
+ * What is to be written is recorded first, so that files of a killed step are known as ours.
+ *
+ * @param step  names the record; one a step
+ * @throws MigrationError SM-E1205 when something that is not ours is in the way, before anything is written; SM-E1003 when a
+ *     file to be copied is missing
+ */
+export async function writeTargetFiles(
+    directory: string,
+    step: string,
+    run: string,
+    files: TargetFiles,
+    owner: ServiceUser | undefined,
+): Promise<void> {
+    const copied = (await Promise.all((files.copies ?? []).map(filesToCopy))).flat();
+    const before = await readManifest(directory, step);
+    const targets = [...files.contents.keys(), ...copied.map(({ to }) => to)];
+    await refuseForeign(directory, targets, before);
+    const isNew = (await kindOf(directory)) === undefined;
+    const directories = [
+        ...(isNew || before?.directories.includes(directory) === true ? [directory] : []),
+        ...new Set(targets.flatMap((path) => parentsBelow(directory, path))),
+    ];
+    const options = owner === undefined ? {} : { owner };
+    if (isNew) await mkdir(dirname(directory), { recursive: true });
+    await makePrivateDirectory(directory, options);
+    await refuseUnreachable(directory, owner);
+    const manifest: Manifest = { run, files: [...targets, ...(files.later ?? [])], directories };
+    // What an earlier attempt wrote and this one does not stays recorded, so that it goes with the rest.
+    const stale = (before?.files ?? []).filter((path) => !manifest.files.includes(path));
+    await writePrivateFile(
+        manifestPath(directory, step),
+        `${JSON.stringify({ ...manifest, files: [...manifest.files, ...stale] })}\n`,
+    );
+    for (const path of directories) await makePrivateDirectory(path, options);
+    for (const [path, content] of files.contents) await writePrivateFile(path, content, options);
+    for (const { from, to } of copied) await writePrivateFile(to, await readFile(from), options);
+}
+
+/** Removes what {@link writeTargetFiles} wrote, if this run was the last to write it. Nothing happens when there is nothing. */
+export async function removeTargetFiles(directory: string, step: string, run: string): Promise<void> {
+    const manifest = await readManifest(directory, step);
+    if (manifest?.run !== run) return;
+    for (const path of manifest.files) {
+        // Names come from our own record; what is at them is removed itself, never what it points to.
+        const kind = await kindOf(path);
+        if (kind !== undefined && !kind.isDirectory()) await rm(path);
+    }
+    await rm(manifestPath(directory, step), { force: true });
+    for (const path of [...manifest.directories].reverse()) {
+        await rmdir(path).catch((error: unknown) => {
+            if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "ENOENT") && !hasCode(error, "EEXIST")) throw error;
+        });
+    }
+}
+
+function manifestPath(directory: string, step: string): string {
+    return join(directory, `.${step}.files.json`);
+}
+
+async function readManifest(directory: string, step: string): Promise<Manifest | undefined> {
+    try {
+        return manifestShape.parse(JSON.parse(await readFile(manifestPath(directory, step), "utf8")));
+    } catch (error) {
+        if (hasCode(error, "ENOENT")) return undefined;
+        throw error;
+    }
+}
+
+/** A target directory may be where another Synapse lives; overwriting its configuration would be its end. */
+async function refuseForeign(directory: string, paths: readonly string[], before: Manifest | undefined): Promise<void> {
+    const ours = new Set(before?.files ?? []);
+    const top = await kindOf(directory);
+    if (top !== undefined && !top.isDirectory()) throw inTheWay(directory, kindName(top));
+    for (const path of new Set(paths)) {
+        const kind = await kindOf(path);
+        if (kind !== undefined && !(kind.isFile() && ours.has(path))) throw inTheWay(path, kindName(kind));
+        for (const parent of parentsBelow(directory, path)) {
+            const parentKind = await kindOf(parent);
+            if (parentKind !== undefined && !parentKind.isDirectory()) throw inTheWay(parent, kindName(parentKind));
+        }
+    }
+}
+
+function inTheWay(where: string, found: string): MigrationError {
+    return new MigrationError("SM-E1205", {
+        where,
+        found: `${found} that this stack did not write`,
+        expected: "a directory of the target's own",
+    });
+}
+
+/** Every directory on the way needs the execute bit for a user that is neither its owner nor in its group. */
+async function refuseUnreachable(directory: string, user: ServiceUser | undefined): Promise<void> {
+    if (user === undefined) return;
+    for (let path = dirname(directory); ; path = dirname(path)) {
+        const { mode, uid, gid } = await stat(path);
+        const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
+        if ((mode & bit) === 0) {
+            throw new MigrationError("SM-E1206", {
+                where: path,
+                found: `mode 0${(mode & 0o777).toString(8)}, owner ${uid}, group ${gid}`,
+                expected: `user ${user.uid}, whom Synapse runs as, may go through it to ${directory}`,
+                fix: `choose another target directory, or \`chmod o+x ${path}\``,
+            });
+        }
+        if (path === "/") return;
+    }
+}
+
+async function filesToCopy({ setting, from, to }: FileCopy): Promise<FileCopy[]> {
+    const kind = await stat(from).catch((cause: unknown) => {
+        throw notCopied(setting, from, hasCode(cause, "ENOENT") ? "it does not exist" : "it cannot be read", cause);
+    });
+    if (!kind.isDirectory()) {
+        if (!kind.isFile()) throw notCopied(setting, from, "it is neither a file nor a directory");
+        if (kind.size > largestCopyBytes) throw notCopied(setting, from, `it has ${kind.size} bytes`);
+        return [{ setting, from, to }];
+    }
+    const below: FileCopy[] = [];
+    for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        // Links to files are common among templates; their content is copied.
+        if (!(entry.isSymbolicLink() ? await isFile(path) : entry.isFile())) continue;
+        below.push({ setting, from: path, to: join(to, path.slice(from.length)) });
+        if (below.length > mostCopiedFiles) throw notCopied(setting, from, `it has more than ${mostCopiedFiles} files`);
+    }
+    return below;
+}
+
+async function isFile(path: string): Promise<boolean> {
+    return stat(path).then(
+        (kind) => kind.isFile(),
+        () => false,
+    );
+}
+
+function notCopied(setting: string, path: string, found: string, cause?: unknown): MigrationError {
+    return new MigrationError("SM-E1003", {
+        where: `${path} (${setting})`,
+        found,
+        expected: "a file or directory that Synapse reads and that can be copied to the target",
+        fix: "correct the setting in homeserver.yaml, or remove it there",
+        cause,
+    });
+}
+
+/** Directories between the target directory and a file, parents first. */
+function parentsBelow(directory: string, path: string): string[] {
+    const parent = dirname(path);
+    return parent === directory || !parent.startsWith(`${directory}/`)
+        ? []
+        : [...parentsBelow(directory, parent), parent];
+}
+
+async function kindOf(path: string): Promise<Awaited<ReturnType<typeof lstat>> | undefined> {
+    return lstat(path).catch((error: unknown) => {
+        if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined;
+        throw error;
+    });
+}
+
+function kindName(kind: { isSymbolicLink(): boolean; isDirectory(): boolean; isFile(): boolean }): string {
+    if (kind.isSymbolicLink()) return "a symbolic link";
+    if (kind.isDirectory()) return "a directory";
+    return kind.isFile() ? "a file" : "something else than a file";
+}
+
+function hasCode(error: unknown, code: string): boolean {
+    return error instanceof Error && "code" in error && error.code === code;
+}

@@ -1,0 +1,88 @@
+/** Which sections of a configuration hold secrets, and those sections with every secret written out. */
+import { resolve } from "node:path";
+import type { HomeserverConfig } from "../config/homeserverConfig.ts";
+import { changeAt, isMapping, without } from "../config/configTree.ts";
+import { readSourceSecret } from "./secretFiles.ts";
+
+/** A setting that names a file with a secret, and the setting that takes the secret itself. */
+interface PathVariant {
+    /** Where both are: a section and what is below it, lists included. Empty for the top level. */
+    readonly parent: readonly string[];
+    readonly pathKey: string;
+    readonly valueKey: string;
+}
+
+const variant = (parent: string, pathKey: string, valueKey: string): PathVariant => ({
+    parent: parent === "" ? [] : parent.split("."),
+    pathKey,
+    valueKey,
+});
+
+/** All of Synapse 1.163 (synapse/config) but those of workers and redis, which do not come along. */
+const pathVariants: readonly PathVariant[] = [
+    variant("", "macaroon_secret_key_path", "macaroon_secret_key"),
+    variant("", "registration_shared_secret_path", "registration_shared_secret"),
+    variant("", "form_secret_path", "form_secret"),
+    variant("", "turn_shared_secret_path", "turn_shared_secret"),
+    variant("", "recaptcha_private_key_path", "recaptcha_private_key"),
+    variant("", "recaptcha_public_key_path", "recaptcha_public_key"),
+    variant("matrix_authentication_service", "secret_path", "secret"),
+    variant("experimental_features.msc3861", "client_secret_path", "client_secret"),
+    variant("experimental_features.msc3861", "admin_token_path", "admin_token"),
+    variant("oidc_config", "client_secret_path", "client_secret"),
+    variant("oidc_providers", "client_secret_path", "client_secret"),
+    variant("oidc_config.client_secret_jwt_key", "key_file", "key"),
+    variant("oidc_providers.client_secret_jwt_key", "key_file", "key"),
+];
+
+/** Text under such a name is taken for a secret. One too many does no harm: its section goes into the other file. */
+const secretName = /secret|passw|pepper|token|_pass$|private_key|access_key|credential/i;
+
+/**
+ * The sections with secrets in place of the files that held them.
+ *
+ * @throws MigrationError SM-E1003
+ */
+export async function inlineSecrets(config: HomeserverConfig): Promise<Readonly<Record<string, unknown>>> {
+    let sections = config.sections;
+    for (const { parent, pathKey, valueKey } of pathVariants) {
+        // Paths are gathered first, as changes are made synchronously.
+        const secrets = new Map<string, string>();
+        changeAt({ sections }, ["sections", ...parent], (value) => {
+            for (const mapping of Array.isArray(value) ? (value as unknown[]) : [value]) {
+                const path = isMapping(mapping) ? mapping[pathKey] : undefined;
+                if (typeof path === "string" && path !== "") secrets.set(path, "");
+            }
+            return value;
+        });
+        for (const path of secrets.keys()) {
+            const { text } = await readSourceSecret(resolve(config.directory, path), [...parent, pathKey].join("."));
+            secrets.set(path, valueKey === "key" ? text : text.trim());
+        }
+        const inline = (value: unknown): unknown => {
+            if (Array.isArray(value)) return value.map(inline);
+            if (!isMapping(value)) return value;
+            const secret = secrets.get(String(value[pathKey]));
+            const rest = without(value, (key) => key === pathKey);
+            return secret === undefined ? rest : { ...rest, [valueKey]: secret };
+        };
+        const changed = changeAt({ sections }, ["sections", ...parent], inline)["sections"];
+        if (isMapping(changed)) sections = changed;
+    }
+    return sections;
+}
+
+/** Splits a configuration into what may be shown and what holds secrets; by whole sections, as Synapse merges by them. */
+export function splitSecrets(sections: Readonly<Record<string, unknown>>): {
+    readonly open: Readonly<Record<string, unknown>>;
+    readonly secret: Readonly<Record<string, unknown>>;
+} {
+    const isSecret = (key: string): boolean => holdsSecret(key, sections[key]);
+    return { open: without(sections, isSecret), secret: without(sections, (key) => !isSecret(key)) };
+}
+
+function holdsSecret(name: string, value: unknown): boolean {
+    if (typeof value === "string") return secretName.test(name);
+    if (Array.isArray(value)) return value.some((element: unknown) => holdsSecret(name, element));
+    return isMapping(value) && Object.entries(value).some(([key, below]) => holdsSecret(key, below));
+}

@@ -1,0 +1,203 @@
+/** `synapse-migrate init`: turns a homeserver.yaml into the configuration of a stack, secrets encrypted by `pulumi config`. */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { delimiter, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { z } from "zod";
+import { installedVersion } from "../../toolchain/installedPackages.ts";
+import { passphraseNamed } from "../../toolchain/passphrase.ts";
+import { findPostgres } from "../../toolchain/postgres.ts";
+import { projectFileProblem } from "../../toolchain/projectFile.ts";
+import { cliProblem, packageProblem, pinnedNames } from "../../toolchain/runtimeRules.ts";
+import { thisMachine } from "../../toolchain/machine.ts";
+import { findSynapse } from "../../toolchain/synapse.ts";
+import type { Finding } from "../../contract/index.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { MigrationError, throwAll } from "../../engine/run/errors.ts";
+import { configCommands, type PulumiCommand, type StackSettings } from "./configCommands.ts";
+import { readHomeserverConfig, type HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
+import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
+import { formatSigningKeys } from "../../engine/synapse/secrets/signingKey.ts";
+
+export interface InitOptions {
+    /** Files or directories as given to Synapse's `--config-path`, in order. */
+    readonly from: readonly string[];
+    readonly stack: string;
+    /** Directory with `Pulumi.yaml`; this project by default. */
+    readonly project?: string;
+    /** Where the target is to live; `/var/lib/synapse-migration/<stack>/target` by default. */
+    readonly targetDirectory?: string;
+    /** Python that has the target's Synapse; found by the toolchain by default. */
+    readonly synapsePython?: string;
+    /** Directory of the PostgreSQL programs; found by the toolchain by default. */
+    readonly postgresPrograms?: string;
+    /** Overrides `pid_file`. */
+    readonly pidFile?: string;
+    /** As for `pulumi stack init`; the backend's own by default. */
+    readonly secretsProvider?: string;
+    /** What PATH and Pulumi's own settings are taken from; that of the process by default. */
+    readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface InitResult {
+    readonly stackFile: string;
+    readonly serverName: string;
+    /** What reading the homeserver found; nothing here kept the stack from being written. */
+    readonly findings: readonly Finding[];
+}
+
+const projectDirectory = resolve(import.meta.dirname, "..", "..");
+const pulumiSeconds = 120;
+/** What Pulumi, its backends and its secrets providers read; nothing else is handed to it. */
+const passedOn = /^(PULUMI_|AWS_|AZURE_|ARM_|GOOGLE_|CLOUDSDK_|VAULT_|XDG_|HTTPS?_PROXY$|NO_PROXY$|SSL_CERT_)/i;
+
+/**
+ * Writes `stacks/Pulumi.<stack>.yaml`, in phase `assess`. Makes the stack when there is none; sets the keys anew when there is.
+ *
+ * Everything is read and checked before Pulumi is called. Secrets go to Pulumi on its standard input.
+ *
+ * @throws MigrationError as `readHomeserverConfig` and `readHomeserverSecrets`; SM-E0206 without a pid file; SM-E1111 when
+ *     Synapse, PostgreSQL or Pulumi is not found; SM-E0223, SM-E0225, SM-E0226 when Pulumi could not run the program; SM-E0221
+ *     without the stack's passphrase; SM-E1101 when Pulumi fails otherwise
+ */
+export async function initStack(options: InitOptions): Promise<InitResult> {
+    const { stack, environment = process.env } = options;
+    const config = await readHomeserverConfig(options.from);
+    const secrets = await readHomeserverSecrets(config);
+    const project = options.project ?? projectDirectory;
+    const settings: StackSettings = {
+        serverName: config.serverName,
+        homeserverConfig: options.from.map((path) => resolve(path)),
+        pidFile: options.pidFile ?? requiredPidFile(config),
+        targetDirectory: options.targetDirectory ?? join("/var/lib/synapse-migration", stack, "target"),
+        synapsePython: options.synapsePython ?? (await foundSynapse()),
+        postgresPrograms: options.postgresPrograms ?? (await foundPostgres()),
+        signingKey: formatSigningKeys(secrets.signingKeys),
+        pepper: secrets.pepper,
+        macaroonSecretKey: secrets.macaroon.value,
+    };
+
+    const program = pulumiProgram(environment["PATH"] ?? "", project);
+    const passed = Object.fromEntries(
+        Object.entries(environment).filter(([name]) => passedOn.test(name) || name === "HOME" || name === "PATH"),
+    );
+    const pulumi = async ({ args, input }: PulumiCommand): Promise<string> => {
+        const { stdout } = await runProgram(program, ["--non-interactive", "--cwd", project, ...args], {
+            environment: Object.fromEntries(Object.entries(passed).map(([name, value]) => [name, value ?? ""])),
+            timeoutSeconds: pulumiSeconds,
+            input: input ?? "",
+        });
+        return stdout;
+    };
+    const version = (await pulumi({ args: ["version"] })).trim().replace(/^v/, "");
+    throwAll(
+        [
+            projectFileProblem(project),
+            ...pinnedNames.map((name) => packageProblem(name, installedVersion(name))),
+            cliProblem(version, program),
+        ].filter((problem) => problem !== undefined),
+    );
+    await mkdir(join(project, "stacks"), { recursive: true });
+    try {
+        if (!stackNames(await pulumi({ args: ["stack", "ls", "--json"] })).includes(stack)) {
+            const provider =
+                options.secretsProvider === undefined ? [] : ["--secrets-provider", options.secretsProvider];
+            await pulumi({ args: ["stack", "init", stack, "--no-select", ...provider] });
+        }
+        for (const command of configCommands(stack, settings)) await pulumi(command);
+    } catch (error) {
+        throw passphraseNamed(error, stack);
+    }
+    return {
+        stackFile: join(project, "stacks", `Pulumi.${stack}.yaml`),
+        serverName: config.serverName,
+        findings: [...config.findings, ...secrets.findings],
+    };
+}
+
+const cliOptions = z.object({
+    from: z.array(z.string()).min(1),
+    stack: z.string(),
+    targetDirectory: z.string().optional(),
+    synapsePython: z.string().optional(),
+    postgresPrograms: z.string().optional(),
+    pidFile: z.string().optional(),
+    secretsProvider: z.string().optional(),
+});
+
+/** Adds `init` to `synapse-migrate`. */
+export function registerInit(program: Command): void {
+    program
+        .command("init")
+        .description("write a stack's configuration out of a homeserver.yaml, secrets encrypted by Pulumi")
+        .requiredOption("--from <path...>", "homeserver.yaml, or several files or directories, in Synapse's order")
+        .requiredOption("--stack <name>", "the stack to write")
+        .option("--target-directory <path>", "where the target is to live")
+        .option("--synapse-python <path>", "Python that has the target's Synapse")
+        .option("--postgres-programs <path>", "directory of initdb, postgres, pg_dump and pg_restore")
+        .option("--pid-file <path>", "the source's pid file, where homeserver.yaml names none")
+        .option("--secrets-provider <url>", "as for `pulumi stack init`")
+        .action(async (given: unknown) => {
+            const parsed = cliOptions.parse(given);
+            // Absent and undefined are not the same to a function that has defaults.
+            const present = Object.entries(parsed).filter(([, value]) => value !== undefined);
+            const { stackFile, serverName, findings } = await initStack({
+                from: parsed.from,
+                stack: parsed.stack,
+                ...Object.fromEntries(present),
+            });
+            const say = (line: string): void => void process.stderr.write(`${line}\n`);
+            say(`${stackFile} describes the move of ${serverName}; its phase is assess`);
+            for (const { id, evidence, fix } of findings) say(`${id} ${evidence}\n    fix: ${fix}`);
+            say(`next: npx pulumi preview --stack ${parsed.stack}`);
+        });
+}
+
+/** `pulumi` on PATH, else the one that npm installed with this project. */
+function pulumiProgram(path: string, project: string): string {
+    const directories = [...path.split(delimiter).filter((directory) => directory !== ""), ...binDirectories(project)];
+    const program = directories
+        .map((directory) => join(directory, "pulumi"))
+        .find((candidate) => existsSync(candidate));
+    if (program === undefined) throw missing("pulumi", "PATH and node_modules/.bin");
+    return program;
+}
+
+function binDirectories(project: string): string[] {
+    return [project, projectDirectory].map((directory) => join(directory, "node_modules", ".bin"));
+}
+
+async function foundSynapse(): Promise<string> {
+    const found = await findSynapse(thisMachine());
+    if (found === undefined) throw missing("a Python that has Synapse", "this machine", "--synapse-python");
+    return found.python;
+}
+
+async function foundPostgres(): Promise<string> {
+    const found = await findPostgres(thisMachine());
+    if (found === undefined) throw missing("PostgreSQL's programs", "this machine", "--postgres-programs");
+    return found.directory;
+}
+
+function missing(what: string, where: string, option?: string): MigrationError {
+    return new MigrationError("SM-E1111", {
+        where,
+        found: `${what} was not found`,
+        fix: `\`npm run toolchain\` sets it up${option === undefined ? "" : `; or give ${option}`}`,
+    });
+}
+
+function requiredPidFile(config: HomeserverConfig): string {
+    if (config.pidFile !== undefined) return config.pidFile;
+    throw new MigrationError("SM-E0206", {
+        where: config.files.join(", "),
+        found: "no pid_file",
+        expected: "the file that tells which process is the homeserver",
+        fix: "set pid_file in homeserver.yaml and restart Synapse, or give --pid-file",
+    });
+}
+
+function stackNames(json: string): string[] {
+    const listed = z.array(z.looseObject({ name: z.string() })).parse(JSON.parse(json));
+    return listed.map(({ name }) => name.split("/").at(-1) ?? name);
+}

@@ -1,0 +1,147 @@
+/** Cut-over: lets traffic through the gateway, and sees that it reaches the homeserver that was proven. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { instant, openContract } from "../../contract/index.ts";
+import { askGateway } from "../../engine/gateway/ask.ts";
+import { publicChecks } from "../../engine/gateway/publicChecks.ts";
+import { gatewayFiles, readGatewayState, writeGatewayState, type GatewayState } from "../../engine/gateway/state.ts";
+import { runningDaemon, signalProcess } from "../../engine/services/daemon.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep, type StepRun } from "../../engine/run/step.ts";
+
+const openSeconds = 20;
+const closeSeconds = 5;
+const askMilliseconds = 100;
+const versions = "/_matrix/client/versions";
+
+const keys = z.looseObject({
+    server_name: z.string(),
+    verify_keys: z.record(z.string(), z.looseObject({ key: z.string() })),
+});
+
+interface OpenSpec {
+    readonly gatewayDirectory: string;
+    readonly gatewayUrl: string;
+    readonly serverName: string;
+    readonly verifyKeys: Readonly<Record<string, string>>;
+}
+
+export const open = defineStep(
+    openContract,
+    async (spec, run) => {
+        await switchGateway(spec.gatewayDirectory, { state: "open", run: run.id });
+        try {
+            await requireProvenServer(spec, run);
+        } catch (error) {
+            // Nobody is to talk to a server that is not the one that was proven, even for a moment longer.
+            await closeGateway(spec, run);
+            throw error;
+        }
+        const openedAt = new Date().toISOString();
+        const fencedAt = await fenceInstant(run.directory);
+        const checks = await publicChecks({ serverName: spec.serverName, publicBaseUrl: spec.publicBaseUrl });
+        await run.evidence({ openedAt, fencedAt, checks });
+        return {
+            openedAt,
+            ...(fencedAt === undefined
+                ? {}
+                : { downtimeSeconds: Math.max(0, (Date.parse(openedAt) - Date.parse(fencedAt)) / 1000) }),
+            checks,
+        };
+    },
+    async (spec, run) => {
+        const state = await readGatewayState(gatewayFiles(spec.gatewayDirectory).state);
+        if (state === undefined || state.run !== run.id) {
+            run.progress.say("the gateway is not this run's any more and stays as it is");
+            return;
+        }
+        if (!(await closeGateway(spec, run))) {
+            throw new MigrationError("SM-E0712", {
+                where: spec.gatewayUrl,
+                found: `it still lets traffic through ${closeSeconds} s after it was told to close`,
+                changed: "its state file says closed",
+            });
+        }
+    },
+);
+
+/** @returns whether it is seen to be closed, or does not run. Not cut short when the step is stopped: it is what stopping means here. */
+async function closeGateway(spec: OpenSpec, run: StepRun): Promise<boolean> {
+    await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
+    if ((await runningDaemon(gatewayFiles(spec.gatewayDirectory).pid)) === undefined) return true;
+    const closed = async (): Promise<true | undefined> =>
+        (await askGateway(spec.gatewayUrl, versions))?.closed === true ? true : undefined;
+    return (await until(closed, closeSeconds)) === true;
+}
+
+/** The state file is what counts; the signal only makes the gateway look at it where the file system reports no changes. */
+async function switchGateway(directory: string, state: GatewayState): Promise<void> {
+    const files = gatewayFiles(directory);
+    const user = serviceUser();
+    await writeGatewayState(files.state, state, user === undefined ? {} : { owner: user });
+    const daemon = await runningDaemon(files.pid);
+    if (daemon !== undefined) signalProcess(daemon, "SIGHUP");
+}
+
+/**
+ * Waits until a request through the gateway is answered by the homeserver with the keys that were proven.
+ *
+ * @throws MigrationError SM-E1110
+ */
+async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> {
+    let found = "";
+    const answered = async (): Promise<"proven" | "another" | undefined> => {
+        const reached = await askGateway(spec.gatewayUrl, versions, run.signal);
+        const answer = await askGateway(spec.gatewayUrl, "/_matrix/key/v2/server", run.signal);
+        const shown = keys.safeParse(answer?.body);
+        const ids = shown.success ? Object.entries(shown.data.verify_keys).map(([id, { key }]) => `${id} ${key}`) : [];
+        found = [
+            reached === undefined ? "nothing answers" : `${versions} answers ${reached.status}`,
+            reached?.closed === true ? "the gateway is closed" : "",
+            shown.success
+                ? `server ${shown.data.server_name} with ${ids.join(", ")}`
+                : `/_matrix/key/v2/server shows no keys`,
+        ]
+            .filter((part) => part !== "")
+            .join("; ");
+        if (reached?.status !== 200 || !shown.success) return undefined;
+        const right = Object.entries(spec.verifyKeys).every(([id, key]) => ids.includes(`${id} ${key}`));
+        // Whoever this is, waiting will not make it another.
+        return right && shown.data.server_name === spec.serverName ? "proven" : "another";
+    };
+    if ((await until(answered, openSeconds, run.signal)) === "proven") return;
+    const expected = Object.entries(spec.verifyKeys).map(([id, key]) => `${id} ${key}`);
+    throw new MigrationError("SM-E1110", {
+        where: spec.gatewayUrl,
+        found,
+        expected: `server ${spec.serverName} with ${expected.join(", ")}`,
+        changed: "the gateway was opened for a moment and is closed again",
+    });
+}
+
+/** The first answer that is one; undefined when there is none in time. */
+async function until<T>(
+    ask: () => Promise<T | undefined>,
+    seconds: number,
+    signal?: AbortSignal,
+): Promise<T | undefined> {
+    const deadline = performance.now() + seconds * 1000;
+    for (;;) {
+        const answer = await ask();
+        if (answer !== undefined || performance.now() >= deadline) return answer;
+        await delay(askMilliseconds, undefined, signal === undefined ? {} : { signal });
+    }
+}
+
+/** When the source was fenced; undefined in a rehearsal that fences nothing. */
+async function fenceInstant(runDirectory: string): Promise<string | undefined> {
+    try {
+        const token: unknown = JSON.parse(await readFile(join(runDirectory, "fence-token.json"), "utf8"));
+        return z.looseObject({ fencedAt: instant }).parse(token).fencedAt;
+    } catch {
+        return undefined;
+    }
+}

@@ -1,6 +1,0 @@
-/** Copies media while the source still runs. Its copies are of use to later passes, so nothing is undone but with the store itself. */
-import { mediaEarlyContract } from "./contract.ts";
-import { mediaPass } from "./media/mediaPass.ts";
-import { defineStep } from "./run/step.ts";
-
-export const mediaEarly = defineStep(mediaEarlyContract, (spec, run) => mediaPass(spec, run, "early"));

@@ -1,6 +1,0 @@
-/** Copies what changed since the early pass and proves every copy. Undone with the store itself, which belongs to the step media-storage. */
-import { mediaFinalContract } from "./contract.ts";
-import { mediaPass } from "./media/mediaPass.ts";
-import { defineStep } from "./run/step.ts";
-
-export const mediaFinal = defineStep(mediaFinalContract, (spec, run) => mediaPass(spec, run, "final"));

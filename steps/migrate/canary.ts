@@ -1,0 +1,139 @@
+/** Has a test account leave traces on the running source: tokens, an event, media. The probe looks for them on the target. */
+import { createHash, randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { canaryContract, type SelfHostedSource } from "../../contract/index.ts";
+import { readCanaryTraces, writeCanaryTraces, type CanaryTraces } from "../../engine/probe/canaryFile.ts";
+import {
+    describeAnswer,
+    MatrixApi,
+    type MatrixAnswer,
+    type MatrixRequest,
+} from "../../engine/synapse/api/matrixApi.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
+
+const canaryFile = (run: { readonly directory: string }): string => join(run.directory, "canary.json");
+
+export const canary = defineStep(
+    canaryContract,
+    async ({ source, baseUrl, user, password }, run) => {
+        const api = new MatrixApi(baseUrl ?? (await clientBaseUrl(source)));
+        const notLeft: string[] = [];
+        await run.once("traces", async () => {
+            const traces = await leaveTraces(api, user, password, run, notLeft);
+            await writeCanaryTraces(canaryFile(run), traces);
+        });
+        const { userId, guestToken } = await readCanaryTraces(canaryFile(run));
+        if (guestToken === undefined && notLeft.length === 0) notLeft.push("a guest token");
+        return { canaryFile: canaryFile(run), userId, notLeft };
+    },
+    async ({ source, baseUrl }, run) => {
+        const traces = await readCanaryTraces(canaryFile(run)).catch(() => undefined);
+        if (traces !== undefined) {
+            try {
+                const api = new MatrixApi(baseUrl ?? (await clientBaseUrl(source)));
+                const { accessToken } = traces;
+                await api.ask(`/_matrix/client/v3/rooms/${encodeURIComponent(traces.roomId)}/leave`, {
+                    method: "POST",
+                    accessToken,
+                    body: {},
+                });
+                await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken, body: {} });
+            } catch (error) {
+                // The traces are harmless: a room with one message, and a device that nobody uses.
+                run.progress.say(
+                    `the test account's room and device stay on the source: ${error instanceof Error ? error.message : String(error)}`,
+                );
+            }
+        }
+        await rm(canaryFile(run), { force: true });
+    },
+);
+
+const loginAnswer = z.object({ user_id: z.string(), device_id: z.string(), access_token: z.string() });
+
+async function leaveTraces(
+    api: MatrixApi,
+    user: string,
+    password: string,
+    run: StepRun,
+    notLeft: string[],
+): Promise<CanaryTraces> {
+    const asked = async <T>(shape: z.ZodType<T>, path: string, request: MatrixRequest): Promise<T> =>
+        parsed(shape, path, await api.ask(path, request));
+    const login = await asked(loginAnswer, "/_matrix/client/v3/login", {
+        method: "POST",
+        body: {
+            type: "m.login.password",
+            identifier: { type: "m.id.user", user },
+            password,
+            initial_device_display_name: "synapse-migration canary",
+        },
+    });
+    const accessToken = login.access_token;
+    const { room_id: roomId } = await asked(z.object({ room_id: z.string() }), "/_matrix/client/v3/createRoom", {
+        method: "POST",
+        accessToken,
+        body: { preset: "private_chat", name: `synapse-migration canary ${run.id}` },
+    });
+    const eventBody = `canary ${randomBytes(12).toString("hex")} — ünïcode 🐤\nand a second line with a \\ backslash`;
+    const { event_id: eventId } = await asked(
+        z.object({ event_id: z.string() }),
+        `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.message/canary-${run.id}`,
+        { method: "PUT", accessToken, body: { msgtype: "m.text", body: eventBody } },
+    );
+    const content = new Uint8Array(randomBytes(4096));
+    const { content_uri: uri } = await asked(
+        z.object({ content_uri: z.string() }),
+        "/_matrix/media/v3/upload?filename=canary.bin",
+        {
+            method: "POST",
+            accessToken,
+            bytes: { content, type: "application/octet-stream" },
+        },
+    );
+    const [, serverName = "", mediaId = ""] = /^mxc:\/\/([^/]+)\/(.+)$/.exec(uri) ?? [];
+    const { next_batch: syncToken } = await asked(
+        z.object({ next_batch: z.string() }),
+        "/_matrix/client/v3/sync?timeout=0",
+        { accessToken },
+    );
+    const guest = await api.ask("/_matrix/client/v3/register?kind=guest", { method: "POST", body: {} });
+    const guestToken = z.object({ access_token: z.string() }).safeParse(guest.json).data?.access_token;
+    if (guestToken === undefined) notLeft.push(`a guest token: the source answered ${describeAnswer(guest)}`);
+    return {
+        userId: login.user_id,
+        deviceId: login.device_id,
+        accessToken,
+        syncToken,
+        roomId,
+        eventId,
+        eventBody,
+        media: { serverName, mediaId, sha256: createHash("sha256").update(content).digest("hex") },
+        ...(guestToken === undefined ? {} : { guestToken }),
+    };
+}
+
+function parsed<T>(shape: z.ZodType<T>, path: string, answer: MatrixAnswer): T {
+    const result = shape.safeParse(answer.json);
+    if (answer.status === 200 && result.success) return result.data;
+    throw new MigrationError("SM-E0604", {
+        where: `the source homeserver, ${path.split("?")[0] ?? path}`,
+        found: `the answer ${describeAnswer(answer)}`,
+        expected: "200 for the test account",
+        changed: "the test account may have a new device or room on the source",
+    });
+}
+
+async function clientBaseUrl(source: SelfHostedSource): Promise<string> {
+    const { clientBaseUrl: url } = await readSourceConfig(source);
+    if (url !== undefined) return url;
+    throw new MigrationError("SM-E0604", {
+        where: source.homeserverConfig.join(", "),
+        found: "no listener of type http with the resource `client`",
+        expected: "one that the test account can be used through",
+    });
+}

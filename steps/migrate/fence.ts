@@ -1,0 +1,196 @@
+/** Stops the source and proves, in its database, that it can no longer write. */
+import { rm } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { dirname } from "node:path";
+import type { ClientBase } from "pg";
+import { z } from "zod";
+import { fenceContract, type SelfHostedSource, type Source } from "../../contract/index.ts";
+import { claimFence, readFenceHolder, releaseFence } from "../../engine/fence/holder.ts";
+import {
+    describeSession,
+    exclusiveLockRefusal,
+    foreignSessions,
+    type Session,
+} from "../../engine/fence/writingSessions.ts";
+import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/token.ts";
+import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
+import { serviceControl } from "../../engine/services/service.ts";
+import { withClient } from "../../engine/postgres/connection.ts";
+import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep } from "../../engine/run/step.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
+
+/** Connections of a server that has just been stopped end within this time. */
+const sessionsGoneSeconds = 10;
+/** For how long the streams are seen standing still. */
+const stillSeconds = 2;
+/** A source that is started again has nothing to upgrade. */
+const servingSeconds = 120;
+
+export const fence = defineStep(
+    fenceContract,
+    async ({ source }, run) => {
+        const service = serviceControl(source.service, { signal: run.signal });
+        const address = await sourceAddress(source);
+        // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
+        await claimFence(run, async () => ({
+            service: (await service.status()).record,
+            readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
+        }));
+        // The downtime begins here, whatever this step still has to do.
+        const fencedAt = await run.once("fenced-at", () => Promise.resolve(new Date().toISOString()));
+        await run.progress.during("stopping the source homeserver", () => service.stop());
+        return withClient(address, { step: "fence" }, async (client) => {
+            const sessions = await run.progress.during("waiting for its database sessions to end", () =>
+                sessionsGone(client),
+            );
+            await makeReadOnly(client, address.name);
+            await refuseOpenTransactions(client);
+            const before = await readWatermarks(client);
+            await delay(stillSeconds * 1000, undefined, { signal: run.signal });
+            const moved = movements(before, await readWatermarks(client));
+            if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
+            const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
+            await writeToken(run.directory, token);
+            await run.evidence({
+                checks: [
+                    {
+                        id: "service-stopped",
+                        state: "passed",
+                        evidence: "the process has ended and nothing took its place",
+                    },
+                    { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
+                    {
+                        id: "exclusive-lock",
+                        state: "passed",
+                        evidence: "an exclusive lock on every table was granted at once",
+                    },
+                    {
+                        id: "streams-still",
+                        state: "passed",
+                        evidence: `all sequences and row counters stood still for ${stillSeconds} s`,
+                    },
+                ],
+                fencedAt,
+                watermarks: before,
+            });
+            return { token: tokenDigest(token), fencedAt, stillSeconds, sessionsEnded: sessions };
+        });
+    },
+    async ({ source }, run) => {
+        const holder = await readFenceHolder(dirname(run.directory));
+        if (holder?.run !== run.id) {
+            run.progress.say(
+                holder === undefined ? "nothing was fenced" : "a newer run holds the fence: the source stays stopped",
+            );
+            return;
+        }
+        const address = await sourceAddress(source);
+        await withClient(address, { step: "fence" }, (client) =>
+            restoreReadOnly(client, address.name, holder.readOnly),
+        );
+        await run.progress.during("starting the source homeserver again", async () => {
+            await serviceControl(source.service).start(holder.service);
+            if (holder.service.process !== undefined) await serving(source);
+        });
+        await rm(tokenFile(run.directory), { force: true });
+        await releaseFence(run);
+    },
+);
+
+/**
+ * Refuses unless the source still stands where the token says it was fenced.
+ *
+ * @throws MigrationError SM-E0702 naming what moved or who is connected
+ */
+export async function refuseUnlessStillFenced(
+    source: Source,
+    token: { readonly watermarks: Awaited<ReturnType<typeof readWatermarks>> },
+): Promise<void> {
+    if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
+    await withClient(await sourceAddress(source), { step: "fence" }, async (client) => {
+        const sessions = await foreignSessions(client);
+        if (sessions.length > 0) throw stillLive(listed(sessions));
+        const moved = movements(token.watermarks, await readWatermarks(client));
+        if (moved.length > 0)
+            throw stillLive(`the source has been written to after it was fenced\n${moved.slice(0, 5).join("\n")}`);
+    });
+}
+
+/** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
+async function serving(source: SelfHostedSource): Promise<void> {
+    const { clientBaseUrl } = await readSourceConfig(source);
+    if (clientBaseUrl === undefined) return;
+    const deadline = performance.now() + servingSeconds * 1000;
+    const api = new MatrixApi(clientBaseUrl);
+    while ((await api.ask("/_matrix/client/versions").catch(() => undefined))?.status !== 200) {
+        if (performance.now() > deadline) {
+            throw new MigrationError("SM-E0712", {
+                where: clientBaseUrl,
+                found: `the source was started and does not answer after ${servingSeconds} s`,
+                expected: "200 from /_matrix/client/versions",
+                changed: "the fence is lifted and the source was started",
+            });
+        }
+        await delay(100);
+    }
+}
+
+async function sessionsGone(client: ClientBase): Promise<number> {
+    const first = await foreignSessions(client);
+    const deadline = Date.now() + sessionsGoneSeconds * 1000;
+    for (let sessions = first; ; sessions = await foreignSessions(client)) {
+        if (sessions.length === 0) return first.length;
+        if (Date.now() > deadline) throw stillLive(listed(sessions));
+        await delay(200);
+    }
+}
+
+async function refuseOpenTransactions(client: ClientBase): Promise<void> {
+    const refusal = await exclusiveLockRefusal(client);
+    if (refusal !== undefined) throw stillLive(`an exclusive lock was refused: ${refusal}`);
+    const { rows } = await client.query(
+        "SELECT count(*)::int AS prepared FROM pg_prepared_xacts WHERE database = current_database()",
+    );
+    const [{ prepared }] = z.tuple([z.object({ prepared: z.number() })]).parse(rows);
+    if (prepared > 0) throw stillLive(`${prepared} prepared transactions wait to be committed`);
+}
+
+/** What the database itself sets, not what is in force in this session. */
+async function readOnlySetting(client: ClientBase): Promise<string | null> {
+    const { rows } = await client.query(
+        `SELECT split_part(setting, '=', 2) AS value
+         FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS setting
+         WHERE setrole = 0 AND datname = current_database() AND setting LIKE 'default_transaction_read_only=%'`,
+    );
+    return z.array(z.object({ value: z.string() })).parse(rows)[0]?.value ?? null;
+}
+
+/** New sessions of the source cannot write, even if somebody starts it again. */
+async function makeReadOnly(client: ClientBase, database: string): Promise<void> {
+    await client.query("SET default_transaction_read_only = off");
+    await client.query(`ALTER DATABASE ${client.escapeIdentifier(database)} SET default_transaction_read_only = on`);
+}
+
+async function restoreReadOnly(client: ClientBase, database: string, before: string | null): Promise<void> {
+    const change = `ALTER DATABASE ${client.escapeIdentifier(database)}`;
+    // This session began read-only, as every session of a fenced database does.
+    await client.query("SET default_transaction_read_only = off");
+    if (before === null) await client.query(`${change} RESET default_transaction_read_only`);
+    else await client.query(`${change} SET default_transaction_read_only = ${client.escapeLiteral(before)}`);
+}
+
+const listed = (sessions: Session[]): string =>
+    `sessions on its database:\n${sessions.slice(0, 8).map(describeSession).join("\n")}`;
+
+function stillLive(found: string): MigrationError {
+    return new MigrationError("SM-E0702", {
+        where: "the source homeserver",
+        found,
+        expected: "no session, no open transaction, and streams that stand still",
+        changed:
+            "the source was stopped; declare phase `stage` to start it again, or end what is named above and run this again",
+    });
+}

@@ -1,0 +1,38 @@
+/** Asks the started target what only the same server can answer, before anybody else may ask. */
+import { createHash } from "node:crypto";
+import { canaryChecks } from "../../engine/probe/canaryChecks.ts";
+import { serverChecks } from "../../engine/probe/serverChecks.ts";
+import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { readCanaryTraces } from "../../engine/probe/canaryFile.ts";
+import { probeContract, type Check } from "../../contract/index.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep } from "../../engine/run/step.ts";
+
+export const probe = defineStep(probeContract, async (spec, run) => {
+    const api = new MatrixApi(spec.baseUrl);
+    const traces = spec.canaryFile === undefined ? undefined : await readCanaryTraces(spec.canaryFile);
+    const account = { user: spec.canaryUser, password: spec.canaryPassword, pepper: spec.pepper };
+    const checks = await run.progress.during("probing the target", async () => [
+        ...(await serverChecks(api, spec.serverName, spec.verifyKeys)),
+        ...(await canaryChecks(api, traces, account, { runId: run.id, mediaServer: spec.mediaServer })),
+    ]);
+    await run.evidence({ checks });
+    refuseFailed(checks);
+    return {
+        proof: createHash("sha256").update(JSON.stringify(checks)).digest("hex"),
+        passed: checks.filter(({ state }) => state === "passed").length,
+        warnings: checks.filter(({ state }) => state === "warning"),
+        notRun: checks.filter(({ state }) => state === "not-run"),
+    };
+});
+
+function refuseFailed(checks: readonly Check[]): void {
+    const failed = checks.filter(({ state }) => state === "failed");
+    if (failed.length === 0) return;
+    throw new MigrationError("SM-E0602", {
+        where: "the started target, behind the closed gateway",
+        found: failed.map(({ id, evidence }) => `${id}: ${evidence}`).join("\n"),
+        expected: "the answers of the source",
+        changed: "the target is started, nobody can reach it; declare phase `stage` to start the source again",
+    });
+}

@@ -1,0 +1,96 @@
+/** Starts the target behind the closed gateway: only with a matching fence, a verified database and the source's own signing key. */
+import { readFile, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { performance } from "node:perf_hooks";
+import { z } from "zod";
+import { startContract } from "../../contract/index.ts";
+import { readToken } from "../../engine/fence/token.ts";
+import { refuseUnlessStillFenced } from "./fence.ts";
+import { startDaemon, stopDaemon, waitUntilReady } from "../../engine/services/daemon.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { withClient } from "../../engine/postgres/connection.ts";
+import { readMarker, requireMarker } from "../../engine/postgres/databases/marker.ts";
+import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
+import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep } from "../../engine/run/step.ts";
+import { parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
+
+/** A first start after a schema upgrade may take long; a start that has failed ends its process, which is seen at once. */
+const healthySeconds = 600;
+/** Synapse finishes what it is sending, and its own pid file is removed last. */
+const stopGraceSeconds = 120;
+
+type StartSpec = z.infer<typeof startContract.spec>;
+
+export const start = defineStep(
+    startContract,
+    async (spec, run) => {
+        if (spec.fenceToken !== undefined)
+            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken));
+        await refuseOtherKey(spec);
+        const database = await adminAddress(spec.database, spec.database.name);
+        await withClient(database, { step: "start" }, async (client) =>
+            requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${spec.database.name}`),
+        );
+        const began = performance.now();
+        await run.progress.during("starting the target homeserver", async () => {
+            const user = serviceUser();
+            const logFile = startLog(spec.logFile);
+            const daemon = await startDaemon({
+                program: spec.python,
+                args: ["-m", "synapse.app.homeserver", ...spec.configFiles.flatMap((file) => ["--config-path", file])],
+                workingDirectory: dirname(spec.pidFile),
+                pidFile: spec.pidFile,
+                logFile,
+                ...(user === undefined ? {} : { user }),
+            });
+            await waitUntilReady({
+                daemon,
+                ready: () => answersVersions(spec.baseUrl),
+                timeoutSeconds: healthySeconds,
+                logFile,
+                signal: run.signal,
+            });
+        });
+        await refuseOtherKey(spec);
+        const startedAt = await run.once("started-at", () => Promise.resolve(new Date().toISOString()));
+        return {
+            baseUrl: spec.baseUrl,
+            version: await serverVersion(spec.baseUrl),
+            startedAt,
+            healthySeconds: Math.round(performance.now() - began) / 1000,
+        };
+    },
+    async ({ pidFile, logFile }) => {
+        await stopDaemon(pidFile, { graceSeconds: stopGraceSeconds });
+        await rm(startLog(logFile), { force: true });
+    },
+);
+
+/** What Synapse says before its own log is open. */
+const startLog = (logFile: string): string => `${logFile}.start`;
+
+/** Synapse invents a key where its file is missing, and every other homeserver would then reject what it signs. */
+async function refuseOtherKey({ signingKeyFile, verifyKeys }: StartSpec): Promise<void> {
+    const found = verifyKeysOf(parseSigningKeys(await readFile(signingKeyFile, "utf8"), signingKeyFile));
+    if (JSON.stringify(Object.entries(found).sort()) === JSON.stringify(Object.entries(verifyKeys).sort())) return;
+    throw new MigrationError("SM-E0818", {
+        where: signingKeyFile,
+        found: `the keys ${Object.keys(found).join(", ")}`,
+        expected: `exactly the source's keys ${Object.keys(verifyKeys).join(", ")}`,
+    });
+}
+
+async function answersVersions(baseUrl: string): Promise<boolean> {
+    const answer = await new MatrixApi(baseUrl).ask("/_matrix/client/versions").catch(() => undefined);
+    return answer?.status === 200;
+}
+
+async function serverVersion(baseUrl: string): Promise<string> {
+    const shape = z.object({ server: z.object({ version: z.string() }) });
+    return (
+        shape.safeParse((await new MatrixApi(baseUrl).ask("/_matrix/federation/v1/version")).json).data?.server
+            .version ?? "unknown"
+    );
+}

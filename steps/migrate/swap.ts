@@ -1,0 +1,37 @@
+/** Gives the restored and verified database the name that Synapse connects to. The database that had it is kept. */
+import { swapContract } from "../../contract/migrate.ts";
+import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
+import { swapBack, swapDatabases, type SwapNames } from "../../engine/postgres/databases/swapDatabases.ts";
+import { adminAddress, checkedName, previousName } from "../../engine/postgres/databases/targetAddress.ts";
+import { defineStep } from "../../engine/run/step.ts";
+
+export const swap = defineStep(
+    swapContract,
+    async (spec, run) => {
+        const maintenance = await adminAddress(spec.database);
+        // Nothing that holds data is put aside unless its copy is there and is the one that was checked.
+        const copied =
+            spec.copy === undefined
+                ? {}
+                : { copiedOid: (await readManifest(spec.copy.manifestFile, spec.copy.digest)).database.oid };
+        const names = { ...namesOf(spec), ...copied };
+        const previous = await swapDatabases(maintenance, names, run.id, { step: "swap", signal: run.signal });
+        const swappedAt = await run.once("swapped-at", () => Promise.resolve(new Date().toISOString()));
+        await run.evidence({ name: spec.database.name, incoming: spec.incoming, previous, swappedAt });
+        return { name: spec.database.name, ...(previous === undefined ? {} : { previous }), swappedAt };
+    },
+    async (spec, run) => {
+        const maintenance = await adminAddress(spec.database);
+        const names = namesOf(spec);
+        const renamed = await swapBack(maintenance, names, run.id, { step: "swap" }, spec.run.disposable === true);
+        run.progress.say(
+            renamed
+                ? `database ${names.name} is called ${names.incoming} again`
+                : `database ${names.name} is not this run's: nothing was renamed`,
+        );
+    },
+);
+
+function namesOf({ database: { name }, incoming, run }: Parameters<typeof swap.act>[0]): SwapNames {
+    return { name: checkedName(name), incoming: checkedName(incoming), previous: previousName(name, run.id) };
+}

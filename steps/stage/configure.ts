@@ -1,0 +1,127 @@
+/** Step `configure`: writes the target's configuration, which is the source's with only what must differ replaced. */
+import { createHash } from "node:crypto";
+import { createServer, isIPv6 } from "node:net";
+import { join } from "node:path";
+import type { z } from "zod";
+import { configureContract } from "../../contract/index.ts";
+import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep } from "../../engine/run/step.ts";
+import { carriedSections } from "../../engine/synapse/config/carriedSections.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
+import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
+import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
+import { readOwnSecret } from "../../engine/synapse/secrets/secretFiles.ts";
+import {
+    isolationSections,
+    logConfig,
+    notCarried,
+    targetDatabaseSection,
+    targetSections,
+} from "../../engine/synapse/config/targetConfig.ts";
+import { removeTargetFiles, writeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
+
+/** Files that Python's rotating handler leaves beside the log. */
+const rotatedLogs = [1, 2, 3];
+
+/**
+ * Writes into the target's directory, mode 0600, as the user Synapse runs as:
+ * `homeserver.yaml`, `database.yaml` (its password), `log.yaml`, copies of files the configuration refers to, and for a
+ * rehearsal `isolation.yaml`, which is applied last.
+ */
+export const configure = defineStep(
+    configureContract,
+    async (spec, run) => {
+        const config = await readSourceConfig(spec.source);
+        const { open, copies } = await carriedSections(config, spec);
+        const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
+        const { bindAddress } = spec.listener;
+        const port =
+            spec.listener.port === 0 ? await run.once("port", () => freePort(bindAddress)) : spec.listener.port;
+
+        const at = (name: string): string => join(spec.targetDirectory, name);
+        const [pidFile, logFile] = [at("homeserver.pid"), at("homeserver.log")];
+        const homeserver = targetSections(open, config.sections, {
+            serverName: config.serverName,
+            mediaStorePath: spec.mediaStore,
+            signingKeyPath: spec.signingKeyFile,
+            pidFile,
+            logConfig: at("log.yaml"),
+            listener: { bindAddress, port },
+            isolated: spec.isolated,
+            servesMedia: spec.mediaServer !== "external",
+        });
+        const isolation = spec.isolated ? isolationSections(config.sections) : undefined;
+        const { host, port: databasePort, name, owner } = spec.database;
+        const connection = { host, port: databasePort, name, user: owner };
+        const database = targetDatabaseSection(config.sections, { ...connection, password });
+        const contents = new Map([
+            [at("homeserver.yaml"), stringifySynapseYaml(homeserver)],
+            [at("database.yaml"), stringifySynapseYaml(database)],
+            [at("log.yaml"), stringifySynapseYaml(logConfig(logFile))],
+            ...(isolation === undefined ? [] : [[at("isolation.yaml"), stringifySynapseYaml(isolation)] as const]),
+        ]);
+        await writeTargetFiles(
+            spec.targetDirectory,
+            "configure",
+            run.id,
+            {
+                contents,
+                copies: copies.filter(({ setting }) => !(spec.isolated && setting === "app_service_config_files")),
+                later: [pidFile, logFile, ...rotatedLogs.map((number) => `${logFile}.${number}`)],
+            },
+            serviceUser(),
+        );
+
+        const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
+        for (const line of left) run.progress.say(`does not come along: ${line}`);
+        await run.evidence({ sections: Object.keys(homeserver).sort(), notCarried: left, findings: config.findings });
+        return {
+            configFiles: [
+                at("homeserver.yaml"),
+                spec.secretsFile,
+                at("database.yaml"),
+                ...(isolation === undefined ? [] : [at("isolation.yaml")]),
+            ],
+            pidFile,
+            logFile,
+            baseUrl: baseUrl(bindAddress, port),
+            digest: createHash("sha256")
+                .update(JSON.stringify([homeserver, isolation ?? null, connection]))
+                .digest("hex"),
+            notCarried: left,
+        };
+    },
+    async (spec, run) => {
+        await removeTargetFiles(spec.targetDirectory, "configure", run.id);
+    },
+);
+
+function providerNotCarried(
+    sections: Readonly<Record<string, unknown>>,
+    { source, mediaStorageProvider: provider }: z.infer<typeof configureContract.spec>,
+): string[] {
+    if (source.kind !== "selfHosted" || !hasS3Provider(sections) || provider?.kind === "keep") return [];
+    const where = provider === undefined ? "its own store" : `its own store and the bucket ${provider.bucket}`;
+    return [`media_storage_providers: ${s3Module}: the target has media in ${where}`];
+}
+
+function baseUrl(bindAddress: string, port: number): string {
+    const address = { "0.0.0.0": "127.0.0.1", "::": "::1" }[bindAddress] ?? bindAddress;
+    return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`;
+}
+
+/** A port that is free now. Another program may take it before Synapse does; the start then fails and says so. */
+async function freePort(address: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+        const server = createServer();
+        server.once("error", reject);
+        server.listen(0, address, () => {
+            const bound = server.address();
+            server.close(() => {
+                if (typeof bound === "object" && bound !== null) resolve(bound.port);
+                else reject(new MigrationError("SM-E1101", { where: address, found: "no free port" }));
+            });
+        });
+    });
+}

@@ -1,0 +1,229 @@
+/** Makes or finds the PostgreSQL server of the target, Synapse's role, and an empty database. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { escapeIdentifier } from "pg";
+import { z } from "zod";
+import { databaseContract } from "../../contract/stage.ts";
+import type { TargetDatabase } from "../../contract/shared.ts";
+import { makePrivateDirectory } from "../../engine/run/atomicFile.ts";
+import { query, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
+import {
+    describeObjects,
+    inspectDatabase,
+    replaceFix,
+    type DatabaseState,
+} from "../../engine/postgres/databases/databaseState.ts";
+import {
+    clusterAdmin,
+    clusterHost,
+    clusterPaths,
+    ensureCluster,
+    readClusterRecord,
+    removeCluster,
+} from "../../engine/postgres/server/managedCluster.ts";
+import { createMarker, describeMarker, refuseCommitted } from "../../engine/postgres/databases/marker.ts";
+import { ensureOwnerRole, roleExists } from "../../engine/postgres/server/ownerRole.ts";
+import {
+    createDatabaseStatement,
+    readDatabaseFacts,
+    refuseOldServer,
+    refusePossiblySame,
+    refuseSameDatabase,
+    refuseStandby,
+    type DatabaseFacts,
+} from "../../engine/postgres/server/serverFacts.ts";
+import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { adminAddress, checkedName, ownerAddress, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { defineStep, type StepRun } from "../../engine/run/step.ts";
+
+const ownerPasswordName = "owner-password";
+
+export const database = defineStep(
+    databaseContract,
+    async (spec, run) => {
+        checkedName(spec.name);
+        // The longest name that a replacement needs is refused here, and not when the source is down.
+        if (spec.replace === true) scratchName(spec.name, run.id);
+        const target = await targetOf(spec, run);
+        const where = `database ${spec.name} at ${target.host}:${target.port}`;
+        const options = { step: "database", patienceSeconds: 10, signal: run.signal };
+        const maintenance = await adminAddress(target);
+        const facts = await withClient(maintenance, options, readDatabaseFacts);
+        refuseStandby(facts, where);
+        refuseOldServer(facts, where);
+        const found = await inspectDatabase(maintenance, spec.name, options);
+        refuseCommitted(found.marker, where);
+        await refuseOccupied(spec, found, facts, where);
+        await run.once(
+            "role-was-absent",
+            async () => !(await withClient(maintenance, options, (client) => roleExists(client, spec.owner))),
+        );
+        const made = await run.once("database-was-absent", () => Promise.resolve(found.state === "absent"));
+        await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
+            await ensureOwnerRole(client, maintenance, {
+                role: spec.owner,
+                passwordFile: target.ownerPasswordFile,
+                managed: spec.server.kind === "managed",
+            });
+            if (found.state === "absent") await client.query(createDatabaseStatement(spec.name, spec.owner));
+        });
+        // One that somebody else made, for us to use, stays theirs: without our marker it is never dropped.
+        if (made || found.marker?.state === "staged") {
+            const { serverName } = spec.source;
+            await withClient(await ownerAddress(target, spec.name), options, (client) =>
+                createMarker(client, run.id, serverName, "staged"),
+            );
+        }
+        await run.evidence({ where, serverVersion: facts.version, made, found: found.state });
+        return { database: target, serverVersion: facts.version, managed: spec.server.kind === "managed" };
+    },
+    async (spec, run) => {
+        if (spec.server.kind === "managed") await undoManaged(spec, run);
+        else await undoExisting(spec, run);
+    },
+);
+
+type DatabaseSpec = Parameters<typeof database.act>[0];
+
+/** Where the target's databases are; starts the server when it is ours. */
+async function targetOf(spec: DatabaseSpec, run: StepRun): Promise<TargetDatabase> {
+    const { server, name, owner } = spec;
+    if (server.kind === "existing") {
+        await makePrivateDirectory(server.directory);
+        return existingTarget(spec);
+    }
+    const { port } = await run.progress.during("starting the target's PostgreSQL server", () =>
+        ensureCluster(server, run.id, spec.source.serverName),
+    );
+    const { ownerPassword, adminPassword } = clusterPaths(server.directory);
+    return {
+        ...{ host: clusterHost, port, name, owner, ownerPasswordFile: ownerPassword },
+        ...{ admin: clusterAdmin, adminPasswordFile: adminPassword, clientDirectory: server.programs },
+    };
+}
+
+function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
+    if (server.kind !== "existing") throw new Error("not an existing server");
+    const { host, port, admin, adminPasswordFile, programs, directory } = server;
+    return {
+        host,
+        port,
+        name,
+        owner,
+        ownerPasswordFile: join(directory, ownerPasswordName),
+        admin,
+        adminPasswordFile,
+        clientDirectory: programs,
+    };
+}
+
+/** What a run of ours has filled, and what may be replaced, the safeguard decides about; the source's own database is never a target. */
+async function refuseOccupied(
+    { source, replace = false }: DatabaseSpec,
+    found: DatabaseState,
+    facts: DatabaseFacts,
+    where: string,
+): Promise<void> {
+    if (found.oid !== undefined && source.kind === "selfHosted") {
+        const from = await withClient(
+            await sourceAddress(source),
+            { step: "database", readOnly: true },
+            readDatabaseFacts,
+        );
+        const identity = { systemIdentifier: facts.systemIdentifier, oid: found.oid };
+        refuseSameDatabase(from, identity, where);
+        if (replace && found.state === "occupied") refusePossiblySame(from, identity, where);
+    }
+    if (found.state === "occupied" && found.marker === undefined && !replace)
+        throw new MigrationError("SM-E0804", {
+            where,
+            found: describeObjects(found),
+            expected: "no database with this name, or an empty one",
+            fix: replaceFix,
+        });
+}
+
+async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {
+    const { server } = spec;
+    if (server.kind !== "managed") return;
+    const record = await readClusterRecord(server.directory);
+    if (record?.run !== run.id) {
+        run.progress.say(
+            record === undefined
+                ? "there is no server of ours"
+                : `the server belongs to run ${record.run} now: it stays`,
+        );
+        return;
+    }
+    if (record.initialised) {
+        const kept = await neededDatabases(await targetOf(spec, run), spec.run.disposable === true);
+        if (kept.length > 0) {
+            run.progress.say(`the server stays: ${kept.join(", ")}`);
+            return;
+        }
+    }
+    await run.progress.during("removing the target's PostgreSQL server", () => removeCluster(server));
+}
+
+/** Databases that must not go with the server: committed ones, and those that are not of a run. */
+async function neededDatabases(target: TargetDatabase, disposable: boolean): Promise<string[]> {
+    const maintenance = await adminAddress(target);
+    const options = { step: "database", patienceSeconds: 10 };
+    const names = await withClient(maintenance, options, (client) =>
+        query(
+            client,
+            z.object({ name: z.string() }),
+            "SELECT datname AS name FROM pg_database WHERE NOT datistemplate",
+        ),
+    );
+    const kept: string[] = [];
+    for (const { name } of names) {
+        const { state, marker, ...found } = await inspectDatabase(maintenance, name, options);
+        if (state !== "occupied") continue;
+        if (marker === undefined) kept.push(`database ${name} has ${describeObjects({ state, ...found })}`);
+        else if (marker.state === "committed" && !disposable)
+            kept.push(`database ${name} has ${describeMarker(marker)}`);
+    }
+    return kept;
+}
+
+async function undoExisting(spec: DatabaseSpec, run: StepRun): Promise<void> {
+    const target = existingTarget(spec);
+    const maintenance = await adminAddress(target);
+    const options = { step: "database" };
+    const made = await run.once("database-was-absent", () => Promise.resolve(false));
+    const found = await inspectDatabase(maintenance, spec.name, options);
+    const ours = found.marker === undefined ? made : found.marker.run === run.id && found.marker.state === "staged";
+    if (found.state === "empty" && ours) {
+        await withClient(maintenance, options, (client) =>
+            client.query(`DROP DATABASE ${escapeIdentifier(spec.name)}`),
+        );
+        run.progress.say(`database ${spec.name} was dropped`);
+    } else if (found.state !== "absent") {
+        run.progress.say(`database ${spec.name} is not an empty one of this run: it stays`);
+    }
+    if (await run.once("role-was-absent", () => Promise.resolve(false)))
+        await dropUnusedRole(maintenance, spec.owner, target.ownerPasswordFile, run);
+}
+
+async function dropUnusedRole(
+    maintenance: DatabaseAddress,
+    role: string,
+    passwordFile: string,
+    run: StepRun,
+): Promise<void> {
+    const used = await withClient(maintenance, { step: "database" }, async (client) => {
+        const objects = await query(
+            client,
+            z.object({ count: z.number() }),
+            "SELECT count(*)::int AS count FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid WHERE r.rolname = $1 AND d.deptype = 'o'",
+            [role],
+        );
+        if ((objects[0]?.count ?? 0) > 0) return true;
+        await client.query(`DROP ROLE IF EXISTS ${escapeIdentifier(role)}`);
+        return false;
+    });
+    run.progress.say(used ? `role ${role} owns something: it stays` : `role ${role} was dropped`);
+    if (!used) await rm(passwordFile, { force: true });
+}

@@ -1,0 +1,40 @@
+import { CommanderError } from "commander";
+import { expect } from "chai";
+import { endingOf } from "../../../engine/run/ending.ts";
+import { MigrationError, MigrationErrors } from "../../../engine/run/errors.ts";
+
+const problem = new MigrationError("SM-E0706", { where: "a lock", found: "it is held" });
+
+describe("the end of a command that went wrong", () => {
+    it("is the error block and the exit code of its family", () => {
+        expect(endingOf(problem, new AbortController().signal)).to.deep.equal({ lines: [problem.block], exitCode: 6 });
+        expect(endingOf(new MigrationErrors([problem, problem]), undefined)).to.deep.include({ exitCode: 6 });
+    });
+
+    it("is 130 and a word on resuming when it was stopped, whatever failed because of that", () => {
+        const reason = new Error("the step was stopped: SIGINT; running it again resumes it");
+        for (const error of [problem, new Error("aborted"), reason]) {
+            expect(endingOf(error, AbortSignal.abort(reason))).to.deep.equal({
+                lines: [reason.message],
+                exitCode: 130,
+            });
+        }
+    });
+
+    it("says that it is a defect when nobody expected it", () => {
+        const { lines, exitCode } = endingOf(new TypeError("x is not a function"), undefined);
+        expect(exitCode).to.equal(1);
+        expect(lines.join("\n")).to.contain("x is not a function").and.to.contain("this is a defect");
+    });
+
+    it("repeats what was wrong with the call, and leaves to commander what it has said itself", () => {
+        expect(endingOf(new CommanderError(2, "usage", "one of"), undefined)).to.deep.equal({
+            lines: ["one of"],
+            exitCode: 2,
+        });
+        expect(endingOf(new CommanderError(0, "commander.help", ""), undefined)).to.deep.equal({
+            lines: [],
+            exitCode: 0,
+        });
+    });
+});

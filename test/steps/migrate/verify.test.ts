@@ -1,0 +1,90 @@
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "chai";
+import { restore } from "../../../steps/migrate/restore.ts";
+import { TreeDigest } from "../../../engine/media/treeDigest.ts";
+import { verify } from "../../../steps/migrate/verify.ts";
+import { testCluster, type TestCluster } from "../../support/cluster.ts";
+import { expectError } from "../../support/expectError.ts";
+import { makeDump, restoreSpec, type MigrationDump } from "../../support/migrationDump.ts";
+
+describe("the step verify", function () {
+    this.timeout(120_000);
+    let cluster: TestCluster;
+    let made: MigrationDump;
+
+    before(async () => {
+        cluster = await testCluster();
+        // Without media rows: completeness of media is tested where media are.
+        made = await makeDump(cluster, async (source) => {
+            await cluster.query(source, "TRUNCATE local_media_repository, local_media_repository_thumbnails");
+        });
+    });
+
+    /** A restored database and an empty media store, and what verify is given for them. */
+    async function restored() {
+        const name = cluster.newName("target");
+        const given = restoreSpec(cluster, made, name);
+        const { incoming, oneTimeKeys } = await restore.act(given, made.run);
+        const mediaStore = join(made.run.directory, `media-${name}`);
+        await mkdir(mediaStore);
+        const signingKeyFile = `${mediaStore}.key`;
+        const secretsFile = `${mediaStore}-secrets.yaml`;
+        for (const file of [signingKeyFile, secretsFile]) await writeFile(file, "", { mode: 0o600 });
+        const spec = {
+            run: given.run,
+            source: await cluster.source(made.sourceName),
+            database: given.database,
+            incoming,
+            manifestFile: made.manifestFile,
+            manifestDigest: made.manifestDigest,
+            oneTimeKeys: oneTimeKeys as "kept" | "emptied",
+            mediaStore,
+            mediaTreeDigest: new TreeDigest().value(),
+            signingKeyFile,
+            secretsFile,
+            remoteCache: "carry" as const,
+        };
+        return { spec, run: made.run };
+    }
+
+    it("passes for what was restored, and says how much was compared", async () => {
+        const { spec, run } = await restored();
+        const result = await verify.act(spec, run);
+        expect(result.tables).to.equal(made.manifest.tables.length);
+        expect(result.notRun).to.deep.equal([]);
+        expect(result.proof).to.match(/^[0-9a-f]{64}$/);
+        expect(run.evidences.at(-1)).to.have.keys("checks", "tables");
+    });
+
+    it("fails for one altered row, a sequence that is behind, a lost index, a media file too many and a readable secret, all at once", async () => {
+        const { spec, run } = await restored();
+        await cluster.query(
+            spec.incoming,
+            "UPDATE users SET creation_ts = creation_ts + 1 WHERE name = (SELECT min(name) FROM users)",
+        );
+        await cluster.query(spec.incoming, "SELECT setval('events_stream_seq', 1)");
+        await cluster.query(spec.incoming, "DROP INDEX events_ts");
+        await mkdir(join(spec.mediaStore, "local_content/aa/bb"), { recursive: true });
+        await writeFile(join(spec.mediaStore, "local_content/aa/bb/cc"), "nobody's");
+        await chmod(spec.secretsFile, 0o644);
+        const error = await expectError("SM-E0601", () => verify.act(spec, run));
+        for (const check of [
+            "database-rows",
+            "database-sequences",
+            "database-definitions",
+            "media.tree",
+            "-secrets.yaml",
+        ]) {
+            expect(error.detail.found).to.contain(check);
+        }
+    });
+
+    it("does not mark a database as verified that it did not pass", async () => {
+        const { spec, run } = await restored();
+        await cluster.query(spec.incoming, "DELETE FROM users WHERE name = (SELECT min(name) FROM users)");
+        await expectError("SM-E0601", () => verify.act(spec, run));
+        const [marker] = await cluster.query(spec.incoming, "SELECT state FROM synapse_migration.marker");
+        expect(marker).to.deep.equal({ state: "restored" });
+    });
+});
