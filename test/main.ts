@@ -20,7 +20,7 @@ const ofFiles = [
 ].map((name) => `test/${name}/**/*.test.ts`);
 
 /** In this order: what is found first is found fastest. */
-const checks = ["check:types", "check:format", "check:unused", "check:lint"];
+const checks = ["check:types", "check:imports", "check:format", "check:unused", "check:lint"];
 
 interface Outcome {
     readonly title: string;

@@ -12,7 +12,7 @@ import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
 import { checkDump } from "./dumpCheck.ts";
-import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
+import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 

@@ -6,7 +6,7 @@ import { queryOne, type Client } from "../postgres/connection.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
-import { fileSystemOf, lackingSpace } from "./machineChecks.ts";
+import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 
 export const mediaRepoChecks: readonly AssessmentCheck[] = [
     {

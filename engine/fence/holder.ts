@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { RunReference } from "../../contract/index.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";
-import { stoppedService } from "../services/service.ts";
+import { stoppedService } from "../services/serviceControl.ts";
 
 const fenceHolder = z.strictObject({
     run: z.string(),

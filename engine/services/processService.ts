@@ -19,7 +19,7 @@ import {
 } from "../machines/procfs.ts";
 import { baseEnvironment } from "../machines/program.ts";
 import { configFiles, describe, looksLikeSynapse, relatives, sharingConfiguration } from "./synapseProcess.ts";
-import type { ServiceControl, ServiceStatus, StoppedService } from "./service.ts";
+import type { RecordedProcess, ServiceControl, ServiceStatus, StoppedService } from "./serviceControl.ts";
 
 /**
  * Variables whose values are kept, because a Python program is found by them or works differently without them. Of all others only the
@@ -28,24 +28,6 @@ import type { ServiceControl, ServiceStatus, StoppedService } from "./service.ts
 const keptVariables = new Set(
     "PATH HOME LANG LC_ALL TZ VIRTUAL_ENV PYTHONPATH LD_PRELOAD SYNAPSE_CACHE_FACTOR SYNAPSE_CONFIG_PATH".split(" "),
 );
-
-/** How a process ran. */
-export const recordedProcess = z.strictObject({
-    pid: z.number().int(),
-    /** Clock ticks since boot. */
-    startTicks: z.string(),
-    argv: z.array(z.string()).min(1),
-    workingDirectory: z.string(),
-    uid: z.number().int(),
-    gid: z.number().int(),
-    groups: z.array(z.number().int()),
-    umask: z.number().int(),
-    environment: z.record(z.string(), z.string()),
-    /** Names of variables that it had and that a start by us will not give it. */
-    otherVariables: z.array(z.string()),
-    ports: z.array(z.number().int()),
-});
-type RecordedProcess = z.infer<typeof recordedProcess>;
 
 export interface ProcessServiceOptions {
     readonly signal?: AbortSignal;

@@ -8,7 +8,8 @@ import type { ExpectedEvent, ExpectedMedia, Expectations, ExpectedRoom } from ".
 import { readHistory, readState } from "./history.ts";
 import type { SourceHomeserver } from "./homeserver.ts";
 import { matrixPath, MatrixClient, type JsonObject } from "./matrixClient.ts";
-import { deactivate, registerAccount, registerAccounts, registerGuest, type Site } from "./population/accounts.ts";
+import type { Site } from "./population/site.ts";
+import { deactivate, registerAccount, registerAccounts, registerGuest } from "./population/accounts.ts";
 import { Conversation } from "./population/conversation.ts";
 import { lateMessages, leaveMessages, settle } from "./population/lastWords.ts";
 import { uploadMedia } from "./population/mediaFiles.ts";

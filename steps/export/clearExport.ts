@@ -2,7 +2,7 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { clearExportContract } from "../../contract/index.ts";
-import { mediaSpool } from "./exportMedia.ts";
+import { mediaSpool } from "../../engine/bundle/write/bundleDirectory.ts";
 import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import { defineStep } from "../../engine/run/step.ts";
 

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { requireOwnBundle, takeBackArtefact } from "../../engine/bundle/write/bundleDirectory.ts";
+import { mediaSpool, requireOwnBundle, takeBackArtefact } from "../../engine/bundle/write/bundleDirectory.ts";
 import { keepSection, type MediaSection } from "../../engine/bundle/write/bundleManifest.ts";
 import {
     mediaBackupFolder,
@@ -31,9 +31,6 @@ import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 type ExportMediaSpec = z.infer<typeof exportMediaContract.spec>;
 
 const step = "export-media";
-
-/** Where the archive lies, unencrypted, until it is packed: in the run directory, mode 0700. */
-export const mediaSpool = (runDirectory: string): string => join(runDirectory, mediaExportFolder);
 
 export const exportMedia = defineStep(
     exportMediaContract,

@@ -4,7 +4,7 @@ import { bundleManifest, readDigested } from "../../engine/bundle/write/bundleMa
 import { requireOwnBundle } from "../../engine/bundle/write/bundleDirectory.ts";
 import { manifestName } from "../../engine/bundle/write/bundleNames.ts";
 import { handOverContract } from "../../contract/index.ts";
-import { refuseUnlessStillFenced } from "../migrate/fence.ts";
+import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/token.ts";
 import { defineStep } from "../../engine/run/step.ts";
 

@@ -10,13 +10,8 @@ import {
     type BundleManifest,
 } from "../../engine/bundle/write/bundleManifest.ts";
 import { checksumsName, manifestName, notesName, openNames } from "../../engine/bundle/write/bundleNames.ts";
-import {
-    compareConfig,
-    compareDatabaseFile,
-    compareFiles,
-    compareMediaBackup,
-    compareMediaExport,
-} from "../../engine/bundle/write/readBack.ts";
+import { compareConfig, compareDatabaseFile, compareFiles } from "../../engine/bundle/write/readBack.ts";
+import { compareMediaBackup, compareMediaExport } from "../../engine/media/readBackMedia.ts";
 import { verifyBundleContract, type Check } from "../../contract/index.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";

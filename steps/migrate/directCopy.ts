@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { copyContract } from "../../contract/directCopy.ts";
-import { refuseUnlessStillFenced } from "./fence.ts";
+import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/token.ts";
 import { readDefinitions } from "../../engine/postgres/catalogue/catalogue.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";

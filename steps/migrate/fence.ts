@@ -4,14 +4,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { ClientBase } from "pg";
 import { z } from "zod";
-import { fenceContract, type SelfHostedSource, type Source } from "../../contract/index.ts";
+import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence } from "../../engine/fence/holder.ts";
-import {
-    describeSession,
-    exclusiveLockRefusal,
-    foreignSessions,
-    type Session,
-} from "../../engine/fence/writingSessions.ts";
+import { exclusiveLockRefusal, foreignSessions } from "../../engine/fence/writingSessions.ts";
+import { listed, stillLive } from "../../engine/fence/stillFenced.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/token.ts";
 import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
 import { serviceControl } from "../../engine/services/service.ts";
@@ -100,25 +96,6 @@ export const fence = defineStep(
     },
 );
 
-/**
- * Refuses unless the source still stands where the token says it was fenced.
- *
- * @throws MigrationError SM-E0702 naming what moved or who is connected
- */
-export async function refuseUnlessStillFenced(
-    source: Source,
-    token: { readonly watermarks: Awaited<ReturnType<typeof readWatermarks>> },
-): Promise<void> {
-    if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
-    await withClient(await sourceAddress(source), { step: "fence" }, async (client) => {
-        const sessions = await foreignSessions(client);
-        if (sessions.length > 0) throw stillLive(listed(sessions));
-        const moved = movements(token.watermarks, await readWatermarks(client));
-        if (moved.length > 0)
-            throw stillLive(`the source has been written to after it was fenced\n${moved.slice(0, 5).join("\n")}`);
-    });
-}
-
 /** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
 async function serving(source: SelfHostedSource): Promise<void> {
     const { clientBaseUrl } = await readSourceConfig(source);
@@ -180,17 +157,4 @@ async function restoreReadOnly(client: ClientBase, database: string, before: str
     await client.query("SET default_transaction_read_only = off");
     if (before === null) await client.query(`${change} RESET default_transaction_read_only`);
     else await client.query(`${change} SET default_transaction_read_only = ${client.escapeLiteral(before)}`);
-}
-
-const listed = (sessions: Session[]): string =>
-    `sessions on its database:\n${sessions.slice(0, 8).map(describeSession).join("\n")}`;
-
-function stillLive(found: string): MigrationError {
-    return new MigrationError("SM-E0702", {
-        where: "the source homeserver",
-        found,
-        expected: "no session, no open transaction, and streams that stand still",
-        changed:
-            "the source was stopped; declare phase `stage` to start it again, or end what is named above and run this again",
-    });
 }

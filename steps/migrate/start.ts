@@ -5,7 +5,7 @@ import { performance } from "node:perf_hooks";
 import { z } from "zod";
 import { startContract } from "../../contract/index.ts";
 import { readToken } from "../../engine/fence/token.ts";
-import { refuseUnlessStillFenced } from "./fence.ts";
+import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { startDaemon, stopDaemon, waitUntilReady } from "../../engine/services/daemon.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { withClient } from "../../engine/postgres/connection.ts";

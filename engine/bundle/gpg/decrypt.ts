@@ -4,22 +4,7 @@ import { unarmored } from "./armor.ts";
 import { ByteReader, type Bytes } from "../streams/byteReader.ts";
 import { gpg, hasGpg } from "./gpgHome.ts";
 import { judgeDecryption } from "./gpgStatus.ts";
-
-/** Which program does the cryptography; `system` is tried first when nothing is said. */
-export type OpenPgpProgram = "gpg" | "openpgp.js";
-
-export interface DecryptOptions {
-    /** How errors name the message. */
-    readonly where: string;
-    /** Of the message, or of the secret key. */
-    readonly passphrase?: string | undefined;
-    /** Armored; of whom the message may be encrypted to. */
-    readonly secretKey?: string | undefined;
-    /** Of this run, mode 0700. */
-    readonly workDirectory: string;
-    readonly signal?: AbortSignal | undefined;
-    readonly openPgp?: OpenPgpProgram | undefined;
-}
+import type { DecryptOptions } from "./message.ts";
 
 /**
  * The content of a message, binary or armored. It is proven whole and unaltered only when the generator has ended: everything before is

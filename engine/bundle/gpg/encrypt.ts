@@ -1,18 +1,12 @@
 /** Encrypts a stream into files that `gpg --decrypt` reads: with a passphrase, or to a receiver's public key. */
 import { MigrationError } from "../../run/errors.ts";
 import type { Bytes } from "../streams/byteReader.ts";
-import type { OpenPgpProgram } from "./decrypt.ts";
 import { gpg, hasGpg, s2kCount } from "./gpgHome.ts";
 import { lastLines, parseStatus } from "./gpgStatus.ts";
+import type { OpenPgpProgram, Recipient } from "./message.ts";
 import type { FileDigest } from "../input/inputFiles.ts";
 import { writeParts } from "../write/partWriter.ts";
 import type { ProgramEnd } from "../streams/streamProgram.ts";
-
-/** Who can read it. */
-export type Recipient =
-    | { readonly passphrase: string }
-    /** A file with one public key, armored or binary. Whose it is, is for whoever names it to know: its fingerprint is not asked for. */
-    | { readonly publicKeyFile: string };
 
 export interface EncryptOptions {
     readonly recipient: Recipient;

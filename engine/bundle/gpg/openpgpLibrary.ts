@@ -6,9 +6,8 @@ import { MigrationError } from "../../run/errors.ts";
 import type { ErrorCode } from "../../run/errorCatalogue.ts";
 import { isArmor, unarmored } from "./armor.ts";
 import { ByteReader, type Bytes } from "../streams/byteReader.ts";
-import type { DecryptOptions } from "./decrypt.ts";
-import type { Recipient } from "./encrypt.ts";
 import { s2kCount } from "./gpgHome.ts";
+import type { DecryptOptions, Recipient } from "./message.ts";
 
 /** Decrypted data is passed on before it is authenticated: whoever reads it waits for the end, as with gpg. */
 const config = { allowUnauthenticatedStream: true, allowUnauthenticatedMessages: false };

@@ -1,7 +1,8 @@
 /** Opens an input: its innermost bytes through all its layers, as a stream, without temporary files. */
 import { MigrationError } from "../../run/errors.ts";
 import { ByteReader } from "../streams/byteReader.ts";
-import { decrypt, type OpenPgpProgram } from "../gpg/decrypt.ts";
+import { decrypt } from "../gpg/decrypt.ts";
+import type { OpenPgpProgram } from "../gpg/message.ts";
 import { gunzip } from "../archives/gunzip.ts";
 import { HeldStream } from "../streams/heldStream.ts";
 import { readFiles, type FileDigest } from "./inputFiles.ts";

@@ -8,7 +8,8 @@ import { syncDirectory } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Bytes } from "../streams/byteReader.ts";
 import { removeArtefact } from "./bundleDirectory.ts";
-import { encryptStream, type Recipient } from "../gpg/encrypt.ts";
+import { encryptStream } from "../gpg/encrypt.ts";
+import type { Recipient } from "../gpg/message.ts";
 import { gzipped, type Compressible } from "../archives/gzipped.ts";
 
 export const artefactShape = z.strictObject({

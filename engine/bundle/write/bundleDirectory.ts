@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { artefactNames, belongsTo, openNames } from "./bundleNames.ts";
+import { artefactNames, belongsTo, openNames, mediaExportFolder } from "./bundleNames.ts";
 
 /**
  * Kept in the run directory, as a file in the bundle would be sent along. Device and number tell the directory from another one that
@@ -111,3 +111,6 @@ function notOurs(directory: string, found: string): MigrationError {
         expected: "a directory that is not there yet, or an empty one of mode 0700",
     });
 }
+
+/** Where the export of the media lies, unencrypted, until it is packed: in the run directory, mode 0700. */
+export const mediaSpool = (runDirectory: string): string => join(runDirectory, mediaExportFolder);

@@ -1,15 +1,11 @@
 /** Reads the files of a bundle as their receiver will: through encryption, compression and archives to the end, without a file of its own. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { parseManifest } from "../../media/repositoryArchive/archiveManifest.ts";
-import { TreeDigest } from "../../media/treeDigest.ts";
 import { inspectPlainDump } from "../../postgres/plainDump/inspect.ts";
 import type { Artefact } from "./artefact.ts";
-import type { ConfigSection, DatabaseSection, MediaSection } from "./bundleManifest.ts";
-import { mediaBackupFolder, mediaExportFolder } from "./bundleNames.ts";
-import { ByteReader, type Bytes } from "../streams/byteReader.ts";
+import type { ConfigSection, DatabaseSection } from "./bundleManifest.ts";
+import type { Bytes } from "../streams/byteReader.ts";
 import { readDirectoryDump } from "../dump/directoryDump/read.ts";
-import { gunzip } from "../archives/gunzip.ts";
 import { readFiles, type FileDigest } from "../input/inputFiles.ts";
 import { openLayers } from "../input/open.ts";
 import { tarEntries } from "../archives/tarEntries.ts";
@@ -64,61 +60,6 @@ export async function compareDatabaseFile(section: DatabaseSection, options: Rea
     return [...problems, ...[...before.keys()].map((table) => `${table} is missing`)];
 }
 
-/** The archives inside of the archive, each file of them against matrix-media-repo's manifest. */
-export async function compareMediaExport(
-    section: MediaSection["export"],
-    serverName: string,
-    options: ReadBackOptions,
-): Promise<string[]> {
-    const { parts, files, manifest } = await readThrough(section.artefact, options, async (stream) => {
-        const seen: string[] = [];
-        const found = new Map<string, Hashed>();
-        let text: string | undefined;
-        for await (const part of tarEntries(stream, section.artefact.name)) {
-            if (part.kind === "directory") continue;
-            seen.push(part.name.replace(`${mediaExportFolder}/`, ""));
-            const unpacked = gunzip(new ByteReader(part.content), part.name);
-            for await (const entry of tarEntries(unpacked, part.name)) {
-                if (entry.name === "manifest.json") text = await textOf(entry.content);
-                else if (entry.kind === "file") found.set(entry.name, await hashed(entry.content));
-            }
-        }
-        return { parts: seen, files: found, manifest: text };
-    });
-    const problems: string[] = [];
-    if (parts.length !== section.parts.length || section.parts.some((name) => !parts.includes(name)))
-        problems.push(`archives ${parts.join(", ")}, and not ${section.parts.join(", ")}`);
-    if (manifest === undefined) return [...problems, "it has no manifest"];
-    // A homeserver without media has a manifest that names none, which is refused as the manifest of an export.
-    if (section.media === 0) return files.size === 0 ? problems : [...problems, `${files.size} files, and not 0`];
-    const { entityId, entries } = parseManifest(manifest, section.artefact.name);
-    if (entityId !== serverName) problems.push(`media of ${entityId}`);
-    for (const { address, fileName, media } of entries) {
-        const file = files.get(fileName);
-        if (file === undefined) problems.push(`${address} is missing`);
-        else if (file.bytes !== media.sizeBytes || file.sha256 !== media.sha256)
-            problems.push(`${address} is not as its manifest says`);
-    }
-    if (entries.length !== section.media) problems.push(`${entries.length} media, and not ${section.media}`);
-    return problems;
-}
-
-export async function compareMediaBackup(section: MediaSection["backup"], options: ReadBackOptions): Promise<string[]> {
-    const found = await readThrough(section.artefact, options, async (stream) => {
-        const digest = new TreeDigest();
-        let files = 0;
-        for await (const entry of tarEntries(stream, section.artefact.name)) {
-            if (entry.kind === "directory") continue;
-            const { sha256, bytes: size } = await hashed(entry.content);
-            digest.add({ path: entry.name.replace(`${mediaBackupFolder}/`, ""), size, sha256 });
-            files++;
-        }
-        return { files, treeDigest: digest.value() };
-    });
-    if (found.files !== section.files) return [`${found.files} files, and not ${section.files}`];
-    return found.treeDigest === section.treeDigest ? [] : ["its files are not those that were written"];
-}
-
 export async function compareConfig(section: ConfigSection, options: ReadBackOptions): Promise<string[]> {
     const found = await readThrough(section.artefact, options, async (stream) => {
         const files = new Map<string, Hashed>();
@@ -133,8 +74,8 @@ export async function compareConfig(section: ConfigSection, options: ReadBackOpt
         : [...problems, `${found.size} files, and not ${section.files.length}`];
 }
 
-/** The result counts only when all layers have ended well. */
-async function readThrough<T>(
+/** Reads an artefact through all its layers. The result counts only when all of them have ended well. */
+export async function readThrough<T>(
     { files }: Artefact,
     { directory, passphrase, runDirectory, signal }: ReadBackOptions,
     read: (stream: Bytes) => Promise<T>,
@@ -146,12 +87,13 @@ async function readThrough<T>(
     return result;
 }
 
-interface Hashed {
+export interface Hashed {
     readonly bytes: number;
     readonly sha256: string;
 }
 
-async function hashed(content: Bytes): Promise<Hashed> {
+/** Reads a file of an archive to its end. */
+export async function hashed(content: Bytes): Promise<Hashed> {
     const hash = createHash("sha256");
     let bytes = 0;
     for await (const chunk of content) {
@@ -159,12 +101,6 @@ async function hashed(content: Bytes): Promise<Hashed> {
         bytes += chunk.length;
     }
     return { bytes, sha256: hash.digest("hex") };
-}
-
-async function textOf(content: Bytes): Promise<string> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of content) chunks.push(chunk);
-    return Buffer.concat(chunks).toString("utf8");
 }
 
 async function drain(content: AsyncIterator<Buffer>): Promise<void> {

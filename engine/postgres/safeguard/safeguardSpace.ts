@@ -1,7 +1,7 @@
 /** Whether there is room for the copy of a database, and for the database that it is restored into. */
 import { lstat, statfs } from "node:fs/promises";
 import { z } from "zod";
-import { lackingSpace, type SpaceNeed } from "../../assess/machineChecks.ts";
+import { lackingSpace, type SpaceNeed } from "../../machines/freeSpace.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Progress } from "../../run/progress.ts";
 import { queryOne, type Client } from "../connection.ts";

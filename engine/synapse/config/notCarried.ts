@@ -1,7 +1,7 @@
 /** What of a homeserver this route cannot move, or not without work on the target: each a finding with a way on. */
 import { z } from "zod";
 import type { Finding } from "../../../contract/index.ts";
-import type { HomeserverConfig } from "./homeserverConfig.ts";
+import type { HomeserverDatabase } from "./databaseSettings.ts";
 import { hasS3Provider, s3Module } from "./mediaStorageProviders.ts";
 
 const shape = z.looseObject({
@@ -23,7 +23,15 @@ const shape = z.looseObject({
     redis: z.looseObject({ enabled: z.unknown() }).nullish().catch(undefined),
 });
 
-type Facts = Pick<HomeserverConfig, "sections" | "database" | "workers" | "appServiceConfigFiles">;
+/** What it looks at of a homeserver's configuration. */
+interface Facts {
+    /** The effective top-level sections. */
+    readonly sections: Readonly<Record<string, unknown>>;
+    readonly database: HomeserverDatabase;
+    /** Names of the worker processes. */
+    readonly workers: readonly string[];
+    readonly appServiceConfigFiles: readonly string[];
+}
 
 /** @returns findings SM-E0505 and SM-E0704 that block, SM-W0703 and SM-W0704 that warn */
 export function findNotCarried(config: Facts): Finding[] {

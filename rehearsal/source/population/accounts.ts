@@ -2,35 +2,12 @@
 import { createHmac } from "node:crypto";
 import { z } from "zod";
 import type { ExpectedMedia } from "../expectations.ts";
+import type { Account, Site } from "./site.ts";
 import { matrixPath, type JsonObject, type MatrixClient } from "../matrixClient.ts";
 import type { Chance } from "./random.ts";
 import { inParallel } from "./parallel.ts";
 import { uploadFile } from "./mediaFiles.ts";
 import { png } from "./png.ts";
-
-/** The homeserver that is filled. */
-export interface Site {
-    readonly serverName: string;
-    /** As nobody. */
-    readonly client: MatrixClient;
-    readonly chance: Chance;
-    readonly registrationSharedSecret: string;
-}
-
-export interface Account {
-    readonly index: number;
-    readonly userId: string;
-    readonly password: string;
-    readonly displayName: string;
-    readonly avatar: ExpectedMedia;
-    readonly devices: readonly {
-        readonly deviceId: string;
-        readonly displayName: string;
-        readonly accessToken: string;
-    }[];
-    /** As the first device. */
-    readonly client: MatrixClient;
-}
 
 export const nothing = z.object({});
 const login = z.object({ user_id: z.string(), device_id: z.string(), access_token: z.string() });

@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { ExpectedMedia } from "../expectations.ts";
 import { matrixPath, type JsonObject } from "../matrixClient.ts";
 import { unpaddedBase64 } from "../signingKey.ts";
-import { nothing, type Account, type Site } from "./accounts.ts";
+import type { Account, Site } from "./site.ts";
+import { nothing } from "./accounts.ts";
 import type { Room } from "./rooms.ts";
 import { trickyTexts } from "./trickyText.ts";
 

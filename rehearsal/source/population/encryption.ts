@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { ExpectedEncryption } from "../expectations.ts";
 import { jsonObject, matrixPath, type JsonObject } from "../matrixClient.ts";
 import { signingKey, unpaddedBase64, type SigningKey } from "../signingKey.ts";
-import { nothing, type Account, type Site } from "./accounts.ts";
+import type { Account, Site } from "./site.ts";
+import { nothing } from "./accounts.ts";
 
 const oneTimeKeys = 8;
 const backedUpSessions = 5;

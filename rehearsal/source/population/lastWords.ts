@@ -2,7 +2,8 @@
 import { z } from "zod";
 import type { ExpectedUser } from "../expectations.ts";
 import { matrixPath, type JsonObject } from "../matrixClient.ts";
-import { nothing, type Account, type Site } from "./accounts.ts";
+import type { Account, Site } from "./site.ts";
+import { nothing } from "./accounts.ts";
 import type { Conversation } from "./conversation.ts";
 import { claimOneTimeKey, oneTimeKeyCounts, setUpEncryption } from "./encryption.ts";
 import { inParallel } from "./parallel.ts";

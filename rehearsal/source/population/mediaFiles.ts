@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { ExpectedMedia } from "../expectations.ts";
 import { MatrixError, type MatrixClient } from "../matrixClient.ts";
-import type { Account, Site } from "./accounts.ts";
+import type { Account, Site } from "./site.ts";
 import { inParallel } from "./parallel.ts";
 import { png } from "./png.ts";
 import { trickyTexts } from "./trickyText.ts";

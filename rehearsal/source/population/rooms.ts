@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { ExpectedRoom } from "../expectations.ts";
 import { roomKinds } from "../expectations.ts";
 import { jsonObject, matrixPath, type JsonObject, type MatrixClient } from "../matrixClient.ts";
-import { nothing, type Account, type Site } from "./accounts.ts";
+import type { Account, Site } from "./site.ts";
+import { nothing } from "./accounts.ts";
 import { inParallel } from "./parallel.ts";
 
 export interface Room {

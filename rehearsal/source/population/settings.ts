@@ -2,7 +2,8 @@
 import { z } from "zod";
 import type { ExpectedUser } from "../expectations.ts";
 import { jsonObject, matrixPath, type JsonObject } from "../matrixClient.ts";
-import { nothing, type Account } from "./accounts.ts";
+import type { Account } from "./site.ts";
+import { nothing } from "./accounts.ts";
 import { trickyTexts } from "./trickyText.ts";
 
 export type Settings = Pick<ExpectedUser, "accountData" | "tags" | "roomAccountData" | "pushRules" | "filter">;

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
-import { lackingSpace, machineChecks } from "../../../engine/assess/machineChecks.ts";
+import { lackingSpace } from "../../../engine/machines/freeSpace.ts";
+import { machineChecks } from "../../../engine/assess/machineChecks.ts";
 
 const gibibyte = 2 ** 30;
 const need = (device: string, freeGib: number, neededGib: number) => ({

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { ByteReader } from "../../../../engine/bundle/streams/byteReader.ts";
 import { gunzip } from "../../../../engine/bundle/archives/gunzip.ts";
 import { openLayers, type OpenedInput } from "../../../../engine/bundle/input/open.ts";
-import type { OpenPgpProgram } from "../../../../engine/bundle/gpg/decrypt.ts";
+import type { OpenPgpProgram } from "../../../../engine/bundle/gpg/message.ts";
 import { expectError } from "../../../support/expectError.ts";
 import type { ErrorCode } from "../../../../engine/run/errorCatalogue.ts";
 import { collect, gpgSymmetric, makeKey, passphrase, run, sampleDump, withDirectory, withKeys } from "../fixtures.ts";

@@ -1,0 +1,41 @@
+/** Whether a source that was fenced still stands where it stood then. */
+import type { Source } from "../../contract/index.ts";
+import { withClient } from "../postgres/connection.ts";
+import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { MigrationError } from "../run/errors.ts";
+import { movements, readWatermarks } from "./watermarks.ts";
+import { describeSession, foreignSessions, type Session } from "./writingSessions.ts";
+
+/**
+ * Refuses unless the source still stands where the token says it was fenced.
+ *
+ * @throws MigrationError SM-E0702 naming what moved or who is connected
+ */
+export async function refuseUnlessStillFenced(
+    source: Source,
+    token: { readonly watermarks: Awaited<ReturnType<typeof readWatermarks>> },
+): Promise<void> {
+    if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
+    await withClient(await sourceAddress(source), { step: "fence" }, async (client) => {
+        const sessions = await foreignSessions(client);
+        if (sessions.length > 0) throw stillLive(listed(sessions));
+        const moved = movements(token.watermarks, await readWatermarks(client));
+        if (moved.length > 0)
+            throw stillLive(`the source has been written to after it was fenced\n${moved.slice(0, 5).join("\n")}`);
+    });
+}
+
+/** Sessions as an error shows them. */
+export const listed = (sessions: Session[]): string =>
+    `sessions on its database:\n${sessions.slice(0, 8).map(describeSession).join("\n")}`;
+
+/** SM-E0702, which stops what would start a second homeserver. */
+export function stillLive(found: string): MigrationError {
+    return new MigrationError("SM-E0702", {
+        where: "the source homeserver",
+        found,
+        expected: "no session, no open transaction, and streams that stand still",
+        changed:
+            "the source was stopped; declare phase `stage` to start it again, or end what is named above and run this again",
+    });
+}

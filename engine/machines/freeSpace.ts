@@ -1,0 +1,44 @@
+/** Whether a machine's file systems have room for what will be written to them. */
+import { lstat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Finding } from "../../contract/index.ts";
+import { finding } from "../run/finding.ts";
+
+/** A part of what will be written, and the file system it will be written to. */
+export interface SpaceNeed {
+    /** The same for paths on the same file system. */
+    readonly device: string;
+    readonly path: string;
+    readonly freeBytes: number;
+    readonly neededBytes: number;
+}
+
+/** Findings for file systems that all their needs together do not fit on. */
+export function lackingSpace(needs: readonly SpaceNeed[]): Finding[] {
+    const devices = new Set(needs.map(({ device }) => device));
+    return [...devices].flatMap((device) => {
+        const own = needs.filter((need) => need.device === device);
+        const needed = own.reduce((sum, { neededBytes }) => sum + neededBytes, 0);
+        const free = Math.min(...own.map(({ freeBytes }) => freeBytes));
+        const paths = own.map(({ path }) => path).join(" and ");
+        return free >= needed
+            ? []
+            : [finding("SM-E1201", `${gib(needed)} are needed on the file system of ${paths}, ${gib(free)} are free`)];
+    });
+}
+
+/** What a path, or the nearest directory above it that is there, has room for. */
+export async function fileSystemOf(path: string, neededBytes: number): Promise<SpaceNeed> {
+    const existing = await nearestExisting(path);
+    const { bavail, bsize } = await statfs(existing);
+    return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };
+}
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+async function nearestExisting(path: string): Promise<string> {
+    for (let candidate = path; candidate !== "/"; candidate = dirname(candidate)) {
+        if ((await lstat(candidate).catch(() => undefined)) !== undefined) return candidate;
+    }
+    return "/";
+}
