@@ -5,7 +5,7 @@ import { refuseOldCli } from "./components/cliVersion.ts";
 import { runtimeEnvironment } from "./components/environment.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
-import { readStackConfig } from "./components/config/stackConfig.ts";
+import { readStackConfig } from "./components/config/readStackConfig.ts";
 import { targetLayout } from "./components/targets/target.ts";
 
 async function program() {

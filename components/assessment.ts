@@ -6,11 +6,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { assessContract } from "../contract/index.ts";
 import { MigrationError } from "../engine/run/errors.ts";
-import type { MigrationConfig } from "./config/config.ts";
-import { reaches } from "./config/defaults.ts";
+import type { MigrationConfig } from "./config/parseConfig.ts";
+import { reaches } from "./config/effective.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { readResult, stepInterpreter, type SpecInputs } from "./migrationStep.ts";
-import type { MigrationSecrets } from "./config/stackConfig.ts";
+import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import type { AnyTargetLayout } from "./targets/target.ts";
 
 export type Assessment = z.infer<typeof assessContract.result>;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { cleanupContract, commitContract, keptUntil, reportContract } from "../contract/index.ts";
-import type { MigrationConfig } from "./config/config.ts";
+import type { MigrationConfig } from "./config/parseConfig.ts";
 import type { Database, Safeguarded } from "./database.ts";
 import type { Gateway } from "./gateway.ts";
 import type { StepSequence } from "./stepSequence.ts";

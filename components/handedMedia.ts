@@ -8,7 +8,7 @@ import {
     type TargetDatabase,
 } from "../contract/index.ts";
 import type { EarlierStep } from "./migrationStep.ts";
-import type { MigrationSecrets } from "./config/stackConfig.ts";
+import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What {@link handMedia} needs. */

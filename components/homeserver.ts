@@ -33,8 +33,8 @@ export interface HomeserverArgs {
     readonly isolated: boolean;
 }
 
-/** What must be true before {@link Homeserver.start}. */
-export interface StartProofs {
+/** What {@link Homeserver.start} comes after. The step looks at the fence once more; the other two only make the order. */
+export interface StartsAfter {
     /** Absent in a rehearsal, whose target is isolated. */
     readonly fenceToken: pulumi.Output<string> | undefined;
     /** Of the verification. */
@@ -86,7 +86,7 @@ export class Homeserver extends pulumi.ComponentResource {
     }
 
     /** Starts it behind the closed gateway. */
-    public start(proofs: StartProofs) {
+    public start(after: StartsAfter) {
         const { steps, source, layout, signingKeyFile, verifyKeys, database } = this.#args;
         const { configFiles, pidFile, logFile, baseUrl } = this.#configured.result;
         return steps.add(
@@ -94,7 +94,7 @@ export class Homeserver extends pulumi.ComponentResource {
             {
                 run: steps.run,
                 source,
-                ...proofs,
+                ...after,
                 python: layout.python,
                 configFiles,
                 signingKeyFile,

@@ -2,15 +2,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
     assessContract,
-    guardCutoverContract,
-    guardMigrateContract,
-    guardStageContract,
+    cutoverUndoContract,
+    migrateUndoContract,
+    stageUndoContract,
     verifyContract,
     type Phase,
 } from "../contract/index.ts";
 import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
-import type { MigrationConfig } from "./config/config.ts";
-import { reaches } from "./config/defaults.ts";
+import type { MigrationConfig } from "./config/parseConfig.ts";
+import { reaches } from "./config/effective.ts";
 import { BundleExport } from "./targets/emsBundle/bundleExport.ts";
 import { Database, type Followed } from "./database.ts";
 import { Gateway } from "./gateway.ts";
@@ -20,7 +20,7 @@ import { mediaStorageProvider } from "./mediaStorage.ts";
 import { copyOptions, moveBundle, moveRunning, type MovedHomeserver } from "./movedHomeserver.ts";
 import { cleanUp, commit, report } from "./commitAndReport.ts";
 import { SigningKeySecrets } from "./signingKeySecrets.ts";
-import type { MigrationSecrets } from "./config/stackConfig.ts";
+import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
 import type { EmsBundleLayout } from "./targets/emsBundle/layout.ts";
 import type { TargetLayout } from "./targets/local/layout.ts";
@@ -64,57 +64,62 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const directory = runDirectory(args.config, args.runId);
         this.#steps = new StepSequence({ id: args.runId, directory, disposable });
 
-        let proofs = {};
         this.assessment = this.#assess();
-        if (args.target.kind === "emsBundle") proofs = this.#export(args.target);
-        else if (this.#enter("stage", guardStageContract)) {
-            const target = this.#stage(args.target);
-            this.gatewayUrl = target.gateway.url;
-            if (this.#enter("migrate", guardMigrateContract)) {
-                const moved = this.#move(target, args.target);
-                const { fenceToken, restored, safeguard } = moved;
-                const proof = this.#verify(target, moved);
-                const swapped = target.database.swap(restored.incoming, proof, safeguard);
-                const { swappedAt } = swapped.result;
-                const started = target.homeserver.start({ fenceToken, proof, swappedAt });
-                const probe = this.#probe(target, started, moved.canaryFile);
-                proofs = { verify: proof, probe };
-                if (this.#enter("cutover", guardCutoverContract)) {
-                    const { connection } = target.database;
-                    const { committedAt } = commit(this, this.#steps, {
-                        ...{ database: connection, probe, fenceToken, source },
-                    }).result;
-                    const opened = target.gateway.open(committedAt, target.keys.verifyKeys);
-                    const kept = { opened, swapped, copy: safeguard.copy, safeguardHours: args.config.safeguardHours };
-                    if (reaches(phase, "finish")) cleanUp(this, this.#steps, { database: connection, ...kept });
-                }
-            }
-        }
-        this.proofs = proofs;
+        const reached = args.target.kind === "emsBundle" ? this.#export(args.target) : this.#migrate(args.target);
+        this.gatewayUrl = reached.gatewayUrl;
+        this.proofs = reached.proofs;
         this.report = report(this, this.#steps, args);
         this.registerOutputs({ report: this.report, proofs: this.proofs });
     }
 
-    /** Into files for another provider; nothing is started here. @returns the digest of all that was compared, from phase `migrate` on */
-    #export(layout: EmsBundleLayout): Readonly<Record<string, pulumi.Output<string>>> {
-        const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
-        if (source.kind !== "selfHosted" || !this.#enter("stage", guardStageContract)) return {};
-        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
-        const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
-        if (!this.#enter("migrate", guardMigrateContract)) return {};
-        const proven = bundle.export();
-        if (this.#enter("cutover", guardCutoverContract)) {
-            const handedOverAt = bundle.handOver(proven);
-            if (reaches(phase, "finish")) bundle.clear(handedOverAt);
-        }
-        return { verify: proven.proof };
+    /** Into a homeserver that is started here, as far as the declared phase goes. */
+    #migrate(layout: TargetLayout): Reached {
+        const { source, phase, safeguardHours } = this.#args.config;
+        if (!this.#enter("stage", stageUndoContract)) return { proofs: {} };
+        const target = this.#stage(layout);
+        const gatewayUrl = target.gateway.url;
+
+        if (!this.#enter("migrate", migrateUndoContract)) return { gatewayUrl, proofs: {} };
+        const moved = this.#move(target, layout);
+        const { fenceToken, restored, safeguard, canaryFile } = moved;
+        const proof = this.#verify(target, moved);
+        const swapped = target.database.swap(restored.incoming, proof, safeguard);
+        const started = target.homeserver.start({ fenceToken, proof, swappedAt: swapped.result.swappedAt });
+        const probe = this.#probe(target, started, canaryFile);
+        const reached = { gatewayUrl, proofs: { verify: proof, probe } };
+
+        if (!this.#enter("cutover", cutoverUndoContract)) return reached;
+        const database = target.database.connection;
+        const committed = commit(this, this.#steps, { database, probe, fenceToken, source });
+        const opened = target.gateway.open(committed.result.committedAt, target.keys.verifyKeys);
+
+        if (!reaches(phase, "finish")) return reached;
+        cleanUp(this, this.#steps, { database, opened, swapped, copy: safeguard.copy, safeguardHours });
+        return reached;
     }
 
-    /** Declares the guard of a phase, if the declared phase includes it. */
-    #enter(phase: Phase, guard: typeof guardStageContract): boolean {
+    /** Into files for another provider; nothing is started here. The proof is the digest of all that was compared. */
+    #export(layout: EmsBundleLayout): Reached {
+        const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
+        if (source.kind !== "selfHosted" || !this.#enter("stage", stageUndoContract)) return { proofs: {} };
+        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
+        const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
+
+        if (!this.#enter("migrate", migrateUndoContract)) return { proofs: {} };
+        const proven = bundle.export();
+        const reached = { proofs: { verify: proven.proof } };
+
+        if (!this.#enter("cutover", cutoverUndoContract)) return reached;
+        const handedOverAt = bundle.handOver(proven);
+        if (reaches(phase, "finish")) bundle.clear(handedOverAt);
+        return reached;
+    }
+
+    /** Begins a phase, if the declared phase includes it. */
+    #enter(phase: Phase, undo: typeof stageUndoContract): boolean {
         const { config } = this.#args;
         if (!reaches(config.phase, phase)) return false;
-        this.#steps.enter(guard, config.serverName, this);
+        this.#steps.enter(undo, config.serverName, this);
         return true;
     }
 
@@ -220,6 +225,13 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 }
 
+/** What the declared phase came to. */
+interface Reached {
+    readonly gatewayUrl?: pulumi.Output<string>;
+    readonly proofs: Readonly<Record<string, pulumi.Output<string>>>;
+}
+
+/** What phase `stage` makes. */
 interface Target {
     readonly keys: SigningKeySecrets;
     readonly database: Database;

@@ -1,7 +1,7 @@
 /** Where the target keeps media besides its own store, as its steps are told: with the keys that the stack has as secrets. */
 import * as pulumi from "@pulumi/pulumi";
 import type { MediaStorageProvider } from "../contract/index.ts";
-import type { MigrationSecrets } from "./config/stackConfig.ts";
+import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import type { LocalTargetConfig } from "./targets/local/layout.ts";
 
 /** @returns undefined where the target has all media in its own store */

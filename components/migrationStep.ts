@@ -37,7 +37,7 @@ const timeouts = { create: "12h", update: "10m", delete: "30m" };
  *
  * - Only its triggers run a step again: another version of it, or another run. A changed specification alone is an update, and
  *   an update prints the result that is there already: a step that is done stays as it was done.
- * - A step whose creation failed is not in the state, so its undo does not run: the guard of its phase sweeps up after it.
+ * - A step whose creation failed is not in the state, so its undo does not run: the undo of its phase runs it.
  * - The specification travels as a secret on standard input. The result is not secret: steps keep secrets out of it.
  */
 export class MigrationStep<Spec, Result> {

@@ -1,13 +1,13 @@
 /** How database and media get to the target, up to what is verified there: from a homeserver that runs, or out of files. */
 import type * as pulumi from "@pulumi/pulumi";
 import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../contract/index.ts";
-import type { MigrationConfig } from "./config/config.ts";
+import type { MigrationConfig } from "./config/parseConfig.ts";
 import type { CopyOptions, Database, Followed, Safeguarded } from "./database.ts";
 import { handMedia } from "./handedMedia.ts";
 import type { MediaRepository } from "./mediaRepository.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
-import type { MigrationSecrets } from "./config/stackConfig.ts";
+import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What is moved to, and by what rules. */

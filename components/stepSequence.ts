@@ -1,6 +1,6 @@
 /** Declares the steps of one run, phase after phase. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { guardStageContract, RunReference, StepContract } from "../contract/index.ts";
+import type { stageUndoContract, RunReference, StepContract } from "../contract/index.ts";
 import { MigrationStep, type EarlierStep, type SpecInputs } from "./migrationStep.ts";
 
 /** Where a step hangs, and what results cannot say about it. */
@@ -13,8 +13,8 @@ export interface StepPlace {
 }
 
 /**
- * Order comes from results that go into the specification of later steps. Beyond that, each phase has a guard: it comes after
- * everything of the phases before it, and before everything of its own.
+ * Order comes from results that go into the specification of later steps. Beyond that, each phase has an undo of its own, the resource `guard-<phase>`: it
+ * comes after everything of the phases before it, and before everything of its own.
  *
  * ```
  *   assess ◀─ guard-stage ◀─┬─ secrets ────────┐                     ┌─ canary ◀─ fence ◀─┬─ dump ◀─ …
@@ -22,13 +22,13 @@ export interface StepPlace {
  *                           └─ media-storage … ┘                     └─ …
  * ```
  *
- * So Pulumi makes a guard first and deletes it last, when it can take back what failed steps of its phase have left.
+ * So Pulumi makes it first and deletes it last, when it can undo what failed steps of its phase have left.
  */
 export class StepSequence {
     /** Of every step. */
     public readonly run: RunReference;
     readonly #declared: EarlierStep[] = [];
-    #guard: EarlierStep | undefined;
+    #phaseUndo: EarlierStep | undefined;
 
     constructor(run: RunReference) {
         this.run = run;
@@ -39,9 +39,9 @@ export class StepSequence {
         return [...this.#declared];
     }
 
-    /** Begins a phase with its guard. */
-    public enter(guard: typeof guardStageContract, serverName: string, parent: pulumi.Resource): void {
-        this.#guard = this.add(guard, { run: this.run, serverName }, { parent, after: this.declared });
+    /** Begins a phase with its undo. */
+    public enter(undo: typeof stageUndoContract, serverName: string, parent: pulumi.Resource): void {
+        this.#phaseUndo = this.add(undo, { run: this.run, serverName }, { parent, after: this.declared });
     }
 
     /** Declares a step of the phase that was entered last; its resource is named like the step. */
@@ -51,7 +51,7 @@ export class StepSequence {
         place: StepPlace,
     ): MigrationStep<Spec, Result> {
         const { after = [], ...rest } = place;
-        const dependsOn = [...new Set([this.#guard, ...after])].filter((step) => step !== undefined);
+        const dependsOn = [...new Set([this.#phaseUndo, ...after])].filter((step) => step !== undefined);
         const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn });
         this.#declared.push(step);
         return step;

@@ -40,8 +40,11 @@ const databaseServer = z.discriminatedUnion("kind", [
     }),
 ]);
 
-/** Made before the other steps of its phase; its undo takes back whatever those left behind when they failed half-way. */
-const guard = (phase: "stage" | "migrate" | "cutover") =>
+/**
+ * The undo of a phase: made before its other steps, and undoes whatever those left behind when they failed half-way. Its name is the one
+ * that stacks and journals in use have for it.
+ */
+const phaseUndo = (phase: "stage" | "migrate" | "cutover") =>
     contract({
         name: `guard-${phase}`,
         phase,
@@ -49,9 +52,9 @@ const guard = (phase: "stage" | "migrate" | "cutover") =>
         spec: z.strictObject({ run: runReference, serverName: z.string() }),
         result: z.strictObject({ guards: z.string() }),
     });
-export const guardStageContract = guard("stage");
-export const guardMigrateContract = guard("migrate");
-export const guardCutoverContract = guard("cutover");
+export const stageUndoContract = phaseUndo("stage");
+export const migrateUndoContract = phaseUndo("migrate");
+export const cutoverUndoContract = phaseUndo("cutover");
 
 /** Reads the source and the place the target will have. Changes nothing. */
 export const assessContract = contract({

@@ -8,7 +8,7 @@ import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
 import { doStep, type AnyStep } from "../engine/run/runStep.ts";
-import { undoWithAbandoned } from "../engine/run/undoFromJournal.ts";
+import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
 import { secretsIn } from "../engine/run/specDigest.ts";
 
 /** A specification longer than this is not one. */
@@ -47,7 +47,7 @@ function stepCommand(name: string): Command {
             stopped = signal;
             try {
                 const call = { step, spec, write: say, signal };
-                if (options.undo === true) await undoWithAbandoned(call, stepNamed);
+                if (options.undo === true) await undoWithFailedSteps(call, stepNamed);
                 else process.stdout.write(`${await answerOf(call)}\n`);
             } finally {
                 stop();

@@ -2,8 +2,8 @@
  * All steps, by name. Each is loaded when it is called: a migration calls two dozen of them, each in a process of its own, and most of the
  * time of a short one would be spent loading the others.
  */
-import { guardCutoverContract, guardMigrateContract, guardStageContract, type Phase } from "../contract/index.ts";
-import { guardStep } from "./undoPhase.ts";
+import { cutoverUndoContract, migrateUndoContract, stageUndoContract, type Phase } from "../contract/index.ts";
+import { undoPhaseStep } from "./undoPhase.ts";
 import type { AnyStep } from "../engine/run/runStep.ts";
 
 interface Entry {
@@ -12,15 +12,15 @@ interface Entry {
     readonly load: () => Promise<AnyStep>;
 }
 
-const guard = (contract: typeof guardStageContract): Entry => ({
+const phaseUndo = (contract: typeof stageUndoContract): Entry => ({
     phase: contract.phase,
-    load: () => Promise.resolve(guardStep(contract, stepNamed)),
+    load: () => Promise.resolve(undoPhaseStep(contract, stepNamed)),
 });
 
 /** In the order of a migration. */
 const entries: Readonly<Record<string, Entry>> = {
     assess: { phase: "assess", load: async () => (await import("./assess/assess.ts")).assess },
-    "guard-stage": guard(guardStageContract),
+    "guard-stage": phaseUndo(stageUndoContract),
     secrets: { phase: "stage", load: async () => (await import("./stage/secrets.ts")).secrets },
     database: { phase: "stage", load: async () => (await import("./stage/database.ts")).database },
     "media-storage": { phase: "stage", load: async () => (await import("./stage/mediaStorage.ts")).mediaStorage },
@@ -29,7 +29,7 @@ const entries: Readonly<Record<string, Entry>> = {
     "prepare-bundle": { phase: "stage", load: async () => (await import("./export/prepareBundle.ts")).prepareBundle },
     "media-early": { phase: "stage", load: async () => (await import("./stage/mediaEarly.ts")).mediaEarly },
     follow: { phase: "stage", load: async () => (await import("./stage/follow.ts")).follow },
-    "guard-migrate": guard(guardMigrateContract),
+    "guard-migrate": phaseUndo(migrateUndoContract),
     canary: { phase: "migrate", load: async () => (await import("./migrate/canary.ts")).canary },
     settle: { phase: "migrate", load: async () => (await import("./migrate/settle.ts")).settle },
     fence: { phase: "migrate", load: async () => (await import("./migrate/fence.ts")).fence },
@@ -58,7 +58,7 @@ const entries: Readonly<Record<string, Entry>> = {
     "export-config": { phase: "migrate", load: async () => (await import("./export/exportConfig.ts")).exportConfig },
     "seal-bundle": { phase: "migrate", load: async () => (await import("./export/sealBundle.ts")).sealBundle },
     "verify-bundle": { phase: "migrate", load: async () => (await import("./export/verifyBundle.ts")).verifyBundle },
-    "guard-cutover": guard(guardCutoverContract),
+    "guard-cutover": phaseUndo(cutoverUndoContract),
     commit: { phase: "cutover", load: async () => (await import("./cutover/commit.ts")).commit },
     "hand-over": { phase: "cutover", load: async () => (await import("./export/handOver.ts")).handOver },
     open: { phase: "cutover", load: async () => (await import("./cutover/open.ts")).open },

@@ -1,21 +1,26 @@
-/** Guards: made before the other steps of their phase, so that Pulumi deletes them last and their undo sweeps up what failed steps left. */
-import type { guardStageContract } from "../contract/index.ts";
+/**
+ * Undoes what failed steps of a phase left. Declared before the other steps of the phase, so that Pulumi deletes it after them.
+ * Stacks and journals know it as `guard-<phase>`.
+ */
+import type { stageUndoContract } from "../contract/index.ts";
 import type { AnyStep } from "../engine/run/runStep.ts";
 import { defineStep, type StepDefinition } from "../engine/run/step.ts";
-import { stepsToUndo } from "../engine/run/stepState.ts";
-import { takeBack, type StepFinder } from "../engine/run/undoFromJournal.ts";
+import { stepsToUndo } from "../engine/run/undoOrder.ts";
+import { undoSteps, type StepFinder } from "../engine/run/undoFromJournal.ts";
 
-type GuardContract = typeof guardStageContract;
-type GuardSpec = Parameters<StepDefinition<ReturnType<GuardContract["spec"]["parse"]>, { guards: string }>["act"]>[0];
+type PhaseUndoContract = typeof stageUndoContract;
+type PhaseUndoSpec = Parameters<
+    StepDefinition<ReturnType<PhaseUndoContract["spec"]["parse"]>, { guards: string }>["act"]
+>[0];
 
 /**
  * A failed `create` is not in the Pulumi state, so its `delete` never runs: a source that was fenced by a step which then failed would stay
- * down when the administrator declares an earlier phase. The guard knows from the journal what was begun.
+ * down when the administrator declares an earlier phase. This one reads in the journal what was begun.
  *
- * @param stepNamed  finds the steps to take back
+ * @param stepNamed  finds the steps to undo
  */
-export function guardStep(contract: GuardContract, stepNamed: StepFinder): AnyStep {
-    return defineStep<GuardSpec, { guards: string }>(
+export function undoPhaseStep(contract: PhaseUndoContract, stepNamed: StepFinder): AnyStep {
+    return defineStep<PhaseUndoSpec, { guards: string }>(
         contract,
         () => Promise.resolve({ guards: contract.phase }),
         async (_spec, run) => {
@@ -23,7 +28,7 @@ export function guardStep(contract: GuardContract, stepNamed: StepFinder): AnySt
                 (name) => name !== contract.name,
             );
             const write = (line: string): void => run.progress.say(line);
-            await takeBack(names, run.directory, stepNamed, { write, signal: run.signal });
+            await undoSteps(names, run.directory, stepNamed, { write, signal: run.signal });
         },
     );
 }

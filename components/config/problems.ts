@@ -1,7 +1,7 @@
 /** Turns what is wrong with a configuration into error blocks that name place, value and way out. */
 import type { z } from "zod";
 import { MigrationError } from "../../engine/run/errors.ts";
-import { keysAt, plainSchema, secretKeys } from "./keys.ts";
+import { keysAt, plainSchema, secretKeys } from "./schema.ts";
 import { closest } from "./suggestion.ts";
 
 /** Names the place of a value: the stack's file, its line where it is known, and the path of keys. */

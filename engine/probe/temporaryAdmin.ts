@@ -39,7 +39,7 @@ export async function withTemporaryAdmin<T>(
     run: StepRun,
     work: (token: () => Promise<string>) => Promise<T>,
 ): Promise<T> {
-    const userId = await run.once("temporary-account", () => Promise.resolve(accountOf(run.id, args.serverName)));
+    const userId = await run.recorded("temporary-account", () => Promise.resolve(accountOf(run.id, args.serverName)));
     await inDatabase(args, (client) => removeAccount(client, userId));
     let current: { readonly token: string; readonly until: number } | undefined;
     const renewed = async (): Promise<string> => {

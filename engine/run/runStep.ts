@@ -151,7 +151,7 @@ function stepRun(
         progress,
         journal,
         signal: call.signal,
-        async once(action, act) {
+        async recorded(action, act) {
             // A recorded result came out of the same action, so it has the type that the action returns.
             if (state.actions.has(action)) return state.actions.get(action) as Awaited<ReturnType<typeof act>>;
             call.signal.throwIfAborted();

@@ -14,10 +14,10 @@ export interface StepRun {
     /** Aborted on SIGINT, SIGTERM and SIGHUP, and when the process that called us is gone. */
     readonly signal: AbortSignal;
     /**
-     * Runs an action of the step at most once over all its attempts: a journaled result is returned instead of acting again.
-     * The action must be safe to repeat, as a kill may come between it and its record.
+     * Runs an action of the step and records its result; an attempt that finds the record returns that instead of acting again.
+     * The action must be safe to repeat: a kill may come between it and its record, and then it runs twice.
      */
-    once<T>(action: string, act: () => Promise<T>): Promise<T>;
+    recorded<T>(action: string, act: () => Promise<T>): Promise<T>;
     /** Writes the step's full evidence, without secrets, beside the journal. Shown in the report. */
     evidence(evidence: object): Promise<void>;
 }

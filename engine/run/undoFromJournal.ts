@@ -1,4 +1,4 @@
-/** Takes back steps that Pulumi does not know of, because their creation failed: from the journal and the specifications that were kept. */
+/** Undoes steps that Pulumi does not know of, because their creation failed: from the journal and the specifications that were kept. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -6,15 +6,15 @@ import { runReference } from "../../contract/shared.ts";
 import { readJournal } from "./journal.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { undoStep, type AnyStep, type StepCall } from "./runStep.ts";
-import { abandonedAfter } from "./stepState.ts";
+import { failedAfter } from "./undoOrder.ts";
 
 /** Finds a step by its name. */
 export type StepFinder = (name: string) => Promise<AnyStep | undefined>;
 
 type Surroundings = Pick<StepCall, "write" | "signal">;
 
-/** Takes the named steps of a run back, in the given order. */
-export async function takeBack(
+/** Undoes the named steps of a run, in the given order. */
+export async function undoSteps(
     names: readonly string[],
     runDirectory: string,
     stepNamed: StepFinder,
@@ -36,13 +36,13 @@ export async function takeBack(
 
 const withRun = z.looseObject({ run: runReference });
 
-/** Takes a step back, and before it what failed after it. */
-export async function undoWithAbandoned(call: StepCall, stepNamed: StepFinder): Promise<void> {
+/** Undoes a step, and before it the steps that failed after it. */
+export async function undoWithFailedSteps(call: StepCall, stepNamed: StepFinder): Promise<void> {
     const parsed = withRun.safeParse(call.spec);
     if (parsed.success) {
         const { directory } = parsed.data.run;
         const records = await readJournal(runDirectoryPaths(directory).journal);
-        await takeBack(abandonedAfter(records, call.step.contract.name), directory, stepNamed, call);
+        await undoSteps(failedAfter(records, call.step.contract.name), directory, stepNamed, call);
     }
     await undoStep(call);
 }

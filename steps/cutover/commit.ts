@@ -11,5 +11,5 @@ export const commit = defineStep(commitContract, async ({ source, database, fenc
     if (fenceToken !== undefined) await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken));
     const address = await adminAddress(database, database.name);
     await withClient(address, { step: "commit" }, (client) => advanceMarker(client, run.id, ["swapped"], "committed"));
-    return { committedAt: await run.once("committed-at", () => Promise.resolve(new Date().toISOString())) };
+    return { committedAt: await run.recorded("committed-at", () => Promise.resolve(new Date().toISOString())) };
 });

@@ -14,5 +14,5 @@ export const handOver = defineStep(handOverContract, async (spec, run) => {
     await requireOwnBundle(bundle.directory, run.directory);
     await readDigested(join(bundle.directory, manifestName), manifestDigest, bundleManifest);
     if (fenceToken !== undefined) await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken));
-    return { handedOverAt: await run.once("handed-over-at", () => Promise.resolve(new Date().toISOString())) };
+    return { handedOverAt: await run.recorded("handed-over-at", () => Promise.resolve(new Date().toISOString())) };
 });

@@ -32,7 +32,7 @@ export const sealBundle = defineStep(
             format: "synapse-migration-bundle-1",
             serverName: spec.serverName,
             run: run.id,
-            madeAt: await run.once("made-at", () => Promise.resolve(new Date().toISOString())),
+            madeAt: await run.recorded("made-at", () => Promise.resolve(new Date().toISOString())),
             fencedAt: spec.fencedAt ?? null,
             encryption: recipientKeyFile === undefined ? "passphrase" : "public key",
             verifyKeys: spec.verifyKeys,

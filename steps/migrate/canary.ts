@@ -22,7 +22,7 @@ export const canary = defineStep(
     async ({ source, baseUrl, user, password }, run) => {
         const api = new MatrixApi(baseUrl ?? (await clientBaseUrl(source)));
         const notLeft: string[] = [];
-        await run.once("traces", async () => {
+        await run.recorded("traces", async () => {
             const traces = await leaveTraces(api, user, password, run, notLeft);
             await writeCanaryTraces(canaryFile(run), traces);
         });

@@ -36,7 +36,7 @@ export const fence = defineStep(
             readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
         }));
         // The downtime begins here, whatever this step still has to do.
-        const fencedAt = await run.once("fenced-at", () => Promise.resolve(new Date().toISOString()));
+        const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
         await run.progress.during("stopping the source homeserver", () => service.stop());
         return withClient(address, { step: "fence" }, async (client) => {
             const sessions = await run.progress.during("waiting for its database sessions to end", () =>

@@ -146,7 +146,7 @@ async function fromArchive(directory: string, spec: ImportMediaSpec, run: StepRu
         { step: "import-media", signal, statementSeconds: 0 },
         async (client) => {
             // An attempt that was killed may have added some: what counts is how many the dump did not have.
-            const dumped = await run.once("count-media-rows", () => mediaRowCount(client));
+            const dumped = await run.recorded("count-media-rows", () => mediaRowCount(client));
             await insertMediaRows(client, placed.rows);
             const inserted = (await mediaRowCount(client)) - dumped;
             return { inserted, already: placed.rows.length - inserted };

@@ -45,8 +45,8 @@ export const purgeRemoteMedia = defineStep(
         const root = await storeRoot(spec.mediaStore);
         return withClient(address, { step, statementSeconds: 0, signal: run.signal }, async (client) => {
             requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${address.name}`);
-            const before = await run.once("rows-before", () => countRemoteRows(client));
-            const sample = await run.once("sample", async () => (await newestRemoteMedia(client)) ?? null);
+            const before = await run.recorded("rows-before", () => countRemoteRows(client));
+            const sample = await run.recorded("sample", async () => (await newestRemoteMedia(client)) ?? null);
             const purge = await run.progress.during("purging cached media of other servers", () =>
                 purgeWithSomebodysToken({ spec, run, client, sample }),
             );

@@ -54,7 +54,7 @@ export const start = defineStep(
             });
         });
         await refuseOtherKey(spec);
-        const startedAt = await run.once("started-at", () => Promise.resolve(new Date().toISOString()));
+        const startedAt = await run.recorded("started-at", () => Promise.resolve(new Date().toISOString()));
         return {
             baseUrl: spec.baseUrl,
             version: await serverVersion(spec.baseUrl),

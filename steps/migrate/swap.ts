@@ -16,7 +16,7 @@ export const swap = defineStep(
                 : { copiedOid: (await readManifest(spec.copy.manifestFile, spec.copy.digest)).database.oid };
         const names = { ...namesOf(spec), ...copied };
         const previous = await swapDatabases(maintenance, names, run.id, { step: "swap", signal: run.signal });
-        const swappedAt = await run.once("swapped-at", () => Promise.resolve(new Date().toISOString()));
+        const swappedAt = await run.recorded("swapped-at", () => Promise.resolve(new Date().toISOString()));
         await run.evidence({ name: spec.database.name, incoming: spec.incoming, previous, swappedAt });
         return { name: spec.database.name, ...(previous === undefined ? {} : { previous }), swappedAt };
     },

@@ -37,7 +37,7 @@ export const configure = defineStep(
         const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
         const { bindAddress } = spec.listener;
         const port =
-            spec.listener.port === 0 ? await run.once("port", () => freePort(bindAddress)) : spec.listener.port;
+            spec.listener.port === 0 ? await run.recorded("port", () => freePort(bindAddress)) : spec.listener.port;
 
         const at = (name: string): string => join(spec.targetDirectory, name);
         const [pidFile, logFile] = [at("homeserver.pid"), at("homeserver.log")];

@@ -55,11 +55,11 @@ export const database = defineStep(
         const found = await inspectDatabase(maintenance, spec.name, options);
         refuseCommitted(found.marker, where);
         await refuseOccupied(spec, found, facts, where);
-        await run.once(
+        await run.recorded(
             "role-was-absent",
             async () => !(await withClient(maintenance, options, (client) => roleExists(client, spec.owner))),
         );
-        const made = await run.once("database-was-absent", () => Promise.resolve(found.state === "absent"));
+        const made = await run.recorded("database-was-absent", () => Promise.resolve(found.state === "absent"));
         await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
             await ensureOwnerRole(client, maintenance, {
                 role: spec.owner,
@@ -192,7 +192,7 @@ async function undoExisting(spec: DatabaseSpec, run: StepRun): Promise<void> {
     const target = existingTarget(spec);
     const maintenance = await adminAddress(target);
     const options = { step: "database" };
-    const made = await run.once("database-was-absent", () => Promise.resolve(false));
+    const made = await run.recorded("database-was-absent", () => Promise.resolve(false));
     const found = await inspectDatabase(maintenance, spec.name, options);
     const ours = found.marker === undefined ? made : found.marker.run === run.id && found.marker.state === "staged";
     if (found.state === "empty" && ours) {
@@ -203,7 +203,7 @@ async function undoExisting(spec: DatabaseSpec, run: StepRun): Promise<void> {
     } else if (found.state !== "absent") {
         run.progress.say(`database ${spec.name} is not an empty one of this run: it stays`);
     }
-    if (await run.once("role-was-absent", () => Promise.resolve(false)))
+    if (await run.recorded("role-was-absent", () => Promise.resolve(false)))
         await dropUnusedRole(maintenance, spec.owner, target.ownerPasswordFile, run);
 }
 

@@ -9,7 +9,7 @@ import { inspectDatabase } from "../../engine/postgres/databases/databaseState.t
 import { manifestDatabase } from "../../engine/postgres/archive/dumpSnapshot.ts";
 import { dropIncoming, makeIncoming } from "../../engine/postgres/databases/incomingDatabase.ts";
 import { createMarker } from "../../engine/postgres/databases/marker.ts";
-import { abandon, refuseLeftovers } from "../../engine/postgres/replication/undoFollowing.ts";
+import { undoFollowing, refuseLeftovers } from "../../engine/postgres/replication/undoFollowing.ts";
 import { follow as followDatabase, type CopyRows } from "../../engine/postgres/replication/follow.ts";
 import type { Replication } from "../../engine/postgres/replication/sides.ts";
 import { preflightSource } from "../../engine/postgres/replication/sourcePreflight.ts";
@@ -38,7 +38,7 @@ export const follow = defineStep(
         await refuseUnsuitable(spec, replication, run);
         // An attempt that was killed may have left a subscription, with which no database can be dropped.
         const found = await inspectDatabase(maintenance, incoming, options);
-        refuseLeftovers(await abandon(replication, found.state !== "absent"), "what an earlier attempt has left");
+        refuseLeftovers(await undoFollowing(replication, found.state !== "absent"), "what an earlier attempt has left");
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
         try {
             await withClient(replication.owner, options, (client) =>
@@ -74,7 +74,7 @@ export const follow = defineStep(
                 `subscription and database ${incoming} (${error instanceof Error ? error.message : String(error)})`,
             );
         });
-        left.push(...(await abandon(replication, found !== undefined && found.state !== "absent")));
+        left.push(...(await undoFollowing(replication, found !== undefined && found.state !== "absent")));
         if (found !== undefined && left.length === 0)
             run.progress.say(await dropIncoming(maintenance, incoming, run.id, { step }));
         if (passwordFile !== undefined) await removeServerPassword(passwordFile);

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { parseConfig } from "../../components/config/config.ts";
-import { reaches } from "../../components/config/defaults.ts";
+import { parseConfig } from "../../components/config/parseConfig.ts";
+import { reaches } from "../../components/config/effective.ts";
 import { phases } from "../../contract/index.ts";
 import {
     configWith,

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { expect } from "chai";
 import { z } from "zod";
 import { readResult } from "../../components/migrationStep.ts";
-import { assessContract, guardStageContract } from "../../contract/index.ts";
+import { assessContract, stageUndoContract } from "../../contract/index.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { unwrappedSecret, type Registered } from "./recorder.ts";
 import { stepOutput } from "./stepResults.ts";
@@ -78,7 +78,7 @@ describe("MigrationStep", () => {
 
 describe("readResult", () => {
     it("reads what the contract describes", () => {
-        expect(readResult(guardStageContract, '{"guards":"stage"}')).to.deep.equal({ guards: "stage" });
+        expect(readResult(stageUndoContract, '{"guards":"stage"}')).to.deep.equal({ guards: "stage" });
     });
 
     for (const [title, stdout] of [
@@ -87,7 +87,7 @@ describe("readResult", () => {
         ["an answer of another shape", '{"guard":"stage"}'],
     ] as const) {
         it(`refuses ${title}`, () => {
-            expect(() => readResult(guardStageContract, stdout))
+            expect(() => readResult(stageUndoContract, stdout))
                 .to.throw(MigrationError)
                 .with.property("code", "SM-E0213");
         });

@@ -1,10 +1,10 @@
 /** Configurations for tests: what a stack's file holds, as Pulumi hands it to the program. */
 import * as pulumi from "@pulumi/pulumi";
-import { parseConfig, type MigrationConfig } from "../../components/config/config.ts";
-import type { ConfigFacts } from "../../components/config/defaults.ts";
+import { parseConfig, type MigrationConfig } from "../../components/config/parseConfig.ts";
+import type { ConfigFacts } from "../../components/config/effective.ts";
 import { HomeserverMigration } from "../../components/homeserverMigration.ts";
 import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
-import type { MigrationSecrets } from "../../components/config/stackConfig.ts";
+import type { MigrationSecrets } from "../../components/config/readStackConfig.ts";
 import { targetLayout } from "../../components/targets/target.ts";
 import { record, type RecorderOptions } from "./recorder.ts";
 

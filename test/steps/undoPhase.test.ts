@@ -2,10 +2,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
-import { guardMigrateContract, runReference } from "../../contract/index.ts";
-import { guardStep } from "../../steps/undoPhase.ts";
+import { migrateUndoContract, runReference } from "../../contract/index.ts";
+import { undoPhaseStep } from "../../steps/undoPhase.ts";
 import { doStep, undoStep, type AnyStep } from "../../engine/run/runStep.ts";
-import { undoWithAbandoned } from "../../engine/run/undoFromJournal.ts";
+import { undoWithFailedSteps } from "../../engine/run/undoFromJournal.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { withWorkDirectory } from "../support/workDirectory.ts";
 
@@ -22,7 +22,7 @@ const step = (name: string, phase: "stage" | "migrate", fails = false): AnyStep 
     );
 
 const steps = [step("secrets", "stage"), step("fence", "migrate"), step("dump", "migrate", true)];
-const guard: AnyStep = guardStep(guardMigrateContract, (name) =>
+const guard: AnyStep = undoPhaseStep(migrateUndoContract, (name) =>
     Promise.resolve(steps.find(({ contract }) => contract.name === name)),
 );
 
@@ -78,7 +78,7 @@ describe("a step that is taken back while a later one has failed", () => {
             for (const each of steps) await doStep(call(each)).catch(() => undefined);
             const fence = steps.find(({ contract }) => contract.name === "fence") ?? guard;
             const named = (name: string) => Promise.resolve(steps.find(({ contract }) => contract.name === name));
-            await undoWithAbandoned(call(fence), named);
+            await undoWithFailedSteps(call(fence), named);
             expect(undone).to.deep.equal(["dump", "fence"]);
         }));
 
@@ -86,7 +86,7 @@ describe("a step that is taken back while a later one has failed", () => {
         guarded(async (call) => {
             const done = [step("fence", "migrate"), step("dump", "migrate")];
             for (const each of done) await doStep(call(each));
-            await undoWithAbandoned(call(done[0] ?? guard), (name) =>
+            await undoWithFailedSteps(call(done[0] ?? guard), (name) =>
                 Promise.resolve(done.find(({ contract }) => contract.name === name)),
             );
             expect(undone).to.deep.equal(["fence"]);

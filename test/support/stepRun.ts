@@ -28,7 +28,7 @@ export function testRun(id: string, directory: string, signal = new AbortControl
     return {
         ...{ id, directory, signal, said, evidences, actions, journal },
         progress: lineProgress("test", (line) => said.push(line), redact),
-        async once<T>(action: string, act: () => Promise<T>): Promise<T> {
+        async recorded<T>(action: string, act: () => Promise<T>): Promise<T> {
             // As the journal does: what comes back is what was recorded, through JSON.
             if (!actions.has(action)) actions.set(action, JSON.parse(JSON.stringify(await act())));
             return actions.get(action) as T;

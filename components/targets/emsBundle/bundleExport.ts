@@ -12,7 +12,7 @@ import {
     verifyBundleContract,
     type SelfHostedSource,
 } from "../../../contract/index.ts";
-import type { MigrationSecrets } from "../../config/stackConfig.ts";
+import type { MigrationSecrets } from "../../config/readStackConfig.ts";
 import type { StepSequence } from "../../stepSequence.ts";
 import type { EmsBundleLayout } from "./layout.ts";
 

@@ -5,7 +5,7 @@ import { compareDefinitions, describeDifference, readDefinitions } from "../cata
 import { describeAddress, type DatabaseAddress } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../compare/fingerprint.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
-import { abandon, refuseLeftovers } from "./undoFollowing.ts";
+import { undoFollowing, refuseLeftovers } from "./undoFollowing.ts";
 import { writeBulk } from "./bulkRecord.ts";
 import { waitFor } from "./deadline.ts";
 import { readSchema, refuseChangedSchema } from "./definitionGuard.ts";
@@ -73,13 +73,13 @@ export interface Following {
  */
 export async function follow(replication: Replication, options: FollowOptions): Promise<Following> {
     const { run } = replication;
-    refuseLeftovers(await abandon(replication, true), "what an earlier attempt has left");
+    refuseLeftovers(await undoFollowing(replication, true), "what an earlier attempt has left");
     const findings = await preflightSource(replication);
     await preflightTarget(replication);
     try {
         return { ...(await begin(replication, options)), findings };
     } catch (error) {
-        const left = await abandon(replication, true).catch((failure: unknown) => [String(failure)]);
+        const left = await undoFollowing(replication, true).catch((failure: unknown) => [String(failure)]);
         for (const line of left) run.progress.say(`left behind: ${line}`);
         throw error;
     }

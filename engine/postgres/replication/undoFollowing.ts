@@ -21,7 +21,7 @@ const undoSeconds = 300;
  *
  * @param hasTarget  whether the incoming database is there
  */
-export async function abandon(replication: Replication, hasTarget: boolean): Promise<Leftovers> {
+export async function undoFollowing(replication: Replication, hasTarget: boolean): Promise<Leftovers> {
     const { run } = replication;
     const name = replicationName(run.id);
     const signal = AbortSignal.timeout(undoSeconds * 1000);
@@ -36,7 +36,7 @@ export async function abandon(replication: Replication, hasTarget: boolean): Pro
     return left;
 }
 
-/** The source's part of {@link abandon}; a record that it was done is kept. */
+/** The source's part of {@link undoFollowing}; a record that it was done is kept. */
 export async function clearSource(replication: Replication, signal: AbortSignal): Promise<Leftovers> {
     const { run } = replication;
     const name = replicationName(run.id);

@@ -90,7 +90,7 @@ describe("a step that is run", () => {
             let parts = 0;
             let attempts = 0;
             const step = double(async ({ value }, run) => {
-                const doubled = await run.once("part", () => Promise.resolve(value * 2 + parts++));
+                const doubled = await run.recorded("part", () => Promise.resolve(value * 2 + parts++));
                 attempts += 1;
                 if (attempts === 1) throw new MigrationError("SM-E1101", { where: "here", found: "a failure" });
                 return { doubled };

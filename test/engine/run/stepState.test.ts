@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { JournalRecord } from "../../../engine/run/journal.ts";
-import { stepState, stepsToUndo } from "../../../engine/run/stepState.ts";
+import { stepState } from "../../../engine/run/stepState.ts";
+import { stepsToUndo } from "../../../engine/run/undoOrder.ts";
 
 let seq = 0;
 const record = (step: string, kind: JournalRecord["kind"], extra: Partial<JournalRecord> = {}): JournalRecord => ({

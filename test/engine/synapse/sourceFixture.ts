@@ -144,7 +144,7 @@ export function testRun(id = "run1"): { run: StepRun; said: string[]; evidence: 
         progress: { say: (line) => void said.push(line), during: (_title, work) => work() },
         journal: { read: () => Promise.resolve([]), append: () => Promise.reject(new Error("not journaled here")) },
         signal: new AbortController().signal,
-        async once<T>(action: string, act: () => Promise<T>): Promise<T> {
+        async recorded<T>(action: string, act: () => Promise<T>): Promise<T> {
             if (!actions.has(action)) actions.set(action, await act());
             return actions.get(action) as T;
         },

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
 import { withClient } from "../../../../engine/postgres/connection.ts";
 import { tableFingerprints } from "../../../../engine/postgres/compare/fingerprint.ts";
-import { abandon, refuseLeftovers } from "../../../../engine/postgres/replication/undoFollowing.ts";
+import { undoFollowing, refuseLeftovers } from "../../../../engine/postgres/replication/undoFollowing.ts";
 import { catchUp } from "../../../../engine/postgres/replication/catchUp.ts";
 import { follow, type Following } from "../../../../engine/postgres/replication/follow.ts";
 import { readRecord } from "../../../../engine/postgres/replication/sourceChanges.ts";
@@ -74,7 +74,7 @@ describe("what goes wrong while a source is followed", function () {
         const { checks } = await end(pair, digest, "strict");
         expect(checks.find(({ id }) => id === "replica-errors")?.state).to.be.oneOf(["warning", "passed"]);
         await expectEqual(pair);
-        await abandon(pair.replication, true);
+        await undoFollowing(pair.replication, true);
         await expectNothingLeft(pair);
     });
 
@@ -153,7 +153,7 @@ describe("what goes wrong while a source is followed", function () {
             child.kill("SIGKILL");
             await exited;
             expect((await tracesOn(pair)).some((trace) => trace.startsWith("slot "))).to.equal(true);
-            expect(await abandon(pair.replication, true)).to.deep.equal([]);
+            expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
             await expectNothingLeft(pair);
         }
     });
@@ -172,7 +172,7 @@ describe("what goes wrong while a source is followed", function () {
             if (back === "SELECT 1") await expectError("SM-E1306", () => end(pair, digest));
             await cluster.query(pair.sourceName, back, "synapse");
         }
-        expect(await abandon(pair.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
         await expectNothingLeft(pair);
     });
 
@@ -180,14 +180,14 @@ describe("what goes wrong while a source is followed", function () {
         const pair = await makePair(cluster, cluster);
         await begin(pair);
         const away = { ...pair.replication, target: { ...pair.replication.target, port: 1 } };
-        const left = await abandon(away, true);
+        const left = await undoFollowing(away, true);
         expect(left).to.have.length(1);
         expect(left[0]).to.contain("subscription");
         expect(() => refuseLeftovers(left, "test"))
             .to.throw(MigrationError)
             .with.property("code", "SM-E1308");
         expect(await tracesOn(pair)).to.deep.equal([]);
-        expect(await abandon(pair.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
         await expectNothingLeft(pair);
     });
 
@@ -195,11 +195,11 @@ describe("what goes wrong while a source is followed", function () {
         const pair = await makePair(cluster, cluster);
         await begin(pair);
         const away = { ...pair.replication, source: { ...pair.replication.source, port: 1 } };
-        const left = await abandon(away, true);
+        const left = await undoFollowing(away, true);
         expect(left.join("\n")).to.contain(`pg_drop_replication_slot('synapse_migration_${pair.run.id}')`);
         expect(left.join("\n")).to.contain("replica identities of 8 tables");
         expect(await subscriptions(pair)).to.deep.equal([]);
-        expect(await abandon(pair.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
         await expectNothingLeft(pair);
     });
 
@@ -218,7 +218,7 @@ describe("what goes wrong while a source is followed", function () {
         );
         expect(stuck.detail.found).to.contain("is not confirmed after 3 s");
         await cluster.query(pair.incoming, `ALTER SUBSCRIPTION ${name} DISABLE`);
-        await abandon(pair.replication, true);
+        await undoFollowing(pair.replication, true);
         await expectError("SM-E1310", () => settle(pair.replication, { digest }));
     });
 
@@ -275,7 +275,7 @@ describe("what goes wrong while a source is followed", function () {
         const strict = await expectError("SM-E1307", () => end(pair, digest, "strict"));
         expect(strict.detail.found).to.contain("replica-rows: public.events");
         expect(strict.detail.found).to.contain("public.rooms");
-        await abandon(pair.replication, true);
+        await undoFollowing(pair.replication, true);
         await expectNothingLeft(pair);
     });
 });

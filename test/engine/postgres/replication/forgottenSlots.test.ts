@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { stringify } from "yaml";
 import { copyChecks } from "../../../../engine/assess/serverCopyChecks.ts";
-import { abandon } from "../../../../engine/postgres/replication/undoFollowing.ts";
+import { undoFollowing } from "../../../../engine/postgres/replication/undoFollowing.ts";
 import { follow } from "../../../../engine/postgres/replication/follow.ts";
 import {
     addressOf,
@@ -56,7 +56,7 @@ describe("slots that were forgotten", function () {
         expect(await inPreview()).to.deep.equal([]);
         expect(await listSlots(address)).to.deep.equal([]);
         await expectError("SM-E1311", () => dropForgotten(address, name));
-        expect(await abandon(pair.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
     });
 
     it("are not looked for where the source is files, and said to be unknown where it does not answer", async () => {

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { Client } from "pg";
 import { describeSession, foreignSessions } from "../../../../engine/fence/writingSessions.ts";
 import { withClient } from "../../../../engine/postgres/connection.ts";
-import { abandon } from "../../../../engine/postgres/replication/undoFollowing.ts";
+import { undoFollowing } from "../../../../engine/postgres/replication/undoFollowing.ts";
 import { compareReplica } from "../../../../engine/postgres/replication/compareReplica.ts";
 import { catchUp } from "../../../../engine/postgres/replication/catchUp.ts";
 import { follow } from "../../../../engine/postgres/replication/follow.ts";
@@ -139,7 +139,7 @@ describe("before a source is followed", function () {
                 expect(detail.found).to.contain("transactions that do not end");
             }),
         );
-        await abandon((await makePair(cluster, cluster, { sourceName: name })).replication, true);
+        await undoFollowing((await makePair(cluster, cluster, { sourceName: name })).replication, true);
         const { rows } = await withClient(cluster.superuserAddress(name), { step: "test" }, (client) =>
             client.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'synapse_migration_late'"),
         );
@@ -170,7 +170,7 @@ describe("before a source is followed", function () {
         });
         await follow(pair.replication, { copy: copyRowsByDump(cluster.programs), jobs: 1 });
         await cluster.query(pair.sourceName, "CREATE PUBLICATION other FOR TABLE users", "synapse");
-        expect(await abandon(pair.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(pair.replication, true)).to.deep.equal([]);
         expect(await tracesOn(pair)).to.have.members(["publication other", "identity users", "identity device_inbox"]);
         expect(pair.run.said.join("\n")).to.contain("the replica identity of public.users (publication other) stays");
     });
@@ -185,14 +185,14 @@ describe("before a source is followed", function () {
         await mkdir(beside, { mode: 0o700 });
         const replication = { ...newer.replication, run: { ...newer.run, directory: beside } };
         await follow(replication, { copy: copyRowsByDump(cluster.programs), jobs: 1 });
-        expect(await abandon(older.replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(older.replication, true)).to.deep.equal([]);
         await cluster.query(
             older.sourceName,
             "UPDATE users SET password_hash = 'x'; DELETE FROM device_inbox",
             "synapse",
         );
         expect((await tracesOn(older)).filter((trace) => trace.startsWith("identity"))).to.have.length(8);
-        expect(await abandon(replication, true)).to.deep.equal([]);
+        expect(await undoFollowing(replication, true)).to.deep.equal([]);
         expect(await tracesOn(older)).to.deep.equal([]);
     });
 
@@ -215,7 +215,7 @@ describe("before a source is followed", function () {
             foreignSessions,
         );
         expect(sessions.map(describeSession)).to.deep.equal([]);
-        await abandon(pair.replication, true);
+        await undoFollowing(pair.replication, true);
         expect((await list()).find((slot) => slot.name === name)).to.equal(undefined);
     });
 

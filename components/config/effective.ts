@@ -1,7 +1,7 @@
-/** What a stack's configuration means where it says nothing. */
+/** What a stack's configuration comes to where it says nothing and the answer depends on its other keys, or on the stack. */
 import { join } from "node:path";
 import { phases, type Phase } from "../../contract/index.ts";
-import type { PlainConfig } from "./keys.ts";
+import type { PlainConfig } from "./schema.ts";
 import type { Locate } from "./problems.ts";
 
 /** What the rules need to know besides the configuration itself. */

@@ -1,8 +1,8 @@
 /** What a stack that follows its source until the cut-over needs, or cannot have. Pure. */
 import type { z } from "zod";
-import type { MigrationError } from "../../engine/run/errors.ts";
-import type { plainSchema } from "./keys.ts";
-import { invalidValue, type Locate } from "./problems.ts";
+import type { MigrationError } from "../../../engine/run/errors.ts";
+import type { plainSchema } from "../schema.ts";
+import { invalidValue, type Locate } from "../problems.ts";
 
 type PlainConfig = Pick<
     z.infer<typeof plainSchema>,

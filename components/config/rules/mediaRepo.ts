@@ -1,7 +1,7 @@
 /** What a target whose media go to matrix-media-repo cannot have. */
-import type { MigrationError } from "../../engine/run/errors.ts";
-import { invalidValue, type Locate } from "./problems.ts";
-import type { TargetConfig } from "../targets/target.ts";
+import type { MigrationError } from "../../../engine/run/errors.ts";
+import { invalidValue, type Locate } from "../problems.ts";
+import type { TargetConfig } from "../../targets/target.ts";
 
 /** Its archives carry the homeserver's own media alone, and what was imported once nothing takes back. */
 export function mediaRepoProblems(

@@ -1,4 +1,4 @@
-/** The keys of a stack's configuration and what each may hold. `Pulumi.yaml` describes the same keys to people. */
+/** The keys of a stack's configuration, what each may hold, and its default. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
 import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../contract/index.ts";
 import { targetSchema } from "../targets/target.ts";
@@ -60,18 +60,16 @@ export const plainSchema = z.strictObject({
 export type PlainConfig = z.infer<typeof plainSchema>;
 export type PlainKey = keyof typeof plainSchema.shape;
 
-const kindsOtherThanString: Readonly<Partial<Record<PlainKey, ConfigKind>>> = {
-    rehearsal: "boolean",
-    disposable: "boolean",
-    protect: "boolean",
-    source: "object",
-    target: "object",
-    copyJobs: "integer",
-    copyRateLimit: "integer",
-    safeguardHours: "integer",
-};
+/** How Pulumi hands the key's value over, by what the schema takes. */
+export const kindOf = (key: PlainKey): ConfigKind => kindOfSchema(plainSchema.shape[key]);
 
-export const kindOf = (key: PlainKey): ConfigKind => kindsOtherThanString[key] ?? "string";
+function kindOfSchema(schema: z.core.$ZodType): ConfigKind {
+    if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return kindOfSchema(schema.unwrap());
+    if (schema instanceof z.ZodPipe) return kindOfSchema(schema.in);
+    if (schema instanceof z.ZodBoolean) return "boolean";
+    if (schema instanceof z.ZodNumber) return "integer";
+    return schema instanceof z.ZodObject || schema instanceof z.ZodDiscriminatedUnion ? "object" : "string";
+}
 
 /** Values that are only ever kept encrypted, and never become part of {@link plainSchema}'s object. */
 export const secretKeys = [

@@ -1,8 +1,8 @@
 /** Which storage provider a target can have, and which keys go with it. A pure rule. */
 import type { z } from "zod";
-import type { MigrationError } from "../../engine/run/errors.ts";
-import type { plainSchema, SecretKey } from "./keys.ts";
-import { invalidValue, missingValue, type Locate } from "./problems.ts";
+import type { MigrationError } from "../../../engine/run/errors.ts";
+import type { plainSchema, SecretKey } from "../schema.ts";
+import { invalidValue, missingValue, type Locate } from "../problems.ts";
 
 type Configured = Pick<z.infer<typeof plainSchema>, "source" | "target" | "rehearsal">;
 

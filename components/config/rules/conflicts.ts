@@ -1,12 +1,12 @@
 /** Rules that a stack's configuration must keep as a whole. */
 import { isAbsolute, relative } from "node:path";
-import { MigrationError } from "../../engine/run/errors.ts";
-import { copyOf, declaredPhase, hasServers, reaches, workDirectory, type ConfigFacts } from "./defaults.ts";
-import type { PlainConfig, SecretKey } from "./keys.ts";
-import { mediaRepoProblems } from "./mediaRepoRules.ts";
-import { mediaStorageProblems } from "./mediaStorageRules.ts";
-import { invalidValue, missingValue, type Locate } from "./problems.ts";
-import { replicateConflicts } from "./replicateRules.ts";
+import { MigrationError } from "../../../engine/run/errors.ts";
+import { copyOf, declaredPhase, hasServers, reaches, workDirectory, type ConfigFacts } from "../effective.ts";
+import type { PlainConfig, SecretKey } from "../schema.ts";
+import { mediaRepoProblems } from "./mediaRepo.ts";
+import { mediaStorageProblems } from "./mediaStorage.ts";
+import { invalidValue, missingValue, type Locate } from "../problems.ts";
+import { replicateConflicts } from "./replicate.ts";
 
 /** What single values cannot show: settings that contradict each other, or that need another one. */
 export function conflicts(

@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import type { Phase, ReplicationAddress, Source } from "../../contract/index.ts";
 import { MigrationError, throwAll } from "../../engine/run/errors.ts";
-import { copyOf, declaredPhase, workDirectory, type ConfigFacts } from "./defaults.ts";
-import { decoded, kindOf, plainSchema, secretKeys, type PlainConfig, type PlainKey, type SecretKey } from "./keys.ts";
+import { copyOf, declaredPhase, workDirectory, type ConfigFacts } from "./effective.ts";
+import { decoded, kindOf, plainSchema, secretKeys, type PlainConfig, type PlainKey, type SecretKey } from "./schema.ts";
 import { invalidValue, schemaProblems, unknownKey, type Locate } from "./problems.ts";
-import { conflicts } from "./rules.ts";
+import { conflicts } from "./rules/conflicts.ts";
 import type { TargetConfig } from "../targets/target.ts";
 
 /** What a stack's configuration asks for. Holds no secret. */

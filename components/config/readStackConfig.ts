@@ -4,8 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { parseConfig, type MigrationConfig } from "./config.ts";
-import type { SecretKey } from "./keys.ts";
+import { parseConfig, type MigrationConfig } from "./parseConfig.ts";
+import type { SecretKey } from "./schema.ts";
 import { stackFileLocator } from "./stackFile.ts";
 
 /** The secrets that are set; none of them is ever held outside of an output. */
