@@ -1,5 +1,5 @@
 /** How a check of the moved homeserver ends, and how many like things are checked together. */
-import { canonicalJson } from "../source/canonicalJson.ts";
+import { sortedJson } from "../source/sortedJson.ts";
 import { inParallel } from "../source/population/parallel.ts";
 import type { Expectations } from "../source/expectations.ts";
 import type { MatrixClient } from "../source/matrixClient.ts";
@@ -48,7 +48,7 @@ export async function forEach<Item>(
 
 /** The problem of two values that should be equal as JSON; none when they are. Values are not shown: they may be secret. */
 export function differs(what: string, found: unknown, expected: unknown): string[] {
-    const [one, other] = [canonicalJson(found), canonicalJson(expected)];
+    const [one, other] = [sortedJson(found), sortedJson(expected)];
     if (one === other) return [];
     let at = 0;
     while (at < one.length && one[at] === other[at]) at++;

@@ -1,6 +1,6 @@
 /** Ed25519 keys as Matrix writes them: unpadded base64 of 32 bytes. Own code, so that it can check what the steps do with theirs. */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
-import { canonicalJson } from "./canonicalJson.ts";
+import { sortedJson } from "./sortedJson.ts";
 
 /** What precedes the 32 bytes in DER (RFC 8410). */
 const privatePrefix = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -26,7 +26,7 @@ export function signingKey(id: string, seed: Buffer): SigningKey {
         publicKey: unpaddedBase64(
             createPublicKey(key).export({ format: "der", type: "spki" }).subarray(publicPrefix.length),
         ),
-        sign: (object) => unpaddedBase64(sign(null, Buffer.from(canonicalJson(object)), key)),
+        sign: (object) => unpaddedBase64(sign(null, Buffer.from(sortedJson(object)), key)),
     };
 }
 
@@ -38,7 +38,7 @@ export function isSignedBy(object: object, signature: string, publicKey: string)
         format: "der",
         type: "spki",
     });
-    return verify(null, Buffer.from(canonicalJson(Object.fromEntries(entries))), key, Buffer.from(signature, "base64"));
+    return verify(null, Buffer.from(sortedJson(Object.fromEntries(entries))), key, Buffer.from(signature, "base64"));
 }
 
 export function unpaddedBase64(bytes: Buffer): string {

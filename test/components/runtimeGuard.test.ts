@@ -124,7 +124,7 @@ describe("an engine that is asked for its version", () => {
 
 /** The program with its packages; that of the command provider is a copy that may be changed. */
 function copyProgram(directory: string): void {
-    for (const name of ["index.ts", "package.json", "components", "steps", "toolchain"])
+    for (const name of ["index.ts", "package.json", "components", "contract", "engine", "toolchain"])
         cpSync(join(root, name), join(directory, name), { recursive: true });
     const [from, to] = [join(root, "node_modules"), join(directory, "node_modules")];
     mkdirSync(join(to, "@pulumi"), { recursive: true });

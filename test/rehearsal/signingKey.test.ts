@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { canonicalJson } from "../../rehearsal/source/canonicalJson.ts";
+import { sortedJson } from "../../rehearsal/source/sortedJson.ts";
 import { isSignedBy, signingKey } from "../../rehearsal/source/signingKey.ts";
 
 describe("the rehearsal's own signatures", () => {
@@ -23,7 +23,7 @@ describe("the rehearsal's own signatures", () => {
         });
 
     it("are made over JSON with sorted keys, without white space, in UTF-8", () => {
-        const text = canonicalJson({
+        const text = sortedJson({
             b: [1, { d: null, c: "日本" }],
             a: "\n",
             "\u{1f600}": 1,

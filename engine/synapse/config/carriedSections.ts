@@ -6,7 +6,7 @@ import { without } from "./configTree.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
 import { inlineSecrets, splitSecrets } from "../secrets/secretSections.ts";
 import { withTargetProviders } from "./mediaStorageProviders.ts";
-import { isLeftOut } from "./targetConfig.ts";
+import { isLeftOut } from "./carriedKeys.ts";
 
 export interface CarriedSections {
     /** May be shown and digested. */

@@ -1,5 +1,6 @@
 /** The files a configuration refers to that Synapse needs beside it: where they are named, and where they go on the target. */
 import { basename, join, resolve } from "node:path";
+import { pathSettings } from "./carriedKeys.ts";
 import { changeAt, type Change } from "./configTree.ts";
 
 /** A file or directory of the source and its place on the target. */
@@ -8,25 +9,6 @@ export interface FileCopy {
     readonly from: string;
     readonly to: string;
 }
-
-/** Settings with one path, or with a list of them; found in synapse/config of 1.163. A number stands for any list index. */
-const pathSettings: readonly string[] = [
-    "templates.custom_template_directory",
-    "email.template_dir",
-    "account_validity.template_dir",
-    "user_consent.template_dir",
-    "sso.template_dir",
-    "saml2_config.config_path",
-    "saml2_config.sp_config.key_file",
-    "saml2_config.sp_config.cert_file",
-    "saml2_config.sp_config.metadata.local",
-    "key_server_signing_keys_path",
-    "manhole_settings.ssh_priv_key_path",
-    "manhole_settings.ssh_pub_key_path",
-    "app_service_config_files",
-    "federation_custom_ca_list",
-    "oembed.additional_providers",
-];
 
 /**
  * Points the settings to copies below a directory. Where two files of one setting have the same name, they get numbers.

@@ -1,4 +1,5 @@
 /** The target's configuration: the source's, with only what must differ replaced. Pure; nothing is read or written here. */
+import { isLeftOut, isWorkerSetting, portSettings, tlsSettings } from "./carriedKeys.ts";
 import { isMapping, without } from "./configTree.ts";
 
 type Sections = Readonly<Record<string, unknown>>;
@@ -25,58 +26,8 @@ export interface TargetConnection {
     readonly password: string;
 }
 
-/** Settings that spread Synapse over several processes; the target is one process. */
-const workerSettings = new Set([
-    "instance_map",
-    "stream_writers",
-    "redis",
-    "send_federation",
-    "federation_sender_instances",
-    "start_pushers",
-    "pusher_instances",
-    "notify_appservices",
-    "notify_appservices_from_worker",
-    "update_user_directory",
-    "update_user_directory_from_worker",
-    "run_background_tasks_on",
-    "media_instance_running_background_jobs",
-    "outbound_federation_restricted_to",
-]);
-const isWorkerSetting = (key: string): boolean => workerSettings.has(key) || key.startsWith("worker_");
-
-/** Settings that are replaced by the target's own, in this file or another one. */
-const replaced = new Set([
-    "database",
-    "databases",
-    "database_path",
-    "media_store_path",
-    "signing_key",
-    "signing_key_path",
-    "pid_file",
-    "print_pidfile",
-    "daemonize",
-    "log_config",
-    "log_file",
-    "listeners",
-    "no_tls",
-]);
-const tlsSettings = new Set([
-    "tls_certificate_path",
-    "tls_private_key_path",
-    "bind_port",
-    "unsecure_port",
-    "bind_host",
-]);
-/** What opens ports of its own. */
-const portSettings = new Set(["manhole", "metrics_port", "metrics_bind_host"]);
-
 /** Resources of Synapse that are served to clients and other servers. */
 const publicResources = ["client", "federation", "consent", "keys", "media", "openid", "static", "health"] as const;
-
-/** Whether a setting of the source has no place on the target, in whichever file. */
-export function isLeftOut(key: string): boolean {
-    return replaced.has(key) || isWorkerSetting(key) || tlsSettings.has(key) || portSettings.has(key);
-}
 
 /**
  * The file without secrets.

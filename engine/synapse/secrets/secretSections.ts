@@ -2,41 +2,8 @@
 import { resolve } from "node:path";
 import type { HomeserverConfig } from "../config/homeserverConfig.ts";
 import { changeAt, isMapping, without } from "../config/configTree.ts";
+import { secretName, secretPathVariants } from "../config/carriedKeys.ts";
 import { readSourceSecret } from "./secretFiles.ts";
-
-/** A setting that names a file with a secret, and the setting that takes the secret itself. */
-interface PathVariant {
-    /** Where both are: a section and what is below it, lists included. Empty for the top level. */
-    readonly parent: readonly string[];
-    readonly pathKey: string;
-    readonly valueKey: string;
-}
-
-const variant = (parent: string, pathKey: string, valueKey: string): PathVariant => ({
-    parent: parent === "" ? [] : parent.split("."),
-    pathKey,
-    valueKey,
-});
-
-/** All of Synapse 1.163 (synapse/config) but those of workers and redis, which do not come along. */
-const pathVariants: readonly PathVariant[] = [
-    variant("", "macaroon_secret_key_path", "macaroon_secret_key"),
-    variant("", "registration_shared_secret_path", "registration_shared_secret"),
-    variant("", "form_secret_path", "form_secret"),
-    variant("", "turn_shared_secret_path", "turn_shared_secret"),
-    variant("", "recaptcha_private_key_path", "recaptcha_private_key"),
-    variant("", "recaptcha_public_key_path", "recaptcha_public_key"),
-    variant("matrix_authentication_service", "secret_path", "secret"),
-    variant("experimental_features.msc3861", "client_secret_path", "client_secret"),
-    variant("experimental_features.msc3861", "admin_token_path", "admin_token"),
-    variant("oidc_config", "client_secret_path", "client_secret"),
-    variant("oidc_providers", "client_secret_path", "client_secret"),
-    variant("oidc_config.client_secret_jwt_key", "key_file", "key"),
-    variant("oidc_providers.client_secret_jwt_key", "key_file", "key"),
-];
-
-/** Text under such a name is taken for a secret. One too many does no harm: its section goes into the other file. */
-const secretName = /secret|passw|pepper|token|_pass$|private_key|access_key|credential/i;
 
 /**
  * The sections with secrets in place of the files that held them.
@@ -45,7 +12,7 @@ const secretName = /secret|passw|pepper|token|_pass$|private_key|access_key|cred
  */
 export async function inlineSecrets(config: HomeserverConfig): Promise<Readonly<Record<string, unknown>>> {
     let sections = config.sections;
-    for (const { parent, pathKey, valueKey } of pathVariants) {
+    for (const { parent, pathKey, valueKey } of secretPathVariants) {
         // Paths are gathered first, as changes are made synchronously.
         const secrets = new Map<string, string>();
         changeAt({ sections }, ["sections", ...parent], (value) => {
