@@ -1,0 +1,51 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { expect } from "chai";
+import { z } from "zod";
+import { unwrappedSecret, type Registered } from "./recorder.ts";
+import { bundleSources, declare, passphrase, type Setting } from "./stacks.ts";
+
+const bundle = {
+    directory: "/srv/bundle",
+    synapsePython: "/srv/venv/bin/python",
+    postgresPrograms: "/usr/lib/postgresql/15/bin",
+};
+const noCanary = { canaryUser: undefined, canaryPassword: undefined };
+const stacks: Readonly<Record<string, Readonly<Record<string, Setting>>>> = {
+    direct: {},
+    archive: { copy: "archive" },
+    replicate: { copy: "replicate" },
+    emsExport: { ...noCanary, source: bundleSources.emsExport, passphrase, publicBaseUrl: undefined },
+    emsBundle: { ...noCanary, passphrase, target: { kind: "emsBundle", ...bundle } },
+};
+
+/**
+ * What version 0.1.0 has declared, a line a resource: `parent > type name | what it runs | triggers | digest of its specification`.
+ *
+ * Another parent, type or name is another resource to Pulumi: the old one is deleted, and its step undone. Another trigger does a step
+ * again. Another specification is an update, which prints the old result, but a step that is called by hand again refuses it (SM-E0705).
+ */
+const inUse = z
+    .record(z.string(), z.array(z.string()))
+    .parse(JSON.parse(readFileSync(new URL("stacksInUse.json", import.meta.url), "utf8")));
+
+function line({ name, type, parent, inputs }: Registered): string {
+    const resource = `${parent} > ${type} ${name}`;
+    if (type !== "command:local:Command") return resource;
+    const { interpreter, triggers } = z
+        .object({ interpreter: z.array(z.string()), triggers: z.array(z.union([z.string(), z.number()])) })
+        .parse(inputs);
+    const specification = createHash("sha256")
+        .update(String(unwrappedSecret(inputs["stdin"])))
+        .digest("hex");
+    return [resource, interpreter.join(" "), triggers.join(" "), specification.slice(0, 16)].join(" | ");
+}
+
+describe("a stack that is in use", () => {
+    for (const [name, changes] of Object.entries(stacks)) {
+        it(`meets the resources that it has: ${name}`, async () => {
+            const { recording } = await declare({ phase: "finish", ...changes });
+            expect(recording.all.map(line).sort()).to.deep.equal([...(inUse[name] ?? [])].sort());
+        });
+    }
+});
