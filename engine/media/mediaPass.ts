@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { z } from "zod";
 import type { Check, mediaEarlyContract } from "../../contract/index.ts";
-import { readToken } from "../fence/token.ts";
+import { readToken } from "../fence/fenceToken.ts";
 import { serviceUser } from "../machines/serviceUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";

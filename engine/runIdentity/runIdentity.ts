@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { readFenceHolder } from "../fence/holder.ts";
+import { readFenceHolder } from "../fence/fenceHolder.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { readJournal } from "../run/journal.ts";
 import { runDirectoryPaths } from "../run/runDirectory.ts";

@@ -12,7 +12,7 @@ import { interruption } from "../../engine/run/interruption.ts";
 import { lineProgress } from "../../engine/run/progress.ts";
 import { redact, registerSecret } from "../../engine/run/redaction.ts";
 import { readHomeserverConfig, requirePostgres } from "../../engine/synapse/config/homeserverConfig.ts";
-import { readOwnSecret } from "../../engine/synapse/secrets/secretFiles.ts";
+import { readOwnSecret } from "../../engine/synapse/secrets/readSecretFile.ts";
 import { applyPlan } from "../../engine/tables/apply.ts";
 import { readPlan } from "../../engine/tables/plan.ts";
 import { prepareTables } from "../../engine/tables/prepare.ts";

@@ -1,7 +1,7 @@
 /** The point of no return: marks the target's database as the one that serves. */
 import { commitContract } from "../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/token.ts";
+import { readToken } from "../../engine/fence/fenceToken.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { advanceMarker } from "../../engine/postgres/databases/marker.ts";
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";

@@ -5,7 +5,7 @@ import { requireOwnBundle } from "../../engine/bundle/write/bundleDirectory.ts";
 import { manifestName } from "../../engine/bundle/write/bundleNames.ts";
 import { handOverContract } from "../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/token.ts";
+import { readToken } from "../../engine/fence/fenceToken.ts";
 import { defineStep } from "../../engine/run/step.ts";
 
 /** There is no database of a target to mark: the record of this step in the journal is what makes it committed, see `isCommitted`. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { catchUpContract } from "../../contract/replicate.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/token.ts";
+import { readToken } from "../../engine/fence/fenceToken.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { advanceMarker } from "../../engine/postgres/databases/marker.ts";
 import { catchUp as catchUpDatabase, forgetCatchUp } from "../../engine/postgres/replication/catchUp.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { copyContract } from "../../contract/directCopy.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/token.ts";
+import { readToken } from "../../engine/fence/fenceToken.ts";
 import { readDefinitions } from "../../engine/postgres/catalogue/catalogue.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
 import {
@@ -20,7 +20,7 @@ import { copyDatabase, type CopyContent } from "../../engine/postgres/directCopy
 import { affordableJobs, jobsByCores } from "../../engine/postgres/directCopy/jobs.ts";
 import { forgetCopy } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { refuseUncopied } from "../../engine/postgres/directCopy/source.ts";
-import { manifestDatabase } from "../../engine/postgres/archive/dumpSnapshot.ts";
+import { manifestDatabase } from "../../engine/postgres/pgDump/dumpSnapshot.ts";
 import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "../../engine/postgres/databases/incomingDatabase.ts";
 import { writeManifest, type Manifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { advanceMarker, createMarker } from "../../engine/postgres/databases/marker.ts";

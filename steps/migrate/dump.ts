@@ -5,7 +5,7 @@ import { dumpContract } from "../../contract/migrate.ts";
 import { syncDirectory } from "../../engine/run/atomicFile.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
 import { describeAddress, withClient } from "../../engine/postgres/connection.ts";
-import { dumpSnapshot, manifestDatabase } from "../../engine/postgres/archive/dumpSnapshot.ts";
+import { dumpSnapshot, manifestDatabase } from "../../engine/postgres/pgDump/dumpSnapshot.ts";
 import { writeManifest, type Manifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import {
     readDatabaseFacts,

@@ -2,11 +2,11 @@
 import { restoreContract } from "../../contract/migrate.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
-import { refuseAlteredArchive } from "../../engine/postgres/archive/dumpArchive.ts";
+import { refuseAlteredArchive } from "../../engine/postgres/pgDump/dumpArchive.ts";
 import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "../../engine/postgres/databases/incomingDatabase.ts";
 import { dumpDirectory, readManifest, type Manifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { advanceMarker, createMarker } from "../../engine/postgres/databases/marker.ts";
-import { restoreArchive } from "../../engine/postgres/archive/restoreArchive.ts";
+import { restoreArchive } from "../../engine/postgres/pgDump/restoreArchive.ts";
 import {
     adminAddress,
     checkedName,

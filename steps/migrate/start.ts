@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { performance } from "node:perf_hooks";
 import { z } from "zod";
 import { startContract } from "../../contract/index.ts";
-import { readToken } from "../../engine/fence/token.ts";
+import { readToken } from "../../engine/fence/fenceToken.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { startDaemon, stopDaemon, waitUntilReady } from "../../engine/services/daemon.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";

@@ -7,11 +7,11 @@ import { configureContract } from "../../contract/index.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
-import { carriedSections } from "../../engine/synapse/config/carriedSections.ts";
+import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
 import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
-import { readOwnSecret } from "../../engine/synapse/secrets/secretFiles.ts";
+import { readOwnSecret } from "../../engine/synapse/secrets/readSecretFile.ts";
 import {
     isolationSections,
     logConfig,

@@ -6,7 +6,7 @@ import { readDefinitions } from "../../engine/postgres/catalogue/catalogue.ts";
 import { describeAddress, withClient } from "../../engine/postgres/connection.ts";
 import { copyDatabase } from "../../engine/postgres/directCopy/copyDatabase.ts";
 import { inspectDatabase } from "../../engine/postgres/databases/databaseState.ts";
-import { manifestDatabase } from "../../engine/postgres/archive/dumpSnapshot.ts";
+import { manifestDatabase } from "../../engine/postgres/pgDump/dumpSnapshot.ts";
 import { dropIncoming, makeIncoming } from "../../engine/postgres/databases/incomingDatabase.ts";
 import { createMarker } from "../../engine/postgres/databases/marker.ts";
 import { undoFollowing, refuseLeftovers } from "../../engine/postgres/replication/undoFollowing.ts";

@@ -5,7 +5,7 @@ import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { throwAll } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";
 import { defineStep } from "../../engine/run/step.ts";
-import { carriedSections } from "../../engine/synapse/config/carriedSections.ts";
+import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { compareSecrets } from "../../engine/synapse/secrets/compareSecrets.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import {

@@ -11,7 +11,7 @@ import { localFolders } from "../../engine/media/layout.ts";
 import { newScanNotes } from "../../engine/media/scan.ts";
 import { hashedFiles, TreeDigest } from "../../engine/media/treeDigest.ts";
 import { unpackMedia } from "../../engine/media/unpackMedia.ts";
-import { refuseAlteredArchive } from "../../engine/postgres/archive/dumpArchive.ts";
+import { refuseAlteredArchive } from "../../engine/postgres/pgDump/dumpArchive.ts";
 import { dumpDirectory, readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { inspectPlainDump } from "../../engine/postgres/plainDump/inspect.ts";
 import { lineProgress } from "../../engine/run/progress.ts";

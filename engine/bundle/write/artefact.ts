@@ -10,7 +10,7 @@ import type { Bytes } from "../streams/byteReader.ts";
 import { removeArtefact } from "./bundleDirectory.ts";
 import { encryptStream } from "../gpg/encrypt.ts";
 import type { Recipient } from "../gpg/message.ts";
-import { gzipped, type Compressible } from "../archives/gzipped.ts";
+import { gzipped, type Compressible } from "../archives/gzip.ts";
 
 export const artefactShape = z.strictObject({
     /** The file's name, or that of its parts without their ending. */

@@ -1,6 +1,6 @@
 /** What of a homeserver's configuration another provider gets: what makes it this homeserver, and none of its other secrets. Pure. */
 import { isMapping, without } from "../../synapse/config/configTree.ts";
-import { isLeftOut } from "../../synapse/config/carriedKeys.ts";
+import { isLeftOut } from "../../synapse/config/movedSettings.ts";
 
 export interface HandedConfig {
     readonly sections: Readonly<Record<string, unknown>>;

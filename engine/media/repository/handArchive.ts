@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { handMediaContract } from "../../../contract/index.ts";
 import type { z } from "zod";
-import { readToken } from "../../fence/token.ts";
+import { readToken } from "../../fence/fenceToken.ts";
 import { withClient, type DatabaseAddress } from "../../postgres/connection.ts";
 import { sourceAddress } from "../../postgres/databases/sourceDatabase.ts";
 import { ownerAddress } from "../../postgres/databases/targetAddress.ts";

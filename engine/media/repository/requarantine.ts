@@ -1,7 +1,7 @@
 /** Quarantines again what the importer serves again: matrix-media-repo's archives know no quarantine. */
 import type { Check, MediaRepoTarget } from "../../../contract/index.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { readOwnSecret } from "../../synapse/secrets/secretFiles.ts";
+import { readOwnSecret } from "../../synapse/secrets/readSecretFile.ts";
 import { presentMedia, type ExpectedMedia } from "../repositoryArchive/proof.ts";
 import type { RepositoryConfig } from "./repositoryConfig.ts";
 import { askRepository, quarantinePath } from "./repositoryApi.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import { runDatabaseProgram, runPostgresProgram } from "../server/clientPrograms.ts";
-import { parseArchiveList } from "../archive/dumpArchive.ts";
+import { parseArchiveList } from "../pgDump/dumpArchive.ts";
 import { markerSchema } from "../databases/marker.ts";
 import type { DatabaseCopy } from "./request.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { registerSecret } from "../../run/redaction.ts";
-import { readOwnSecret } from "../../synapse/secrets/secretFiles.ts";
+import { readOwnSecret } from "../../synapse/secrets/readSecretFile.ts";
 import type { DatabaseAddress } from "../connection.ts";
 
 /**

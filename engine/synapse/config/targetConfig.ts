@@ -1,5 +1,5 @@
 /** The target's configuration: the source's, with only what must differ replaced. Pure; nothing is read or written here. */
-import { isLeftOut, isWorkerSetting, portSettings, tlsSettings } from "./carriedKeys.ts";
+import { isLeftOut, isWorkerSetting, portSettings, tlsSettings } from "./movedSettings.ts";
 import { isMapping, without } from "./configTree.ts";
 
 type Sections = Readonly<Record<string, unknown>>;

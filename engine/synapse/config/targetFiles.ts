@@ -5,7 +5,7 @@ import { z } from "zod";
 import { makePrivateDirectory, writePrivateFile } from "../../run/atomicFile.ts";
 import type { ServiceUser } from "../../machines/serviceUser.ts";
 import { MigrationError } from "../../run/errors.ts";
-import type { FileCopy } from "./configPaths.ts";
+import type { FileCopy } from "./relocateFiles.ts";
 
 const manifestShape = z.strictObject({
     /** The run that wrote the files last. */

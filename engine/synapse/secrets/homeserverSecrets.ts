@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Finding } from "../../../contract/index.ts";
 import { MigrationError, type ErrorDetail } from "../../run/errors.ts";
 import type { HomeserverConfig, SecretSetting } from "../config/homeserverConfig.ts";
-import { readSourceSecret } from "./secretFiles.ts";
+import { readSourceSecret } from "./readSecretFile.ts";
 import { isBanned, parseSigningKeys, type SigningKey } from "./signingKey.ts";
 
 /** Where Synapse's macaroon secret comes from: the first of these that there is (synapse/config/key.py). */

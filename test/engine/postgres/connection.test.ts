@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { z } from "zod";
 import { inSnapshot, query, queryOne, withClient } from "../../../engine/postgres/connection.ts";
-import { parseArchiveList } from "../../../engine/postgres/archive/dumpArchive.ts";
+import { parseArchiveList } from "../../../engine/postgres/pgDump/dumpArchive.ts";
 import { withPasswordFile } from "../../../engine/postgres/server/passwordFile.ts";
 import { scramVerifier } from "../../../engine/postgres/server/scramVerifier.ts";
 import {

@@ -5,7 +5,7 @@ import { Client } from "pg";
 import { z } from "zod";
 import { assess, quickAssessment } from "../../../steps/assess/assess.ts";
 import { assessContract, type Finding } from "../../../contract/index.ts";
-import { claimFence } from "../../../engine/fence/holder.ts";
+import { claimFence } from "../../../engine/fence/fenceHolder.ts";
 import { openJournal } from "../../../engine/run/journal.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { z } from "zod";
 import type { copyContract } from "../../../contract/index.ts";
 import { copy } from "../../../steps/migrate/directCopy.ts";
-import { tokenDigest, writeToken } from "../../../engine/fence/token.ts";
+import { tokenDigest, writeToken } from "../../../engine/fence/fenceToken.ts";
 import { readWatermarks } from "../../../engine/fence/watermarks.ts";
 import { compareDatabase } from "../../../engine/postgres/compare/compareDatabase.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";

@@ -5,7 +5,7 @@ import { Client } from "pg";
 import { fenceContract } from "../../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
-import { readToken, tokenFile } from "../../../engine/fence/token.ts";
+import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, sourceOf, undone } from "../../support/migrationSpecs.ts";
 import { startTestSynapse, type TestSynapse } from "../../support/synapse.ts";

@@ -15,7 +15,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { mediaEarlyContract, mediaFinalContract, type Source } from "../../../contract/index.ts";
-import { tokenDigest, writeToken, type FenceToken } from "../../../engine/fence/token.ts";
+import { tokenDigest, writeToken, type FenceToken } from "../../../engine/fence/fenceToken.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { localContentPath, localThumbnailPath } from "../../../engine/media/layout.ts";
 import type { MediaSpec } from "../../../engine/media/mediaPass.ts";

@@ -3,7 +3,7 @@ import { access, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { catchUpContract, followContract, settleContract, type SelfHostedSource } from "../../../contract/index.ts";
 import { catchUp } from "../../../steps/migrate/catchUp.ts";
-import { tokenDigest, writeToken } from "../../../engine/fence/token.ts";
+import { tokenDigest, writeToken } from "../../../engine/fence/fenceToken.ts";
 import { readWatermarks } from "../../../engine/fence/watermarks.ts";
 import { follow } from "../../../steps/stage/follow.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";

@@ -8,7 +8,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runDatabaseProgram } from "../../../postgres/server/clientPrograms.ts";
 import type { DatabaseAddress } from "../../../postgres/connection.ts";
-import { archivedSequences, listArchive, tableOfEntry } from "../../../postgres/archive/dumpArchive.ts";
+import { archivedSequences, listArchive, tableOfEntry } from "../../../postgres/pgDump/dumpArchive.ts";
 import { markerSchema } from "../../../postgres/databases/marker.ts";
 import { MigrationError } from "../../../run/errors.ts";
 import { writeArtefact, type Artefact, type ArtefactPlace } from "../../write/artefact.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { SelfHostedSource } from "../../../../contract/index.ts";
-import { tokenDigest, writeToken } from "../../../../engine/fence/token.ts";
+import { tokenDigest, writeToken } from "../../../../engine/fence/fenceToken.ts";
 import { localContentPath } from "../../../../engine/media/layout.ts";
 import type { MediaResult, MediaSpec } from "../../../../engine/media/mediaPass.ts";
 import { sourceMedia } from "../../../../engine/media/s3/bucketMedia.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { runDatabaseProgram } from "../../../../engine/postgres/server/clientPrograms.ts";
 import { tableFingerprints } from "../../../../engine/postgres/compare/fingerprint.ts";
 import type { CopyRows } from "../../../../engine/postgres/replication/follow.ts";
-import { restoreArchive } from "../../../../engine/postgres/archive/restoreArchive.ts";
+import { restoreArchive } from "../../../../engine/postgres/pgDump/restoreArchive.ts";
 
 /** The rows of the snapshot by PostgreSQL's own programs. */
 export function copyRowsByDump(programs: string): CopyRows {

@@ -1,12 +1,12 @@
 /** The source's configuration as it comes along: secrets written out, files beside it, split by what may be shown. */
 import { join } from "node:path";
 import type { MediaStorageProvider, Source } from "../../../contract/index.ts";
-import { relocateFiles, type FileCopy } from "./configPaths.ts";
+import { relocateFiles, type FileCopy } from "./relocateFiles.ts";
 import { without } from "./configTree.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
-import { inlineSecrets, splitSecrets } from "../secrets/secretSections.ts";
+import { inlineSecrets, splitSecrets } from "../secrets/inlineSecrets.ts";
 import { withTargetProviders } from "./mediaStorageProviders.ts";
-import { isLeftOut } from "./carriedKeys.ts";
+import { isLeftOut } from "./movedSettings.ts";
 
 export interface CarriedSections {
     /** May be shown and digested. */

@@ -6,7 +6,7 @@ import {
     listArchive,
     parseArchiveList,
     refuseIncompleteArchive,
-} from "../../../../engine/postgres/archive/dumpArchive.ts";
+} from "../../../../engine/postgres/pgDump/dumpArchive.ts";
 import { testCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { withWorkDirectory } from "../../../support/workDirectory.ts";

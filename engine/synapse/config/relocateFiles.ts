@@ -1,6 +1,6 @@
 /** The files a configuration refers to that Synapse needs beside it: where they are named, and where they go on the target. */
 import { basename, join, resolve } from "node:path";
-import { pathSettings } from "./carriedKeys.ts";
+import { pathSettings } from "./movedSettings.ts";
 import { changeAt, type Change } from "./configTree.ts";
 
 /** A file or directory of the source and its place on the target. */

@@ -2,8 +2,8 @@
 import { resolve } from "node:path";
 import type { HomeserverConfig } from "../config/homeserverConfig.ts";
 import { changeAt, isMapping, without } from "../config/configTree.ts";
-import { secretName, secretPathVariants } from "../config/carriedKeys.ts";
-import { readSourceSecret } from "./secretFiles.ts";
+import { secretName, secretPathVariants } from "./secretSettings.ts";
+import { readSourceSecret } from "./readSecretFile.ts";
 
 /**
  * The sections with secrets in place of the files that held them.
