@@ -1,7 +1,7 @@
 /** Checks of an installed matrix-media-repo that the media will be handed to: what its importer would stop at, or do wrong. */
 import { z } from "zod";
 import type { Finding, MediaRepoTarget } from "../../contract/index.ts";
-import { refuseLonger, requireFit } from "../media/repository/fitness.ts";
+import { refuseLonger, requireFit } from "../media/mediaRepo/fitness.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck } from "./check.ts";

@@ -5,7 +5,7 @@ import { ByteReader, type Bytes } from "../bundle/streams/byteReader.ts";
 import type { MediaSection } from "../bundle/write/bundleManifest.ts";
 import { mediaBackupFolder, mediaExportFolder } from "../bundle/write/bundleNames.ts";
 import { hashed, readThrough, type Hashed, type ReadBackOptions } from "../bundle/write/readBack.ts";
-import { parseManifest } from "./repositoryArchive/archiveManifest.ts";
+import { parseManifest } from "./mediaRepoArchive/archiveManifest.ts";
 import { TreeDigest } from "./treeDigest.ts";
 
 /** The archives inside of the archive, each file of them against matrix-media-repo's manifest. */

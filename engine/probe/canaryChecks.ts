@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Check } from "../../contract/index.ts";
-import { askRepository } from "../media/repository/repositoryApi.ts";
+import { askRepository } from "../media/mediaRepo/repositoryApi.ts";
 import { coversPepper } from "../synapse/password.ts";
 import type { CanaryTraces } from "./canaryFile.ts";
 import { describeAnswer, type MatrixApi } from "../synapse/api/matrixApi.ts";

@@ -6,7 +6,7 @@ import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
-import { writeMediaArchive } from "../../engine/media/repositoryArchive/fromSynapseStore.ts";
+import { writeMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
 import type { DatabaseAddress } from "../source/cluster.ts";
 import type { ClusterRouteArgs, RouteArgs } from "./route.ts";
 

@@ -17,7 +17,7 @@ import { exportMediaContract, type Check } from "../../contract/index.ts";
 import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/media/completeness.ts";
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
-import { writeMediaArchive, type WrittenMediaArchive } from "../../engine/media/repositoryArchive/fromSynapseStore.ts";
+import { writeMediaArchive, type WrittenMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
 import { completenessChecks } from "../../engine/media/mediaChecks.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot, type ScanNotes } from "../../engine/media/scan.ts";

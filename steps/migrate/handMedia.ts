@@ -5,19 +5,19 @@ import { registerUnlocking } from "../../engine/bundle/input/unlocking.ts";
 import { handMediaContract, type Check } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
 import type { ServiceUser } from "../../engine/machines/serviceUser.ts";
-import { describeListed } from "../../engine/media/repositoryArchive/mediaArchive.ts";
+import { describeListed } from "../../engine/media/mediaRepoArchive/mediaArchive.ts";
 import {
     presentMedia,
     proveArrival,
     type ArrivalProof,
     type ExpectedMedia,
-} from "../../engine/media/repositoryArchive/proof.ts";
-import { refuseLonger, requireFit } from "../../engine/media/repository/fitness.ts";
-import { writeHandArchive, type HandMediaSpec } from "../../engine/media/repository/handArchive.ts";
-import { itemsOf, keepHandedManifest } from "../../engine/media/repository/handedManifest.ts";
-import { purgeMediaPath, quarantinePath } from "../../engine/media/repository/repositoryApi.ts";
-import { quarantineCheck, requarantine } from "../../engine/media/repository/requarantine.ts";
-import { runImporter } from "../../engine/media/repository/runImporter.ts";
+} from "../../engine/media/mediaRepoArchive/proof.ts";
+import { refuseLonger, requireFit } from "../../engine/media/mediaRepo/fitness.ts";
+import { writeHandArchive, type HandMediaSpec } from "../../engine/media/mediaRepo/handArchive.ts";
+import { itemsOf, keepHandedManifest } from "../../engine/media/mediaRepo/handedManifest.ts";
+import { purgeMediaPath, quarantinePath } from "../../engine/media/mediaRepo/repositoryApi.ts";
+import { quarantineCheck, requarantine } from "../../engine/media/mediaRepo/requarantine.ts";
+import { runImporter } from "../../engine/media/mediaRepo/runImporter.ts";
 import { unpackedMediaDirectory } from "../../engine/media/unpackMedia.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";

@@ -4,7 +4,7 @@ import { lstat } from "node:fs/promises";
 import type { z } from "zod";
 import { verifyContract, type Check } from "../../contract/index.ts";
 import { sourceMedia } from "../../engine/media/s3/bucketMedia.ts";
-import { verifyHandedMedia } from "../../engine/media/repository/verifyHanded.ts";
+import { verifyHandedMedia } from "../../engine/media/mediaRepo/verifyHanded.ts";
 import { verifyMedia } from "../../engine/media/verifyMedia.ts";
 import { compareDatabase, type Comparison } from "../../engine/postgres/compare/compareDatabase.ts";
 import { compareImported } from "../../engine/postgres/compare/compareImported.ts";

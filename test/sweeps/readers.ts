@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDump } from "../../engine/bundle/dump/openDump.ts";
 import { readOpened } from "../../engine/bundle/dump/readOpened.ts";
-import { checkMediaArchive } from "../../engine/media/repositoryArchive/readArchive.ts";
+import { checkMediaArchive } from "../../engine/media/mediaRepoArchive/readArchive.ts";
 import { brokenMedia, checkCompleteness, type MediaRow, type ThumbnailRow } from "../../engine/media/completeness.ts";
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { localFolders } from "../../engine/media/layout.ts";

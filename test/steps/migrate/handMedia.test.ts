@@ -10,17 +10,17 @@ import type { z } from "zod";
 import { mediaRepoTarget, type handMediaContract } from "../../../contract/index.ts";
 import { handMedia } from "../../../steps/migrate/handMedia.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
-import { presentMedia } from "../../../engine/media/repositoryArchive/proof.ts";
-import { readHandedManifest } from "../../../engine/media/repository/handedManifest.ts";
+import { presentMedia } from "../../../engine/media/mediaRepoArchive/proof.ts";
+import { readHandedManifest } from "../../../engine/media/mediaRepo/handedManifest.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { testCluster } from "../../support/cluster.ts";
 import { expectError } from "../../support/expectError.ts";
 import { testRun, type TestRun } from "../../support/stepRun.ts";
-import { fill, rowOf, serverName, writeArchive } from "../../engine/media/repositoryArchive/fixtures.ts";
+import { fill, rowOf, serverName, writeArchive } from "../../engine/media/mediaRepoArchive/fixtures.ts";
 
 type Spec = z.infer<typeof handMediaContract.spec>;
 
-const standIn = fileURLToPath(new URL("../../engine/media/repository/standInImporter.py", import.meta.url));
+const standIn = fileURLToPath(new URL("../../engine/media/mediaRepo/standInImporter.py", import.meta.url));
 
 const quarantinedBy = `@admin:${serverName}`;
 const someMedia = [

@@ -15,7 +15,7 @@ import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { expectError } from "../../support/expectError.ts";
 import { newRun } from "../../support/migrationDump.ts";
 import type { TestRun } from "../../support/stepRun.ts";
-import { fill, rowOf, writeArchive } from "../../engine/media/repositoryArchive/fixtures.ts";
+import { fill, rowOf, writeArchive } from "../../engine/media/mediaRepoArchive/fixtures.ts";
 
 /** Media ids that are one file on a file system that does not tell upper from lower case. */
 const media = { abcdefOne: "first", abcdefONE: "second", zzyyxxTwo: "third" } as const;

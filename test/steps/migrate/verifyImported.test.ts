@@ -13,7 +13,7 @@ import { backupOf, importSpec, newDirectory, pgDump } from "../../support/bundle
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { expectError } from "../../support/expectError.ts";
 import { newRun } from "../../support/migrationDump.ts";
-import { fill, rowOf, writeArchive } from "../../engine/media/repositoryArchive/fixtures.ts";
+import { fill, rowOf, writeArchive } from "../../engine/media/mediaRepoArchive/fixtures.ts";
 
 describe("the step verify, after an import", function () {
     this.timeout(120_000);

@@ -5,14 +5,14 @@ import { appendFileSync, rmSync, watch } from "node:fs";
 import { appendFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { archivedName } from "../../../../engine/media/repositoryArchive/archivedName.ts";
+import { archivedName } from "../../../../engine/media/mediaRepoArchive/archivedName.ts";
 import {
     writeMediaArchive,
     type WriteMediaArchiveOptions,
-} from "../../../../engine/media/repositoryArchive/fromSynapseStore.ts";
-import { localMediaRows, type LocalMediaRow } from "../../../../engine/media/repositoryArchive/localMediaTable.ts";
-import { checkMediaArchive } from "../../../../engine/media/repositoryArchive/readArchive.ts";
-import { insertMediaRows, placeInSynapseStore } from "../../../../engine/media/repositoryArchive/toSynapseStore.ts";
+} from "../../../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
+import { localMediaRows, type LocalMediaRow } from "../../../../engine/media/mediaRepoArchive/localMediaTable.ts";
+import { checkMediaArchive } from "../../../../engine/media/mediaRepoArchive/readArchive.ts";
+import { insertMediaRows, placeInSynapseStore } from "../../../../engine/media/mediaRepoArchive/toSynapseStore.ts";
 import { newScanNotes, scanStore } from "../../../../engine/media/scan.ts";
 import { withClient, type Client } from "../../../../engine/postgres/connection.ts";
 import { testCluster } from "../../../support/cluster.ts";

@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { parseManifest } from "../repositoryArchive/archiveManifest.ts";
-import type { ExpectedMedia } from "../repositoryArchive/proof.ts";
+import { parseManifest } from "../mediaRepoArchive/archiveManifest.ts";
+import type { ExpectedMedia } from "../mediaRepoArchive/proof.ts";
 
 const longestEmpty = 4096;
 

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Check } from "../../../../contract/index.ts";
-import { keepHandedManifest } from "../../../../engine/media/repository/handedManifest.ts";
-import { verifyHandedMedia } from "../../../../engine/media/repository/verifyHanded.ts";
+import { keepHandedManifest } from "../../../../engine/media/mediaRepo/handedManifest.ts";
+import { verifyHandedMedia } from "../../../../engine/media/mediaRepo/verifyHanded.ts";
 import { testCluster } from "../../../support/cluster.ts";
-import { entryOf, serverName, sha256Of } from "../repositoryArchive/fixtures.ts";
+import { entryOf, serverName, sha256Of } from "../mediaRepoArchive/fixtures.ts";
 
 /** A restored database and matrix-media-repo's, both with `one` and `two`, and something done to either. */
 async function verified(changes: { restored?: string; repository?: string; empty?: true } = {}): Promise<Check[]> {

@@ -2,7 +2,7 @@
 import type { Check, MediaRepoTarget } from "../../../contract/index.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { readOwnSecret } from "../../synapse/secrets/readSecretFile.ts";
-import { presentMedia, type ExpectedMedia } from "../repositoryArchive/proof.ts";
+import { presentMedia, type ExpectedMedia } from "../mediaRepoArchive/proof.ts";
 import type { RepositoryConfig } from "./repositoryConfig.ts";
 import { askRepository, quarantinePath } from "./repositoryApi.ts";
 

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import type { ArchivedMedia, MediaArchive } from "../../../../engine/media/repositoryArchive/mediaArchive.ts";
-import { proveArrival, type ArrivalProof } from "../../../../engine/media/repositoryArchive/proof.ts";
+import type { ArchivedMedia, MediaArchive } from "../../../../engine/media/mediaRepoArchive/mediaArchive.ts";
+import { proveArrival, type ArrivalProof } from "../../../../engine/media/mediaRepoArchive/proof.ts";
 import { testCluster } from "../../../support/cluster.ts";
 import { serverName, sha256Of } from "./fixtures.ts";
 

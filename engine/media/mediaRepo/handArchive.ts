@@ -8,11 +8,11 @@ import { sourceAddress } from "../../postgres/databases/sourceDatabase.ts";
 import { ownerAddress } from "../../postgres/databases/targetAddress.ts";
 import type { StepRun } from "../../run/step.ts";
 import { readSourceConfig } from "../../synapse/config/sourceConfig.ts";
-import { writeMediaArchive } from "../repositoryArchive/fromSynapseStore.ts";
-import type { FilesDone } from "../repositoryArchive/mediaArchive.ts";
-import { checkMediaArchive } from "../repositoryArchive/readArchive.ts";
-import { manifestOfPart } from "../repositoryArchive/readParts.ts";
-import { repackArchive } from "../repositoryArchive/repackArchive.ts";
+import { writeMediaArchive } from "../mediaRepoArchive/fromSynapseStore.ts";
+import type { FilesDone } from "../mediaRepoArchive/mediaArchive.ts";
+import { checkMediaArchive } from "../mediaRepoArchive/readArchive.ts";
+import { manifestOfPart } from "../mediaRepoArchive/readParts.ts";
+import { repackArchive } from "../mediaRepoArchive/repackArchive.ts";
 import { storeRoot } from "../scan.ts";
 import { unpackMedia } from "../unpackMedia.ts";
 

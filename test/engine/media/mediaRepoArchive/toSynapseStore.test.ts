@@ -2,14 +2,14 @@ import { expect } from "chai";
 import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { withClient, type Client } from "../../../../engine/postgres/connection.ts";
-import type { ArchivedMedia, MediaArchive } from "../../../../engine/media/repositoryArchive/mediaArchive.ts";
-import { checkMediaArchive } from "../../../../engine/media/repositoryArchive/readArchive.ts";
+import type { ArchivedMedia, MediaArchive } from "../../../../engine/media/mediaRepoArchive/mediaArchive.ts";
+import { checkMediaArchive } from "../../../../engine/media/mediaRepoArchive/readArchive.ts";
 import {
     insertMediaRows,
     placeInSynapseStore,
     type PlacedMedia,
     type PlaceInSynapseStoreOptions,
-} from "../../../../engine/media/repositoryArchive/toSynapseStore.ts";
+} from "../../../../engine/media/mediaRepoArchive/toSynapseStore.ts";
 import { testCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { rowOf, serverName, sha256Of, withDirectory, writeArchive } from "./fixtures.ts";

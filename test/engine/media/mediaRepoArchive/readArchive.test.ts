@@ -3,8 +3,8 @@ import { appendFile, mkdir, rename, rm, symlink, truncate, writeFile } from "nod
 import { join } from "node:path";
 import type { ErrorCode } from "../../../../engine/run/errorCatalogue.ts";
 import type { MigrationError } from "../../../../engine/run/errors.ts";
-import { checkMediaArchive } from "../../../../engine/media/repositoryArchive/readArchive.ts";
-import type { MediaArchive } from "../../../../engine/media/repositoryArchive/mediaArchive.ts";
+import { checkMediaArchive } from "../../../../engine/media/mediaRepoArchive/readArchive.ts";
+import type { MediaArchive } from "../../../../engine/media/mediaRepoArchive/mediaArchive.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { entryOf, serverName, sha256Of, withDirectory, writeArchive, type ManifestFields } from "./fixtures.ts";
 

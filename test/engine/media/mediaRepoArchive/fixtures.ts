@@ -8,8 +8,8 @@ import { buffer } from "node:stream/consumers";
 import { createGunzip } from "node:zlib";
 import { extract } from "tar-stream";
 import type { Client } from "../../../../engine/postgres/connection.ts";
-import { insertMediaRows, type LocalMediaRow } from "../../../../engine/media/repositoryArchive/toSynapseStore.ts";
-import { storePathOf } from "../../../../engine/media/repositoryArchive/storePaths.ts";
+import { insertMediaRows, type LocalMediaRow } from "../../../../engine/media/mediaRepoArchive/toSynapseStore.ts";
+import { storePathOf } from "../../../../engine/media/mediaRepoArchive/storePaths.ts";
 
 export const serverName = "rehearsal.test";
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { MediaRepoTarget } from "../../../contract/index.ts";
 import { runProgram } from "../../machines/program.ts";
 import type { StepRun } from "../../run/step.ts";
-import { presentMedia, type ExpectedMedia } from "../repositoryArchive/proof.ts";
+import { presentMedia, type ExpectedMedia } from "../mediaRepoArchive/proof.ts";
 import type { FitRepository } from "./fitness.ts";
 
 export interface ImporterArgs {

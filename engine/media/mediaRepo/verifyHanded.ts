@@ -1,8 +1,8 @@
 /** Proves media that another repository holds against what was handed to it and against the restored database. */
 import type { Check, HandedMedia } from "../../../contract/index.ts";
 import type { DatabaseAddress } from "../../postgres/connection.ts";
-import { describeListed } from "../repositoryArchive/mediaArchive.ts";
-import { proveArrival, type ExpectedMedia } from "../repositoryArchive/proof.ts";
+import { describeListed } from "../mediaRepoArchive/mediaArchive.ts";
+import { proveArrival, type ExpectedMedia } from "../mediaRepoArchive/proof.ts";
 import { brokenMedia, checkCompleteness } from "../completeness.ts";
 import type { FileContent } from "../copyFile.ts";
 import { localContentPath } from "../layout.ts";

@@ -5,8 +5,8 @@ import { expect } from "chai";
 import { mediaRepoTarget } from "../../../../contract/index.ts";
 import { namedUser } from "../../../../engine/machines/namedUser.ts";
 import { serviceUser } from "../../../../engine/machines/serviceUser.ts";
-import { requireFit } from "../../../../engine/media/repository/fitness.ts";
-import { readRepositoryConfig, type RepositoryConfig } from "../../../../engine/media/repository/repositoryConfig.ts";
+import { requireFit } from "../../../../engine/media/mediaRepo/fitness.ts";
+import { readRepositoryConfig, type RepositoryConfig } from "../../../../engine/media/mediaRepo/repositoryConfig.ts";
 import { redact } from "../../../../engine/run/redaction.ts";
 import { expectError } from "../../../support/expectError.ts";
 
