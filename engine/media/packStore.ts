@@ -4,12 +4,12 @@ import { once } from "node:events";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { pack, type Pack } from "tar-stream";
+import type { Pack } from "tar-stream";
 import { scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import type { HashedFile } from "./treeDigest.ts";
 import { MigrationError } from "../run/errors.ts";
-import type { Bytes } from "../bundle/streams/byteReader.ts";
 import { drained } from "../bundle/streams/drained.ts";
+import { packing } from "../bundle/archives/packing.ts";
 
 export interface PackMediaOptions {
     /** As `storeRoot` gives it. */
@@ -33,16 +33,8 @@ const chunkBytes = 256 * 1024;
  *
  * @throws MigrationError SM-E0963 for what is no store, SM-E0962 for a file that changes while it is read
  */
-export async function* packMediaStore(options: PackMediaOptions): AsyncGenerator<Buffer, void> {
-    const archive = pack();
-    const filling = fill(archive, options);
-    filling.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
-    try {
-        for await (const chunk of archive as Bytes) yield chunk;
-        await filling;
-    } finally {
-        archive.destroy();
-    }
+export function packMediaStore(options: PackMediaOptions): AsyncGenerator<Buffer, void> {
+    return packing((archive) => fill(archive, options));
 }
 
 async function fill(archive: Pack, options: PackMediaOptions): Promise<void> {
@@ -51,7 +43,6 @@ async function fill(archive: Pack, options: PackMediaOptions): Promise<void> {
         signal.throwIfAborted();
         options.onFile(await add(archive, file, options));
     }
-    archive.finalize();
 }
 
 async function add(archive: Pack, { path, size, mtime }: StoredFile, options: PackMediaOptions): Promise<HashedFile> {

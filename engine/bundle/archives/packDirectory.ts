@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pack, type Pack } from "tar-stream";
+import type { Pack } from "tar-stream";
 import { MigrationError } from "../../run/errors.ts";
 import type { Bytes } from "../streams/byteReader.ts";
 import { drained } from "../streams/drained.ts";
+import { packing } from "./packing.ts";
 
 export interface PackOptions {
     /** Put before every name, without a slash at its end; none by default. */
@@ -27,16 +28,8 @@ const latestTime = 2 ** 31 - 1;
  *
  * @throws MigrationError SM-E0931 for links and special files, and for files that change while they are read
  */
-export async function* packDirectory(directory: string, options: PackOptions = {}): AsyncGenerator<Buffer, void> {
-    const archive = pack();
-    const filling = fill(archive, directory, options);
-    filling.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
-    try {
-        for await (const chunk of archive as Bytes) yield chunk;
-        await filling;
-    } finally {
-        archive.destroy();
-    }
+export function packDirectory(directory: string, options: PackOptions = {}): AsyncGenerator<Buffer, void> {
+    return packing((archive) => fill(archive, directory, options));
 }
 
 async function fill(archive: Pack, directory: string, options: PackOptions): Promise<void> {
@@ -58,7 +51,6 @@ async function fill(archive: Pack, directory: string, options: PackOptions): Pro
         }
     };
     await walk("");
-    archive.finalize();
 }
 
 async function addDirectory(archive: Pack, name: string, path: string): Promise<void> {

@@ -1,12 +1,12 @@
 /** One of several archives that members of a dump go into as they are complete: read, compressed, packed, removed. */
 import { open, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { pack, type Pack } from "tar-stream";
-import type { Bytes } from "../../streams/byteReader.ts";
+import type { Pack } from "tar-stream";
 import { addFile } from "../../archives/packDirectory.ts";
 import { compressMember, type Compression } from "./memberCompression.ts";
 import type { MemberQueue } from "./memberQueue.ts";
 import { MemberReading, type MemberRows } from "./memberRows.ts";
+import { packing } from "../../archives/packing.ts";
 
 export interface PackedMember {
     /** With the ending of its compression. */
@@ -37,16 +37,8 @@ const readBytes = 512 * 1024;
  *
  * @throws MigrationError SM-E0906 for a member that is not as pg_dump writes it, SM-E1101 when it cannot be compressed; what the queue throws
  */
-export async function* packMembers(queue: MemberQueue, options: PackMembersOptions): AsyncGenerator<Buffer, void> {
-    const archive = pack();
-    const filling = fill(archive, queue, options);
-    filling.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
-    try {
-        for await (const chunk of archive as Bytes) yield chunk;
-        await filling;
-    } finally {
-        archive.destroy();
-    }
+export function packMembers(queue: MemberQueue, options: PackMembersOptions): AsyncGenerator<Buffer, void> {
+    return packing((archive) => fill(archive, queue, options));
 }
 
 async function fill(archive: Pack, queue: MemberQueue, options: PackMembersOptions): Promise<void> {
@@ -63,7 +55,6 @@ async function fill(archive: Pack, queue: MemberQueue, options: PackMembersOptio
         if (name !== contentsName) await rm(path);
         onMember({ name: basename(packed), bytes: size, rows });
     }
-    archive.finalize();
 }
 
 /** Into the same buffer again and again: a new one for each read is what this process would spend most of its memory and a fifth of its time on. */
