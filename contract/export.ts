@@ -1,6 +1,7 @@
 /** Contracts of the steps that make a bundle for another provider: a target that is handed over, and not started here. */
 import { z } from "zod";
 import { contract } from "./define.ts";
+import { secret } from "./secret.ts";
 import { absolutePath, check, count, databaseFormat, instant, runReference, seconds, sha256 } from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
 
@@ -24,7 +25,7 @@ const exportSpec = z.strictObject({
     /** Absent in a rehearsal, which takes a snapshot of a running source. */
     fenceToken: sha256.optional(),
     bundle: bundlePlace,
-    passphrase: z.string().optional(),
+    passphrase: secret.optional(),
 });
 
 /** What a step has added to the bundle: described in a file of the run directory, which the manifest is made of. */
@@ -45,10 +46,10 @@ export const prepareBundleContract = contract({
     afterCommit: "keep-data",
     spec: exportSpec.omit({ fenceToken: true }).extend({
         clientDirectory: absolutePath,
-        signingKey: z.string(),
+        signingKey: secret,
         /** Absent when the source has none; empty is not the same as absent. */
-        pepper: z.string().optional(),
-        macaroonSecretKey: z.string().optional(),
+        pepper: secret.optional(),
+        macaroonSecretKey: secret.optional(),
     }),
     result: z.strictObject({
         directory: absolutePath,
@@ -126,7 +127,7 @@ export const verifyBundleContract = contract({
     spec: z.strictObject({
         run: runReference,
         bundle: bundlePlace,
-        passphrase: z.string().optional(),
+        passphrase: secret.optional(),
         manifestDigest: sha256,
     }),
     result: z.strictObject({

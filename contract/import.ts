@@ -1,6 +1,7 @@
 /** Contracts of the steps that bring in what comes as files: they stand in for fence, dump, restore and the media passes. */
 import { z } from "zod";
 import { contract } from "./define.ts";
+import { armoredSecret, secret } from "./secret.ts";
 import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { bundleSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
@@ -18,9 +19,9 @@ export const importContract = contract({
         /** Orders the safeguard before the import. */
         safeguard: z.string(),
         jobs: z.number().int().min(1).max(64),
-        passphrase: z.string().optional(),
+        passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
-        secretKey: z.string().optional(),
+        secretKey: armoredSecret.optional(),
         /** Python of the target's Synapse environment. */
         targetPython: absolutePath,
         /** Public halves of the keys that the target will sign with. */
@@ -53,9 +54,9 @@ export const importMediaContract = contract({
         mediaStore: absolutePath,
         /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
-        passphrase: z.string().optional(),
+        passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
-        secretKey: z.string().optional(),
+        secretKey: armoredSecret.optional(),
     }),
     result: mediaResult.extend({
         /** Of `local_media_repository`, made from what an archive of matrix-media-repo says. */

@@ -1,6 +1,7 @@
 /** Contracts of the steps about media that Synapse's own store does not hold: other servers' media, and media of another repository. */
 import { z } from "zod";
 import { contract } from "./define.ts";
+import { armoredSecret, secret } from "./secret.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { source } from "./source.ts";
 
@@ -51,9 +52,9 @@ export const handMediaContract = contract({
         fenceToken: sha256.optional(),
         /** The database that a source's files were loaded into: its rows say which media there are. */
         loaded: z.strictObject({ database: targetDatabase, incoming: z.string() }).optional(),
-        passphrase: z.string().optional(),
+        passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
-        secretKey: z.string().optional(),
+        secretKey: armoredSecret.optional(),
     }),
     result: handedMedia.extend({
         media: count,
@@ -83,7 +84,7 @@ export const purgeRemoteMediaContract = contract({
         canaryFile: absolutePath.optional(),
         /** Name of the test account, to log in as where it has left no file. */
         canaryUser: z.string().optional(),
-        canaryPassword: z.string().optional(),
+        canaryPassword: secret.optional(),
     }),
     result: z.strictObject({
         /** Rows that went. */

@@ -1,5 +1,6 @@
 /** Where the target keeps media besides its own store: the `media_storage_providers` of its configuration. */
 import { z } from "zod";
+import { accessKey, secret } from "./secret.ts";
 
 /** A bucket of the target's own. Named as in S3, not as in homeserver.yaml. */
 export const ownBucket = z.strictObject({
@@ -21,6 +22,6 @@ export const keptBucket = z.strictObject({ kind: z.literal("keep") });
 /** As the steps are told, with what the stack has as secrets. Both keys or none: Synapse's process may have a role of its own. */
 export const mediaStorageProvider = z.discriminatedUnion("kind", [
     keptBucket,
-    ownBucket.extend({ accessKeyId: z.string().optional(), secretAccessKey: z.string().optional() }),
+    ownBucket.extend({ accessKeyId: accessKey.optional(), secretAccessKey: secret.optional() }),
 ]);
 export type MediaStorageProvider = z.infer<typeof mediaStorageProvider>;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
+import { secret } from "./secret.ts";
 import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
@@ -18,7 +19,7 @@ export const canaryContract = contract({
         /** Of the source; taken from its first listener that serves clients when absent. */
         baseUrl: z.url().optional(),
         user: z.string(),
-        password: z.string(),
+        password: secret,
     }),
     result: z.strictObject({
         /** Tokens, event and media ids, mode 0600. */
@@ -218,11 +219,11 @@ export const probeContract = contract({
         mediaServer: z.strictObject({ baseUrl: z.url().optional() }).optional(),
         startedAt: instant,
         verifyKeys: z.record(z.string(), z.string()),
-        pepper: z.string().optional(),
+        pepper: secret.optional(),
         canaryFile: absolutePath.optional(),
         /** Name of the test account, to log in as where it has left no file. */
         canaryUser: z.string().optional(),
-        canaryPassword: z.string().optional(),
+        canaryPassword: secret.optional(),
     }),
     result: z.strictObject({ proof: sha256, passed: count, warnings: z.array(check), notRun: z.array(check) }),
 });

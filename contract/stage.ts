@@ -3,6 +3,7 @@ import { z } from "zod";
 import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { mediaRepoTarget } from "./media.ts";
+import { armoredSecret, secret } from "./secret.ts";
 import {
     absolutePath,
     check,
@@ -91,14 +92,14 @@ export const assessContract = contract({
         /** Codes of warnings that would block otherwise. */
         acknowledged: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
-        passphrase: z.string().optional(),
+        passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
-        secretKey: z.string().optional(),
+        secretKey: armoredSecret.optional(),
         /** Nothing has to be said about a source that goes on running. */
         rehearsal: z.boolean().optional(),
-        pepper: z.string().optional(),
-        macaroonSecretKey: z.string().optional(),
-        signingKey: z.string().optional(),
+        pepper: secret.optional(),
+        macaroonSecretKey: secret.optional(),
+        signingKey: secret.optional(),
     }),
     result: z.strictObject({
         /** The id of the run this assessment belongs to; stays the same from the fence on. */
@@ -130,11 +131,11 @@ export const secretsContract = contract({
         run: runReference,
         source,
         targetDirectory: absolutePath,
-        signingKey: z.string(),
+        signingKey: secret,
         /** Absent when the source has none; empty is not the same as absent. */
-        pepper: z.string().optional(),
+        pepper: secret.optional(),
         /** Absent or empty when the source derives it from its signing key: those bytes cannot be written into a configuration. */
-        macaroonSecretKey: z.string().optional(),
+        macaroonSecretKey: secret.optional(),
         /** Absent: the target has all media in its own store. */
         mediaStorageProvider: mediaStorageProvider.optional(),
     }),

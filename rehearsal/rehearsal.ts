@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { MigrationError } from "../engine/run/errors.ts";
 import type { Progress } from "../engine/run/progress.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
-import { checkHomeserver } from "./check.ts";
+import { checkHomeserver, type CheckArgs } from "./check.ts";
 import { makeRehearsalDirectory, makeServiceDirectory, removeRehearsalDirectory } from "./directory.ts";
 import { migrate, type MigrationReport } from "./migration.ts";
 import { registerCanary } from "./source/canary.ts";
@@ -154,25 +154,23 @@ async function run(
         signal,
         whenOpen: async (baseUrl) => {
             checks = await timings.during("independent check of the target", () =>
-                check(baseUrl, expectations, progress, signal),
+                requireWhole({ baseUrl, expectations, progress, signal }),
             );
         },
     });
     return { report, checks };
 }
 
-/** @returns how many checks passed */
-async function check(
-    baseUrl: string,
-    expectations: Expectations,
-    progress: Progress,
-    signal: AbortSignal,
-): Promise<number> {
-    const results = await checkHomeserver({ baseUrl, expectations, progress, signal });
+/**
+ * @returns how many checks passed
+ * @throws MigrationError SM-E1192 that names those that did not
+ */
+export async function requireWhole(args: CheckArgs): Promise<number> {
+    const results = await checkHomeserver(args);
     const failures = results.filter(({ passed }) => !passed);
     if (failures.length === 0) return results.length;
     throw new MigrationError("SM-E1192", {
-        where: baseUrl,
+        where: args.baseUrl,
         found: failures.map(({ name, detail }) => `${name}: ${detail}`).join("\n"),
         expected: `all ${results.length} checks to pass`,
         changed: "only what belongs to the rehearsal",

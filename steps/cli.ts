@@ -9,7 +9,7 @@ import { interruption } from "../engine/run/interruption.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
 import { doStep, type AnyStep } from "../engine/run/runStep.ts";
 import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
-import { secretsIn } from "../engine/run/specDigest.ts";
+import { secretsIn } from "../engine/run/specSecrets.ts";
 
 /** A specification longer than this is not one. */
 const longestSpec = 1024 * 1024;
@@ -64,7 +64,7 @@ async function answerOf(call: {
     readonly signal: AbortSignal;
 }): Promise<string> {
     if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
-    for (const secret of secretsIn(call.spec)) registerSecret(secret);
+    for (const secret of secretsIn(assessContract.spec, call.spec)) registerSecret(secret);
     const { quickAssessment } = await import("./assess/assess.ts");
     return withoutSecret(JSON.stringify(await quickAssessment(assessContract.spec.parse(call.spec))));
 }

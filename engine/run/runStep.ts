@@ -10,7 +10,8 @@ import { openJournal } from "./journal.ts";
 import { lineProgress, type Progress } from "./progress.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { prepareRunDirectory, type RunDirectory } from "./runDirectory.ts";
-import { secretsIn, specDigest, withoutSecrets } from "./specDigest.ts";
+import { specDigest } from "./specDigest.ts";
+import { secretsIn, withoutSecrets } from "./specSecrets.ts";
 import type { StepDefinition, StepRun } from "./step.ts";
 import { isCommitted, stepState, type StepState } from "./stepState.ts";
 
@@ -59,7 +60,10 @@ export async function doStep(call: StepCall): Promise<string> {
             run.progress.say("done before: the journal has the answer");
             return answer(contract.result.parse(state.result), contract.name);
         }
-        await writePrivateFile(join(paths.specs, `${contract.name}.json`), JSON.stringify(withoutSecrets(spec)));
+        await writePrivateFile(
+            join(paths.specs, `${contract.name}.json`),
+            JSON.stringify(withoutSecrets(contract.spec, spec)),
+        );
         await run.journal.append({ ...base, kind: "intent", specDigest: digest });
         const started = performance.now();
         const elapsed = (): number => Math.round(performance.now() - started) / 1000;
@@ -106,7 +110,7 @@ export async function undoStep(call: StepCall): Promise<void> {
 
 async function withStep<T>(call: StepCall, work: (open: OpenStep) => Promise<T>): Promise<T> {
     const { contract } = call.step;
-    for (const secret of secretsIn(call.spec)) registerSecret(secret);
+    for (const secret of secretsIn(contract.spec, call.spec)) registerSecret(secret);
     const parsed = contract.spec.safeParse(call.spec);
     if (!parsed.success) throw invalidSpec(contract.name, parsed.error);
     const spec: unknown = parsed.data;

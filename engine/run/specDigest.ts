@@ -1,41 +1,11 @@
-/** Secrets in specifications: which fields they are, and digests that do not give them away. */
+/** Digests of specifications: they tell one from another, and give no secret away. */
 import { createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { writePrivateFile } from "./atomicFile.ts";
 import { lockFile } from "./fileLock.ts";
 
-/** Fields of specifications that hold secrets. */
-const secretFields: ReadonlySet<string> = new Set([
-    "signingKey",
-    "pepper",
-    "macaroonSecretKey",
-    "password",
-    "canaryPassword",
-    "passphrase",
-]);
-
 const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The secrets in a specification, wherever they are nested. */
-export function secretsIn(value: unknown): string[] {
-    if (Array.isArray(value)) return value.flatMap(secretsIn);
-    if (!isObject(value)) return [];
-    return Object.entries(value).flatMap(([field, content]) =>
-        secretFields.has(field) && typeof content === "string" ? [content] : secretsIn(content),
-    );
-}
-
-/** The specification with its secrets replaced, good enough to undo the step with. */
-export function withoutSecrets(value: unknown): unknown {
-    if (Array.isArray(value)) return value.map(withoutSecrets);
-    if (!isObject(value)) return value;
-    const entries = Object.entries(value).map(([field, content]) => [
-        field,
-        secretFields.has(field) && typeof content === "string" ? "removed" : withoutSecrets(content),
-    ]);
-    return Object.fromEntries(entries);
-}
 
 /** Digest of a specification that does not depend on the order of its fields, keyed with a file of the run that is made when missing. */
 export async function specDigest(spec: unknown, keyFile: string): Promise<string> {

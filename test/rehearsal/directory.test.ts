@@ -10,6 +10,7 @@ import {
     processesBelow,
     removeRehearsalDirectory,
 } from "../../rehearsal/directory.ts";
+import { expectError } from "../support/expectError.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 
 describe("the rehearsal's directory", () => {
@@ -65,4 +66,26 @@ describe("the rehearsal's directory", () => {
             other.kill("SIGKILL");
         }
     }).timeout(30_000);
+
+    it("stays, with SM-E1191 that names the process, where something is started there again and again", async () => {
+        const directory = makeRehearsalDirectory();
+        // Runs from elsewhere, and does not name the directory: as a process manager of the machine would.
+        const script = `const { spawn } = require("node:child_process");
+            const again = () => spawn("sleep", ["60"], { cwd: process.env.PLACE }).once("exit", again).once("spawn", () => console.log("up"));
+            again();`;
+        const manager = spawn(process.execPath, ["-e", script], {
+            env: { ...process.env, PLACE: directory },
+            stdio: ["ignore", "pipe", "ignore"],
+        });
+        try {
+            await once(manager.stdout, "data");
+            const { detail } = await expectError("SM-E1191", () => removeRehearsalDirectory(directory));
+            expect(detail.where).to.equal(directory);
+            expect(detail.found).to.match(/^process \d+ \(sleep 60\) did not end within 10 s$/);
+            expect(existsSync(directory)).to.equal(true);
+        } finally {
+            manager.kill("SIGKILL");
+            await removeRehearsalDirectory(directory);
+        }
+    }).timeout(60_000);
 });

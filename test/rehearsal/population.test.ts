@@ -2,8 +2,10 @@ import { existsSync } from "node:fs";
 import { expect } from "chai";
 import { checkHomeserver, type CheckResult } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
+import { requireWhole } from "../../rehearsal/rehearsal.ts";
 import { expectations as schema, type Expectations } from "../../rehearsal/source/expectations.ts";
 import { lineProgress } from "../../engine/run/progress.ts";
+import { expectError } from "../support/expectError.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 
 describe("the rehearsal's source and its check", () => {
@@ -69,6 +71,19 @@ describe("the rehearsal's source and its check", () => {
         expect((await source.cluster.query("SELECT * FROM background_updates")).rows).to.deep.equal([]);
     });
 
+    it("ends with SM-E1190 and the homeserver's log where a background update is never done", async () => {
+        await source.cluster.query(
+            "INSERT INTO background_updates (update_name, progress_json) VALUES ('of_a_test', '{}')",
+        );
+        try {
+            const { detail } = await expectError("SM-E1190", () => source.homeserver.backgroundUpdatesDone(0.2));
+            expect(detail.where).to.equal(source.homeserver.files.logFile);
+            expect(detail.found).to.match(/^it still had background updates to do within 0.2 s\n.*synapse/);
+        } finally {
+            await source.cluster.query("DELETE FROM background_updates WHERE update_name = 'of_a_test'");
+        }
+    });
+
     it("describes what it put in as plain JSON", () => {
         expect(schema.parse(JSON.parse(JSON.stringify(put)))).to.deep.equal(put);
     });
@@ -113,6 +128,16 @@ describe("the rehearsal's source and its check", () => {
             expect(text).not.to.include(password);
             for (const { accessToken } of devices) expect(text).not.to.include(accessToken);
         }
+    });
+
+    it("ends a rehearsal with SM-E1192 where anything is missing, and counts what passed where nothing is", async function () {
+        this.timeout(60_000);
+        const { baseUrl } = source.homeserver;
+        expect(await requireWhole({ baseUrl, expectations: put, progress })).to.be.greaterThan(20);
+        const lost = structuredClone(put);
+        lost.needle.eventId = "$nothing";
+        const { detail } = await expectError("SM-E1192", () => requireWhole({ baseUrl, expectations: lost, progress }));
+        expect(detail.found).to.match(/^search: [^\n]*$/);
     });
 
     it("fails every check of a server that is not there", async function () {

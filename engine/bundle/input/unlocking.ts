@@ -1,4 +1,5 @@
 /** What opens the encrypted files of a source. */
+import { armoredBody } from "../../run/armoredKey.ts";
 import { registerSecret } from "../../run/redaction.ts";
 
 interface Unlocking {
@@ -8,11 +9,8 @@ interface Unlocking {
     readonly secretKey?: string | undefined;
 }
 
-/** A line of an armored key that nothing else is likely to say. */
-const keyLine = /^[A-Za-z0-9+/]{24,}=*$/;
-
 /** Keeps both out of all that is said: of a key its body, as the lines around it are those of any key. */
 export function registerUnlocking({ passphrase = "", secretKey = "" }: Unlocking): void {
     registerSecret(passphrase);
-    for (const line of secretKey.split(/\r?\n/)) if (keyLine.test(line)) registerSecret(line);
+    for (const line of armoredBody(secretKey)) registerSecret(line);
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import type { MediaStorageProvider } from "../../../contract/index.ts";
+import { removedSecret } from "../../../contract/secret.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import { ownAddress } from "../../synapse/config/mediaStorageProviders.ts";
@@ -18,8 +19,10 @@ const marker = z.strictObject({ run: z.string() });
 
 /** What a run has put into the bucket, or found there: kept with the run. */
 export function openUploaded(run: Pick<StepRun, "directory">): Promise<MediaIndex> {
-    return MediaIndex.open(join(run.directory, "media-bucket.jsonl"));
+    return MediaIndex.open(uploadedFile(run));
 }
+
+const uploadedFile = (run: Pick<StepRun, "directory">): string => join(run.directory, "media-bucket.jsonl");
 
 /** Opens the bucket for the time of the work. */
 export async function withOwnBucket<T>(
@@ -91,6 +94,27 @@ export async function releaseBucket(
         return removed;
     } finally {
         await uploaded.close({ compact: true });
+    }
+}
+
+/** Whether this is how a run has kept it, which keeps no keys. One that never had any is reached as before. */
+export function hasLostItsKeys({ accessKeyId, secretAccessKey }: OwnBucket): boolean {
+    return accessKeyId === removedSecret || secretAccessKey === removedSecret;
+}
+
+/** For whoever has the keys: what stays in a bucket that could not be released without them, and how it goes. */
+export async function describeUnreleased(own: OwnBucket, run: Pick<StepRun, "directory">): Promise<string> {
+    const uploaded = await openUploaded(run);
+    try {
+        const objects = [...uploaded.paths()].filter((path) => isOurs(uploaded, path)).length;
+        const place = `${own.bucket}, ${own.prefix === "" ? "no prefix" : `prefix ${own.prefix}`}`;
+        return [
+            `the bucket stays as it is (${place}): the run keeps no keys of it. In it may be ${objects} objects of this run and its mark ${own.prefix}${markerPath}.`,
+            "To have them removed, run `pulumi up` with phase `stage` and then take that phase back, which has the keys.",
+            `By hand, remove the mark and the paths that ${uploadedFile(run)} has as \`put\`, each below the prefix`,
+        ].join(" ");
+    } finally {
+        await uploaded.close({ compact: false });
     }
 }
 

@@ -50,12 +50,6 @@ export const serviceErrors = {
         "what a homeserver does not say cannot be compared",
         "is it running, and does it listen on the named address? Read its log; then run the same command again",
     ),
-    "SM-E1107": entry(
-        "service",
-        "the target homeserver did not come up",
-        "nobody can use it like this; the gateway stays closed",
-        "read the named log file; then run `pulumi up` again, or declare phase `stage` to go back to the source",
-    ),
     "SM-E1180": entry(
         "service",
         "something this project needs is missing and cannot be set up here",

@@ -3,20 +3,25 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import { runReference, type StepContract } from "../../../contract/index.ts";
+import { secret } from "../../../contract/secret.ts";
 import { MigrationError } from "../../../engine/run/errors.ts";
 import { lockFile } from "../../../engine/run/fileLock.ts";
 import { readJournal } from "../../../engine/run/journal.ts";
 import { doStep, undoStep, type AnyStep, type StepCall } from "../../../engine/run/runStep.ts";
 import { defineStep, type StepRun } from "../../../engine/run/step.ts";
 import { expectError } from "../../support/expectError.ts";
+import { undoSteps } from "../../../engine/run/undoFromJournal.ts";
 import { withWorkDirectory } from "../../support/workDirectory.ts";
 
-const spec = z.strictObject({ run: runReference, value: z.number(), pepper: z.string().optional() });
+const spec = z.strictObject({ run: runReference, value: z.number(), pepper: secret.optional() });
 const result = z.strictObject({ doubled: z.number(), note: z.string().optional() });
 type Spec = z.infer<typeof spec>;
 type Result = z.infer<typeof result>;
 
 const contract: StepContract<Spec, Result> = { name: "double", phase: "migrate", version: 1, spec, result };
+
+/** As a parser may that quotes what it was given. */
+const said = ({ input }: { readonly input?: unknown }): string => `not valid: ${JSON.stringify(input)}`;
 
 interface Fixture {
     readonly directory: string;
@@ -143,6 +148,18 @@ describe("a step that is run", () => {
             for (const part of ["canary pepper", "and a line", "quotes"]) expect(everything).not.to.contain(part);
         }));
 
+    it("keeps the value of a secret out of the message that its specification is not valid", () =>
+        withRun(async ({ call, specOf }) => {
+            const strict: AnyStep = defineStep(
+                { ...contract, spec: spec.refine(({ pepper }) => pepper === undefined, { error: said }) },
+                () => Promise.resolve({ doubled: 1 }),
+            );
+            const error = await expectError("SM-E0200", () =>
+                doStep(call(strict, specOf(1, { pepper: "quoted-by-the-parser" }))),
+            );
+            expect(error.detail.found).to.include("[secret]").and.not.to.include("quoted-by-the-parser");
+        }));
+
     it("passes a result on as it is, though a short secret is a word in it", () =>
         withRun(async ({ call, specOf }) => {
             const step = double(() => Promise.resolve({ doubled: 2, note: "/srv/pepperworth/media" }));
@@ -222,6 +239,22 @@ describe("a step that is taken back", () => {
             await undoStep(call(undoable(undone), specOf(1)));
             await undoStep(call(undoable(undone), specOf(1)));
             expect(undone).to.deep.equal(["undone 1"]);
+        }));
+
+    it("is given, of a specification that was kept, `removed` for a secret, and may say that word", () =>
+        withRun(async ({ call, specOf, directory, lines }) => {
+            const step: AnyStep = defineStep(
+                contract,
+                ({ value }) => Promise.resolve({ doubled: value * 2 }),
+                ({ pepper }, run) => {
+                    run.progress.say(`2 objects were removed; the pepper is ${pepper ?? ""}`);
+                    return Promise.resolve();
+                },
+            );
+            await doStep(call(step, specOf(1, { pepper: "a pepper that goes" })));
+            const surroundings = { write: (line: string) => lines.push(line), signal: new AbortController().signal };
+            await undoSteps(["double"], directory, () => Promise.resolve(step), surroundings);
+            expect(lines.join("\n")).to.include("2 objects were removed; the pepper is removed");
         }));
 
     it("stays when it bears data and the target is committed, unless the run is disposable", () =>

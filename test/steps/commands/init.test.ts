@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { expect } from "chai";
 import { parse } from "yaml";
@@ -200,6 +200,24 @@ describe("synapse-migrate init", () => {
     it("refuses a source without pid file with SM-E0206, and writes nothing", async () => {
         fixture = await makeSource((directory) => plainConfig(directory).replace(/^pid_file.*\n/m, ""));
         await expectError("SM-E0206", () => initStack(optionsOf({ PATH: "" })));
+        expect(await stat(join(project, "stacks")).catch(() => "absent")).to.equal("absent");
+    });
+
+    it("refuses with SM-E1111 where no Synapse was set up and none is named, says what sets it up, and writes nothing", async () => {
+        fixture = await makeSource((directory) => plainConfig(directory));
+        const { from, stack } = optionsOf({});
+        const options = { from, stack, project, environment: { PATH: "" } };
+        const before = process.env["XDG_CACHE_HOME"];
+        // Where no toolchain was ever set up; everybody may pass, or the system's cache is looked at instead.
+        process.env["XDG_CACHE_HOME"] = dirname(fixture.directory);
+        try {
+            const { block } = await expectError("SM-E1111", () => initStack(options));
+            expect(block).to.include("a Python that has Synapse was not found");
+            expect(block).to.match(/fix +`npm run toolchain` sets it up; or give --synapse-python/);
+        } finally {
+            if (before === undefined) delete process.env["XDG_CACHE_HOME"];
+            else process.env["XDG_CACHE_HOME"] = before;
+        }
         expect(await stat(join(project, "stacks")).catch(() => "absent")).to.equal("absent");
     });
 

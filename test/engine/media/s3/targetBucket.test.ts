@@ -10,11 +10,14 @@ import type { MediaSpec } from "../../../../engine/media/mediaPass.ts";
 import { mediaEarly } from "../../../../steps/stage/mediaEarly.ts";
 import { mediaFinal } from "../../../../steps/migrate/mediaFinal.ts";
 import { mediaStorage } from "../../../../steps/stage/mediaStorage.ts";
+import { doStep, undoStep } from "../../../../engine/run/runStep.ts";
+import { undoSteps } from "../../../../engine/run/undoFromJournal.ts";
 import { testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { startTestS3, type TestS3 } from "../../../support/s3Server.ts";
 import { testRun } from "../../../support/stepRun.ts";
 import { startTamperingProxy, type TamperingProxy } from "../../../support/tamperingProxy.ts";
+import { withWorkDirectory } from "../../../support/workDirectory.ts";
 
 type OwnBucket = Extract<MediaStorageProvider, { kind: "s3" }>;
 
@@ -185,6 +188,40 @@ describe("a bucket of the target's own", () => {
         expect(await isThere(emptyPath)).to.equal(true);
         expect(await isThere(".synapse-migration.json")).to.equal(false);
         await mediaStorage.undo?.(spec, run());
+    });
+
+    it("stays when the run has kept no keys, which says how it goes; the store goes, and the next undo with keys empties it", async () => {
+        // The client of the tests adds a field of its own to the credentials that it is given.
+        const { accessKeyId, secretAccessKey } = s3.credentials;
+        const { kind, prefix, region, endpoint } = spec.mediaStorageProvider;
+        const provider = { kind, bucket, prefix, region, endpoint, accessKeyId, secretAccessKey };
+        const given = { mediaStore: spec.mediaStore, mediaStorageProvider: provider };
+        const said: string[] = [];
+        const surroundings = { write: (line: string) => said.push(line), signal: new AbortController().signal };
+        // Not below a temporary directory, where a run refuses to keep anything.
+        await withWorkDirectory(async (work) => {
+            const reference = { id: "r1", directory: work };
+            const call = { step: mediaStorage, spec: { ...given, run: reference }, ...surroundings };
+            await doStep(call);
+            await mediaEarly.act({ ...spec, run: reference }, testRun("r1", work));
+            const keptSpec = await readFile(join(work, "specs/media-storage.json"), "utf8");
+            for (const key of [accessKeyId, secretAccessKey]) expect(keptSpec).not.to.include(key);
+
+            await undoSteps(["media-storage"], work, () => Promise.resolve(mediaStorage), surroundings);
+            const told = said.join("\n");
+            expect(told).to.include(`the bucket stays as it is (${bucket}, prefix of/us/)`);
+            expect(told).to.include("may be 2 objects of this run and its mark of/us/.synapse-migration.json");
+            expect(told).to.include(join(work, "media-bucket.jsonl")).and.to.include("phase `stage`");
+            expect(await isThere(smallPath)).to.equal(true);
+            expect(await stat(spec.mediaStore).catch(() => "absent")).to.equal("absent");
+
+            // As the message says: staged once more and taken back, this time by Pulumi, which has the keys.
+            await doStep(call);
+            await undoStep(call);
+            expect(await isThere(smallPath)).to.equal(false);
+            expect(await isThere(".synapse-migration.json")).to.equal(false);
+            expect(said.join("\n")).to.include(`2 objects of this run were removed from the bucket ${bucket}`);
+        });
     });
 
     it("passes from one run to the next: the older one then takes nothing back", async () => {

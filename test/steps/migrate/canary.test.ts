@@ -1,0 +1,77 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "chai";
+import { z } from "zod";
+import { canaryContract, type SelfHostedSource } from "../../../contract/index.ts";
+import { readCanaryTraces } from "../../../engine/probe/canaryFile.ts";
+import { doStep } from "../../../engine/run/runStep.ts";
+import { undoSteps } from "../../../engine/run/undoFromJournal.ts";
+import { MatrixApi } from "../../../engine/synapse/api/matrixApi.ts";
+import { registerCanary } from "../../../rehearsal/source/canary.ts";
+import { canary } from "../../../steps/migrate/canary.ts";
+import { makeSource, plainConfig } from "../../engine/synapse/sourceFixture.ts";
+import { expectError } from "../../support/expectError.ts";
+import { runOf, sourceOf } from "../../support/migrationSpecs.ts";
+import { testRun } from "../../support/stepRun.ts";
+import { startTestSynapse, type TestSynapse } from "../../support/synapse.ts";
+
+describe("the test account of a source", function () {
+    this.timeout(120_000);
+    let synapse: TestSynapse;
+    let account: { readonly user: string; readonly password: string };
+    let runs = 0;
+    const said: string[] = [];
+    const surroundings = { write: (line: string) => said.push(line), signal: new AbortController().signal };
+    const specOf = (changes: object = {}) => ({
+        ...{ run: runOf(synapse, `c${++runs}`), source: sourceOf(synapse) },
+        ...{ ...account, ...changes },
+    });
+
+    before(async () => {
+        synapse = await startTestSynapse();
+        account = await registerCanary(synapse.homeserver, "canary-test");
+    });
+    after(() => synapse.stop());
+
+    it("leaves traces, which are taken back without its password where Pulumi does not know of them", async () => {
+        const spec = specOf();
+        const result = canaryContract.result.parse(JSON.parse(await doStep({ step: canary, spec, ...surroundings })));
+        expect(result.userId).to.equal(`@${account.user}:${synapse.homeserver.serverName}`);
+        const { accessToken, roomId } = await readCanaryTraces(result.canaryFile);
+        const api = new MatrixApi(synapse.homeserver.baseUrl);
+        const joined = async (): Promise<unknown> =>
+            (await api.ask("/_matrix/client/v3/joined_rooms", { accessToken })).json;
+        expect(await joined()).to.deep.equal({ joined_rooms: [roomId] });
+
+        await undoSteps(["canary"], spec.run.directory, () => Promise.resolve(canary), surroundings);
+        expect(z.object({ errcode: z.string() }).parse(await joined()).errcode).to.equal("M_UNKNOWN_TOKEN");
+        expect(await stat(join(spec.run.directory, "canary.json")).catch(() => "absent")).to.equal("absent");
+        expect(said.join("\n")).not.to.include("stay on the source").and.not.to.include(account.password);
+    });
+
+    it("is refused with SM-E0604 where it cannot log in, and leaves nothing", async () => {
+        const spec = specOf({ password: "not the password of it" });
+        const { detail } = await expectError("SM-E0604", () => doStep({ step: canary, spec, ...surroundings }));
+        expect(detail.found).to.equal("the answer 403 M_FORBIDDEN");
+        expect(detail.where).to.include("/_matrix/client/v3/login");
+        expect(await stat(join(spec.run.directory, "canary.json")).catch(() => "absent")).to.equal("absent");
+    });
+
+    it("is refused with SM-E0604 where the source serves no clients", async () => {
+        const fixture = await makeSource((directory) =>
+            plainConfig(directory).replace("[client, federation]", "[federation]"),
+        );
+        try {
+            const source: SelfHostedSource = fixture.source;
+            const run = testRun("c", fixture.directory);
+            const spec = { run: { id: "c", directory: fixture.directory }, source, ...account };
+            const { detail } = await expectError("SM-E0604", () => canary.act(spec, run));
+            expect(detail).to.include({
+                where: fixture.configFile,
+                found: "no listener of type http with the resource `client`",
+            });
+        } finally {
+            await fixture.remove();
+        }
+    });
+});
