@@ -5,7 +5,7 @@ import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { makeServiceDirectory } from "../directory.ts";
-import { freePort } from "../freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import type { DatabaseAddress } from "./cluster.ts";
 import { writeHomeserverFiles, type HomeserverFiles, type SqliteFile } from "./homeserverConfig.ts";
 

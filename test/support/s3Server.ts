@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import { freePort } from "../../rehearsal/freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import type { BucketAddress } from "../../engine/synapse/config/mediaStorageProviders.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
