@@ -1,13 +1,13 @@
 /** The checked copy of a database that is replaced: dumped, restored once beside it, and compared. */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { z } from "zod";
 import type { Check, SafeguardCopy, TargetDatabase } from "../../../contract/index.ts";
 import { makePrivateDirectory, syncDirectory } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
+import { until } from "../../run/until.ts";
 import { programVersion, refuseOldProgram } from "../server/clientPrograms.ts";
 import { compareContents } from "../compare/compareDatabase.ts";
 import { queryOne, withClient, type Client } from "../connection.ts";
@@ -25,7 +25,7 @@ import { adminAddress, ownerAddress, previousName, scratchName } from "../databa
 
 const step = "safeguard";
 /** How long sessions of an attempt that was killed are waited for: the server ends them once it notices. */
-const ownSessionsMilliseconds = 15_000;
+const ownSessionsSeconds = 15;
 
 /** A copy that was restored once and found equal. */
 export interface CheckedCopy extends SafeguardCopy {
@@ -195,10 +195,10 @@ function likeStatement(
 
 /** @throws MigrationError SM-E0709 while somebody else is connected */
 async function refuseUsers(database: TargetDatabase, run: StepRun): Promise<void> {
-    const deadline = performance.now() + ownSessionsMilliseconds;
     await withClient(await adminAddress(database), { step, signal: run.signal }, async (client) => {
-        while ((await ownSessions(client, database.name)) > 0 && performance.now() < deadline)
-            await delay(100, undefined, { signal: run.signal });
+        const gone = async (): Promise<true | undefined> =>
+            (await ownSessions(client, database.name)) === 0 || undefined;
+        await until(gone, { seconds: ownSessionsSeconds, signal: run.signal });
         await refuseSessions(client, [database.name]);
     });
 }
