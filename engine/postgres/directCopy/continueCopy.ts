@@ -34,7 +34,9 @@ export async function continueCopy(
                 [incoming],
             );
         await until(async () => (await others()).length === 0 || undefined, {
-            ...{ seconds: endSeconds, everyMilliseconds: 50, signal: options.signal },
+            seconds: endSeconds,
+            everyMilliseconds: 50,
+            signal: options.signal,
         });
         await refuseSessions(client, [incoming]);
     });

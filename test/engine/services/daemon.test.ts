@@ -16,7 +16,7 @@ import {
 } from "../../../engine/services/daemon.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { expectError } from "../../support/expectError.ts";
-import { until } from "./fakeSynapse.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 
 describe("a server of ours", () => {
     let directory: string;
@@ -36,7 +36,7 @@ describe("a server of ours", () => {
             logFile: join(directory, "server.log"),
         };
     };
-    const told = () => until(() => readFile(join(directory, "told"), "utf8"));
+    const told = () => untilItPasses(() => readFile(join(directory, "told"), "utf8"));
 
     beforeEach(async () => {
         directory = await mkdtemp(join(tmpdir(), "daemon-"));
@@ -143,6 +143,8 @@ describe("a server of ours", () => {
         const killed = await startDetached({ program: "/bin/sleep", args: ["60"], ...detached });
         expect(killed.exitCode()).to.equal(undefined);
         process.kill(killed.pid, "SIGKILL");
-        await until(() => Promise.resolve(expect([failed.exitCode(), killed.exitCode()]).to.deep.equal([1, 128])));
+        await untilItPasses(() =>
+            Promise.resolve(expect([failed.exitCode(), killed.exitCode()]).to.deep.equal([1, 128])),
+        );
     });
 });
