@@ -43,7 +43,7 @@ export const importDump = defineStep(
         const maintenance = await adminAddress(database);
         const owner = await ownerAddress(database, incoming);
         const options = { step: "import", signal: run.signal };
-        await refuseUnsuitableServer(maintenance, spec, run);
+        await refuseUsedTarget(maintenance, spec, run);
         await refuseOtherInputs(run.directory, source.database);
         const { passphrase, secretKey } = spec;
         const opening = { passphrase, secretKey, workDirectory: run.directory };
@@ -110,8 +110,8 @@ export const importDump = defineStep(
     },
 );
 
-/** Everything that rules the target out, before anything is made. */
-async function refuseUnsuitableServer(
+/** What rules the target out, as far as that can be told before the dump is read: unlike `refuseUnsuitableTarget`, it has no source to compare with. */
+async function refuseUsedTarget(
     maintenance: DatabaseAddress,
     { database }: ImportSpec,
     run: StepRun,
