@@ -71,7 +71,7 @@ export async function startDetached(program: DetachedProgram): Promise<DetachedP
         child.unref();
         const started = child.pid === undefined ? undefined : await readProcess(child.pid);
         const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);
-        // A program that has ended at once is no process any more; who waits for it finds that out, with its log.
+        // A program that has ended at once is no process any more. That is no error here: waiting for its answer reports it, with its log.
         return { pid: child.pid ?? 0, startTicks: started?.startTicks ?? "0", exitCode };
     } catch (error) {
         const found = `${program.program}: ${error instanceof Error ? error.message : String(error)}`;

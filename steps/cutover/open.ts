@@ -108,7 +108,7 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
             .join("; ");
         if (reached?.status !== 200 || !shown.success) return undefined;
         const right = Object.entries(spec.verifyKeys).every(([id, key]) => ids.includes(`${id} ${key}`));
-        // Whoever this is, waiting will not make it another.
+        // A homeserver that shows other keys does not change them: there is nothing to wait for.
         return right && shown.data.server_name === spec.serverName ? "proven" : "another";
     };
     if ((await until(answered, { seconds: openSeconds, signal: run.signal })) === "proven") return;

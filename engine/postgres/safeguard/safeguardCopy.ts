@@ -61,7 +61,7 @@ export async function copyDatabase(database: TargetDatabase, jobs: number, run: 
     await refuseUsers(database, run);
     const manifest = await dumpInto(partial, database, jobs, began, run);
     const checks = await testRestore(partial, manifest, database, jobs, run);
-    // Whoever came in between may have written what the copy does not have, and keeps the swap from renaming it.
+    // A session that was opened meanwhile may have written rows that the copy lacks, and would keep the swap from renaming the database.
     await withClient(maintenance, options, (client) => refuseSessions(client, [database.name]));
     await rename(partial, directory);
     await syncDirectory(root);

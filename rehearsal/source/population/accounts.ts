@@ -11,7 +11,7 @@ import { png } from "./png.ts";
 /** The homeserver that is filled. */
 export interface Site {
     readonly serverName: string;
-    /** As nobody. */
+    /** Without an access token. */
     readonly client: MatrixClient;
     readonly chance: Chance;
     readonly registrationSharedSecret: string;
