@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { until } from "../../../engine/run/until.ts";
 
 const outcome = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
-const never = (): undefined => undefined;
+const never = (): string | undefined => undefined;
 /** Turns of the event loop first: mocha sets a timer of its own when a test has returned its promise. */
 const timers = async (): Promise<number> => {
     await turn();
@@ -67,7 +67,11 @@ describe("a wait", () => {
 
     it("probes exactly once when there is no time", async () => {
         let tries = 0;
-        await until(() => void (tries += 1), { seconds: 0, everyMilliseconds: 1 });
+        const probe = (): undefined => {
+            tries += 1;
+            return undefined;
+        };
+        await until(probe, { seconds: 0, everyMilliseconds: 1 });
         expect(tries).to.equal(1);
     });
 
