@@ -32,6 +32,7 @@ export async function until<T>(
         const isLast = performance.now() >= end;
         const found = await probe();
         if (found !== undefined) return found;
+        signal?.throwIfAborted();
         if (isLast) {
             if (late === undefined) return undefined;
             throw await late();

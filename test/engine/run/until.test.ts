@@ -96,9 +96,12 @@ describe("a wait", () => {
                 stop.abort(reason);
                 return found;
             };
-            const wait = { seconds: 60, everyMilliseconds: 1, signal: stop.signal };
-            expect(await outcome(until(probe, wait))).to.equal(found ?? reason);
-            expect(tries).to.equal(1);
+            const wait = { everyMilliseconds: 1, signal: stop.signal };
+            expect(await outcome(until(probe, { ...wait, seconds: 60 }))).to.equal(found ?? reason);
+            expect(await outcome(until(probe, { ...wait, seconds: 0 }, () => new Error("late")))).to.equal(
+                found ?? reason,
+            );
+            expect(tries).to.equal(2);
         }
     });
 
