@@ -7,7 +7,7 @@ import { serviceUser } from "../engine/machines/serviceUser.ts";
 import { runProgram } from "../engine/machines/program.ts";
 import { withClient, type DatabaseAddress } from "../engine/postgres/connection.ts";
 import { giveToServiceUser } from "../rehearsal/directory.ts";
-import { freePort } from "../rehearsal/freePort.ts";
+import { freePort } from "../engine/machines/freePort.ts";
 import { familySeconds } from "./processor.ts";
 
 const host = "127.0.0.1";

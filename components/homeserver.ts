@@ -126,7 +126,8 @@ export class Homeserver extends pulumi.ComponentResource {
         canary: CanaryEvidence,
     ): void {
         const { steps, source, database, mediaStore, mediaRepo } = this.#args;
-        // It answers nobody's questions for media then, and has no clean-up either.
+        // matrix-media-repo serves the media then, and Synapse runs with `enable_media_repo: false`: it serves none from its cache,
+        // and has no admin API that cleans the cache up.
         if (mediaRepo !== undefined) return;
         const { baseUrl, startedAt } = started;
         const place = { run: steps.run, serverName: source.serverName, database, mediaStore };

@@ -2,6 +2,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { MigrationError } from "../engine/run/errors.ts";
+import { parseJson } from "../engine/run/parseJson.ts";
 import type { StepContract } from "../contract/index.ts";
 
 /** A step's specification, each field of which may still have to come from an earlier step. */
@@ -92,12 +93,4 @@ export function readResult<Result>(
         found: result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n"),
         expected: "one line of JSON as its contract describes it",
     });
-}
-
-function parseJson(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
 }

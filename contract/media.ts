@@ -61,7 +61,7 @@ export const handMediaContract = contract({
         bytes: count,
         /** Media that this run added; the others were there. */
         imported: count,
-        /** Media that nobody was to see and that can be seen now. */
+        /** Media that were quarantined on the source, and that matrix-media-repo serves again. */
         servedAgain: count,
         checks: z.array(check),
         seconds,

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../engine/run/errors.ts";
+import { until } from "../engine/run/until.ts";
 import { canReach, serviceUser } from "../engine/machines/serviceUser.ts";
 
 /** Where root's state belongs when root's home is closed to the user that servers run as (Filesystem Hierarchy Standard 5.8). */
@@ -71,9 +71,11 @@ export function processesBelow(directory: string): Leftover[] {
 export async function removeRehearsalDirectory(directory: string): Promise<Leftover[]> {
     const leftovers = processesBelow(directory);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-        const deadline = Date.now() + (stopSeconds / 2) * 1000;
         for (const { pid } of processesBelow(directory)) kill(pid, signal);
-        while (processesBelow(directory).length > 0 && Date.now() < deadline) await delay(50);
+        await until(() => processesBelow(directory).length === 0 || undefined, {
+            seconds: stopSeconds / 2,
+            everyMilliseconds: 50,
+        });
     }
     const [stubborn] = processesBelow(directory);
     if (stubborn !== undefined) {

@@ -1,8 +1,9 @@
 /** The server programs of a newer PostgreSQL than Debian's, out of an npm package, where the user that servers run as can read them. */
 import { createRequire } from "node:module";
-import { cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
+import { exists } from "../engine/run/exists.ts";
 import { reachableCacheDirectory, thisMachine } from "./machine.ts";
 
 const linksShape = z.array(z.strictObject({ source: z.string(), target: z.string() }));
@@ -43,11 +44,4 @@ async function make(): Promise<string> {
 
 function text(path: string): Promise<string> {
     return readFile(path, "utf8");
-}
-
-async function exists(path: string): Promise<boolean> {
-    return stat(path).then(
-        () => true,
-        () => false,
-    );
 }

@@ -130,7 +130,7 @@ async function linkBesideCli(directory: string, plugins: readonly Plugin[]): Pro
     for (const { name, kind, path } of plugins) {
         const link = join(directory, name);
         const current = linkTarget(link);
-        if (kind === "stand-in" && current !== path && (current !== undefined || !exists(link))) {
+        if (kind === "stand-in" && current !== path && (current !== undefined || !entryExists(link))) {
             const partial = `${link}.${process.pid}.partial`;
             await rm(partial, { force: true });
             await symlink(path, partial);
@@ -148,6 +148,7 @@ function linkTarget(path: string): string | undefined {
     }
 }
 
-function exists(path: string): boolean {
+/** A link is there also when what it points to is not. */
+function entryExists(path: string): boolean {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }

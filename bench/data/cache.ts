@@ -1,7 +1,8 @@
 /** Generated databases, kept as data directories of stopped servers: made once, copied for each use. */
-import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { runProgram } from "../../engine/machines/program.ts";
+import { exists } from "../../engine/run/exists.ts";
 import { lockFile } from "../../engine/run/fileLock.ts";
 import { synapseDump } from "../../rehearsal/source/synapseDump.ts";
 import { reachableCacheDirectory, thisMachine } from "../../toolchain/machine.ts";
@@ -82,11 +83,4 @@ export async function copyGenerated(
     await runProgram("cp", ["--archive", "--reflink=auto", cluster, data], { timeoutSeconds: copySeconds });
     await writeFile(join(data, "postgresql.auto.conf"), "");
     giveToServiceUser(join(data, "postgresql.auto.conf"));
-}
-
-async function exists(path: string): Promise<boolean> {
-    return access(path).then(
-        () => true,
-        () => false,
-    );
 }

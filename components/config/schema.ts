@@ -1,6 +1,7 @@
 /** The keys of a stack's configuration, what each may hold, and its default. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
 import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../contract/index.ts";
+import { parseJson } from "../../engine/run/parseJson.ts";
 import { targetSchema } from "../targets/target.ts";
 
 /** How Pulumi hands a value over: always as text, which is JSON for objects. */
@@ -89,11 +90,7 @@ export function decoded(kind: ConfigKind, text: string): unknown {
     if (kind === "string") return text;
     if (kind === "boolean" && !["true", "false"].includes(text)) return undefined;
     if (kind === "integer" && !/^-?\d{1,15}$/.test(text)) return undefined;
-    try {
-        return JSON.parse(text) as unknown;
-    } catch {
-        return undefined;
-    }
+    return parseJson(text);
 }
 
 /** The keys that an object of the schema may have at the path, for suggestions: where there are several kinds, of the kind that `values` has. */

@@ -16,7 +16,7 @@ import { importedRuns } from "../runIdentity/importedRun.ts";
 
 type Assessment = z.infer<typeof assessContract.result>;
 
-/** In a preview nobody waits for lines of progress. */
+/** A preview shows no progress. */
 const quiet: Progress = { say: () => undefined, during: (_title, work) => work() };
 
 /**

@@ -55,7 +55,7 @@ function isReadElsewhere({ bundle, mediaRepo }: AssessmentContext["spec"]): bool
     return bundle !== undefined || mediaRepo !== undefined;
 }
 
-/** What is said of a configuration whose buckets nobody reads. */
+/** Findings for a migration that reads no bucket, when the source's configuration has one. */
 export function notRead(sections: Sections): Finding[] {
     if (!hasS3Provider(sections)) return [];
     const fix =

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { instant } from "../../contract/index.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";
 import { MigrationError } from "../run/errors.ts";
+import { parseJson } from "../run/parseJson.ts";
 import { watermarks } from "./watermarks.ts";
 
 const fenceToken = z.strictObject({
@@ -52,12 +53,4 @@ export async function readToken(runDirectory: string, digest: string): Promise<F
     if (!parsed.success) return refuse("it is not a fence token");
     const found = tokenDigest(parsed.data);
     return found === digest ? parsed.data : refuse(`the fence token ${found.slice(0, 12)}…`);
-}
-
-function parseJson(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
 }

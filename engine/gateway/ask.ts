@@ -1,5 +1,6 @@
 /** Asks through the gateway, as a client would. */
 import { gatewayHeader } from "./server.ts";
+import { parseJson } from "../run/parseJson.ts";
 
 const askMilliseconds = 5000;
 
@@ -32,14 +33,6 @@ export async function askGateway(
         };
     } catch {
         signal?.throwIfAborted();
-        return undefined;
-    }
-}
-
-function parseJson(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
         return undefined;
     }
 }

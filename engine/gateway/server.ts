@@ -73,7 +73,7 @@ export function createGateway(options: GatewayOptions): GatewayServer {
         underWay.add(response);
         response.once("close", () => underWay.delete(response));
         dropForgedAddress(request);
-        // What is said of every request would win over what is said of one (httpxy).
+        // Given with each request, and not when the proxy is made: httpxy lets the options of the proxy win over those of a request.
         const target = (isMediaPath(request.url) ? options.mediaUpstream : undefined) ?? options.upstream;
         proxy.web(request, response, { target }).catch(() => response.destroy());
     });

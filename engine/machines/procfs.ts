@@ -1,6 +1,6 @@
 /** What Linux tells about processes in /proc: who they are, how they were started, what they listen on. */
 import { readdir, readFile, readlink } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../run/until.ts";
 
 /** A process, told apart from a later one with the same number by when it started. */
 export interface ProcessIdentity {
@@ -86,13 +86,16 @@ export async function waitForEnd<P extends ProcessIdentity>(
     timeoutSeconds: number,
     signal?: AbortSignal,
 ): Promise<P[]> {
-    const deadline = performance.now() + timeoutSeconds * 1000;
-    for (;;) {
-        const alive = await Promise.all(processes.map(isAlive));
-        const left = processes.filter((_, index) => alive[index]);
-        if (left.length === 0 || performance.now() >= deadline) return left;
-        await delay(pollMilliseconds, undefined, signal === undefined ? {} : { signal });
-    }
+    let left: P[] = [];
+    await until(
+        async () => {
+            const alive = await Promise.all(processes.map(isAlive));
+            left = processes.filter((_, index) => alive[index]);
+            return left.length === 0 || undefined;
+        },
+        { seconds: timeoutSeconds, everyMilliseconds: pollMilliseconds, signal },
+    );
+    return left;
 }
 
 /**

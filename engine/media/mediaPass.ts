@@ -111,7 +111,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     }
 }
 
-/** After the fence nobody writes; who does is not the homeserver that was fenced, or uses a store of several. */
+/** After the fence the store must not change. If it does, another program writes to it, which the fence did not stop. */
 async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
     const moved = pass.changing.length > 0 || (await walkDigest(sourceRoot, folders)) !== pass.walk;
     if (!moved) return;

@@ -22,10 +22,10 @@ export interface UnpackMediaOptions {
 export type UnpackedMedia =
     /** Has `local_content`. */
     | { readonly kind: "store"; readonly directory: string }
-    /** Has a `manifest.json` somewhere, or is refused by who reads it. */
+    /** Has a `manifest.json` somewhere, or is refused when it is read. */
     | { readonly kind: "archive"; readonly directory: string };
 
-/** A provider's archive holds a folder with archives, which hold the files. More levels than that nobody makes. */
+/** A provider's archive holds a folder with archives, which hold the files: no known provider nests them deeper. */
 const deepest = 3;
 const archiveName = /\.(tgz|tar|tar\.gz|zip)(\.gpg)?$/i;
 

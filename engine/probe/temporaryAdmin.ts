@@ -1,4 +1,4 @@
-/** An account of the target's Synapse that may use its admin API for a few minutes, and is nobody's. */
+/** An account of the target's Synapse that may use its admin API for a few minutes, and belongs to no user. */
 import { randomBytes, randomInt } from "node:crypto";
 import { z } from "zod";
 import { queryOne, withClient, type Client, type DatabaseAddress } from "../postgres/connection.ts";
@@ -24,8 +24,8 @@ export interface TemporaryAdminArgs {
 /**
  * Makes rows for an account and its token, has the work use them, and removes both, also when the work fails.
  *
- * The account has no password, no device and no profile, and is of type `support`, which Synapse counts nowhere and shows nobody. Nobody
- * is impersonated: the entry that Synapse may make of its address (`user_ips`) carries a name that says what it was. The name is the run's
+ * The account has no password, no device and no profile, and is of type `support`, which Synapse counts nowhere and shows to no user. No
+ * user is impersonated: the entry that Synapse may make of its address (`user_ips`) carries a name that says what it was. The name is the run's
  * and journaled before its rows are made, so that another attempt, or the undo, removes what a kill has left; its token is worth nothing
  * ten minutes later.
  *

@@ -2,10 +2,10 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../run/errors.ts";
 import { redact } from "../run/redaction.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";
+import { until } from "../run/until.ts";
 import { allProcesses, isAlive, readProcess, waitForEnd, type ProcessIdentity } from "../machines/procfs.ts";
 import { baseEnvironment } from "../machines/program.ts";
 
@@ -71,7 +71,7 @@ export async function startDetached(program: DetachedProgram): Promise<DetachedP
         child.unref();
         const started = child.pid === undefined ? undefined : await readProcess(child.pid);
         const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);
-        // A program that has ended at once is no process any more; who waits for it finds that out, with its log.
+        // A program that has ended at once is no process any more. That is no error here: waiting for its answer reports it, with its log.
         return { pid: child.pid ?? 0, startTicks: started?.startTicks ?? "0", exitCode };
     } catch (error) {
         const found = `${program.program}: ${error instanceof Error ? error.message : String(error)}`;
@@ -122,11 +122,6 @@ export async function runningDaemon(pidFile: string): Promise<ProcessIdentity | 
     return (await isAlive(daemon)) ? daemon : undefined;
 }
 
-/** Whether the server that a pid file of ours names still runs. */
-export async function isRunning(pidFile: string): Promise<boolean> {
-    return (await runningDaemon(pidFile)) !== undefined;
-}
-
 /** After SIGKILL only the kernel has still to do something. */
 const killSeconds = 10;
 
@@ -169,8 +164,6 @@ export function signalProcess({ pid }: ProcessIdentity, signal: NodeJS.Signals):
     }
 }
 
-const askMilliseconds = 100;
-
 /**
  * Asks a server until it answers as it should. Gives up as soon as its process has ended.
  *
@@ -183,16 +176,16 @@ export async function waitUntilReady(options: {
     readonly logFile: string;
     readonly signal?: AbortSignal;
 }): Promise<void> {
-    const deadline = performance.now() + options.timeoutSeconds * 1000;
-    const fail = async (found: string): Promise<never> => {
-        throw await didNotComeUp(found, options.logFile, options.timeoutSeconds);
-    };
-    for (;;) {
-        if (await options.ready()) return;
-        if (!(await isAlive(options.daemon))) return fail(`process ${options.daemon.pid} has ended`);
-        if (performance.now() >= deadline) return fail(`process ${options.daemon.pid} runs and does not answer`);
-        await delay(askMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    }
+    const { daemon, ready, timeoutSeconds, logFile, signal } = options;
+    await until(
+        async () => {
+            if (await ready()) return true;
+            if (await isAlive(daemon)) return undefined;
+            throw await didNotComeUp(`process ${daemon.pid} has ended`, logFile, timeoutSeconds);
+        },
+        { seconds: timeoutSeconds, signal },
+        () => didNotComeUp(`process ${daemon.pid} runs and does not answer`, logFile, timeoutSeconds),
+    );
 }
 
 const linesInError = 12;

@@ -1,11 +1,12 @@
 /** A homeserver that is a plain process with a pid file: nothing but itself, or a watchdog nobody told us of, keeps it running. */
-import { access, constants, readFile } from "node:fs/promises";
+import { constants, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { Service } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";
+import { exists } from "../run/exists.ts";
+import { until } from "../run/until.ts";
 import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
 import {
     allProcesses,
@@ -86,25 +87,28 @@ export function processService(service: Service, options: ProcessServiceOptions 
         const seconds = options.startSeconds ?? 120;
         const started = performance.now();
         const secondsSince = (): number => (performance.now() - started) / 1000;
-        const fail = async (found: string): Promise<never> => {
-            throw await didNotComeUp(found, logFile, seconds);
-        };
         let named = service.command !== undefined;
-        while ((await findHomeserver(pidFile)) === undefined) {
-            const code = child.exitCode();
-            if (code !== undefined && code !== 0) return fail(`it ended with exit code ${code}`);
-            if (secondsSince() > seconds) return fail(`${pidFile} names no running homeserver`);
-            // Synapse writes its pid file only when it makes itself a daemon; else whoever started it did, and that is us now.
-            if (
-                !named &&
-                code === undefined &&
-                secondsSince() > (options.foregroundSeconds ?? foregroundSecondsByDefault)
-            ) {
-                await writePrivateFile(pidFile, String(child.pid), { owner: recorded });
-                named = true;
-            }
-            await delay(pollMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
-        }
+        await until(
+            async () => {
+                const running = await findHomeserver(pidFile);
+                if (running !== undefined) return running;
+                const code = child.exitCode();
+                if (code !== undefined && code !== 0)
+                    throw await didNotComeUp(`it ended with exit code ${code}`, logFile, seconds);
+                // Synapse writes its pid file only when it makes itself a daemon; else whoever started it did, and that is us now.
+                if (
+                    !named &&
+                    code === undefined &&
+                    secondsSince() > (options.foregroundSeconds ?? foregroundSecondsByDefault)
+                ) {
+                    await writePrivateFile(pidFile, String(child.pid), { owner: recorded });
+                    named = true;
+                }
+                return undefined;
+            },
+            { seconds, everyMilliseconds: pollMilliseconds, signal: options.signal },
+            () => didNotComeUp(`${pidFile} names no running homeserver`, logFile, seconds),
+        );
     };
 
     return { status, stop, start };
@@ -180,7 +184,7 @@ async function requireRestartable(recorded: RecordedProcess, pidFile: string): P
     const runnable = await Promise.all(places.map((path) => exists(path, constants.X_OK)));
     if (!runnable.includes(true)) problems.push(`its program ${program} is not found`);
     for (const file of configFiles(recorded)) {
-        if (!(await exists(file, constants.F_OK))) problems.push(`its configuration ${file} is not found`);
+        if (!(await exists(file))) problems.push(`its configuration ${file} is not found`);
     }
     if (process.geteuid?.() !== 0 && process.geteuid?.() !== recorded.uid) {
         problems.push(`it runs as user ${recorded.uid}, and we may not`);
@@ -195,17 +199,21 @@ async function requireRestartable(recorded: RecordedProcess, pidFile: string): P
 
 /** Looks for a while whether something starts the service again: by its pid file, its command line, or its ports. */
 async function watch(pidFile: string, ended: RecordedProcess, options: ProcessServiceOptions): Promise<void> {
-    const until = performance.now() + (options.settleSeconds ?? 1) * 1000;
-    do {
-        const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
-        const evidence = [
-            ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
-            ...sharingConfiguration(ended, all).map(describe),
-            ...ended.ports.filter((port) => ports.has(port)).map((port) => `something listens on port ${port} again`),
-        ];
-        if (evidence.length > 0) throw stillRunning(pidFile, evidence, "the process that ran before was stopped");
-        await delay(pollMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    } while (performance.now() < until);
+    const back = await until(
+        async () => {
+            const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
+            const evidence = [
+                ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
+                ...sharingConfiguration(ended, all).map(describe),
+                ...ended.ports
+                    .filter((port) => ports.has(port))
+                    .map((port) => `something listens on port ${port} again`),
+            ];
+            return evidence.length > 0 ? evidence : undefined;
+        },
+        { seconds: options.settleSeconds ?? 1, everyMilliseconds: pollMilliseconds, signal: options.signal },
+    );
+    if (back !== undefined) throw stillRunning(pidFile, back, "the process that ran before was stopped");
 }
 
 function stillRunning(pidFile: string, evidence: readonly string[], changed: string): MigrationError {
@@ -215,11 +223,4 @@ function stillRunning(pidFile: string, evidence: readonly string[], changed: str
         expected: "no process of the homeserver but the one of the pid file, and none after it",
         changed,
     });
-}
-
-async function exists(path: string, mode: number): Promise<boolean> {
-    return access(path, mode).then(
-        () => true,
-        () => false,
-    );
 }

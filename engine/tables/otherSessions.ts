@@ -2,9 +2,10 @@
 import { z } from "zod";
 import { query, type Client } from "../postgres/connection.ts";
 import { MigrationError } from "../run/errors.ts";
+import { until } from "../run/until.ts";
 
-const pauseMilliseconds = 100;
 const mostShown = 5;
+const sessionShape = z.object({ pid: z.number(), application: z.string().nullable(), role: z.string().nullable() });
 
 /**
  * Sessions of other roles count too: PostgreSQL tells us no more of them than that they are there (manual 28.2.3).
@@ -13,18 +14,21 @@ const mostShown = 5;
  * @throws MigrationError SM-E0986
  */
 export async function refuseOthers(client: Client, where: string, patienceSeconds: number): Promise<void> {
-    const deadline = performance.now() + patienceSeconds * 1000;
-    for (;;) {
-        const sessions = await query(
-            client,
-            z.object({ pid: z.number(), application: z.string().nullable(), role: z.string().nullable() }),
-            `SELECT pid, application_name AS application, usename AS role FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
-                AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender') ORDER BY pid`,
-        );
-        if (sessions.length === 0) return;
-        if (performance.now() >= deadline)
-            throw new MigrationError("SM-E0986", {
+    let sessions: z.infer<typeof sessionShape>[] = [];
+    await until(
+        async () => {
+            sessions = await query(
+                client,
+                sessionShape,
+                `SELECT pid, application_name AS application, usename AS role FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+                    AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender') ORDER BY pid`,
+            );
+            return sessions.length === 0 || undefined;
+        },
+        { seconds: patienceSeconds },
+        () =>
+            new MigrationError("SM-E0986", {
                 where,
                 found: sessions
                     .slice(0, mostShown)
@@ -34,7 +38,6 @@ export async function refuseOthers(client: Client, where: string, patienceSecond
                     )
                     .join("\n"),
                 expected: "no other session",
-            });
-        await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds));
-    }
+            }),
+    );
 }

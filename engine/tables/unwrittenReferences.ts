@@ -46,7 +46,7 @@ const state: readonly UnwrittenReference[] = [
     from("current_state_events.room_id,event_id", "state_events.room_id,event_id"),
 ];
 
-/** Of accounts: a login that is nobody's, or has no device, is answered with an internal error. */
+/** Of accounts: Synapse answers a request with an internal error when its access token belongs to no account, or to no device. */
 const accounts: readonly UnwrittenReference[] = [
     ...(
         [

@@ -7,7 +7,7 @@ import type { MatrixClient } from "../source/matrixClient.ts";
 /** What all checks need. */
 export interface Checked {
     readonly expected: Expectations;
-    /** The server under test, as nobody. */
+    /** Of the server under test, without an access token. */
     readonly client: MatrixClient;
 }
 

@@ -6,7 +6,7 @@ import pg from "pg";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
 import { giveToServiceUser, makeServiceDirectory } from "../directory.ts";
-import { freePort } from "../freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 
 /** How to reach a database. */
 export interface DatabaseAddress {

@@ -1,11 +1,11 @@
 /** A real Synapse as source: started as its own daemon, so that a fence can stop it and start it again. */
 import { readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { until } from "../../engine/run/until.ts";
 import { makeServiceDirectory } from "../directory.ts";
-import { freePort } from "../freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import type { DatabaseAddress } from "./cluster.ts";
 import { writeHomeserverFiles, type HomeserverFiles, type SqliteFile } from "./homeserverConfig.ts";
 
@@ -77,7 +77,7 @@ export class SourceHomeserver {
         const user = serviceUser();
         const options = { workingDirectory: this.directory, timeoutSeconds: startSeconds };
         await runProgram(program, args, user === undefined ? options : { ...options, user });
-        await this.until(startSeconds, () => this.answers(), "it did not answer /health");
+        await this.reach(startSeconds, () => this.answers(), "it did not answer /health");
     }
 
     /** Whether it answers. */
@@ -92,7 +92,7 @@ export class SourceHomeserver {
     public async backgroundUpdatesDone(timeoutSeconds: number): Promise<void> {
         const pending = async (): Promise<number> =>
             (await this.cluster.query("SELECT update_name FROM background_updates")).rows.length;
-        await this.until(timeoutSeconds, async () => (await pending()) === 0, "it still had background updates to do");
+        await this.reach(timeoutSeconds, async () => (await pending()) === 0, "it still had background updates to do");
     }
 
     /** Stops it, with SIGKILL when it takes too long. Does nothing when it does not run. */
@@ -102,8 +102,10 @@ export class SourceHomeserver {
         for (const signal of ["SIGTERM", "SIGKILL"] as const) {
             if (!isOurs(pid, this.files.configFile)) return;
             process.kill(pid, signal);
-            const deadline = Date.now() + (stopSeconds / 2) * 1000;
-            while (isOurs(pid, this.files.configFile) && Date.now() < deadline) await delay(pollMilliseconds);
+            await until(() => !isOurs(pid, this.files.configFile) || undefined, {
+                seconds: stopSeconds / 2,
+                everyMilliseconds: pollMilliseconds,
+            });
         }
     }
 
@@ -116,18 +118,17 @@ export class SourceHomeserver {
         }
     }
 
-    private async until(timeoutSeconds: number, condition: () => Promise<boolean>, otherwise: string): Promise<void> {
-        const deadline = Date.now() + timeoutSeconds * 1000;
-        while (!(await condition())) {
-            if (Date.now() > deadline) {
-                throw new MigrationError("SM-E1190", {
+    private async reach(timeoutSeconds: number, condition: () => Promise<boolean>, otherwise: string): Promise<void> {
+        await until(
+            async () => (await condition()) || undefined,
+            { seconds: timeoutSeconds, everyMilliseconds: pollMilliseconds },
+            () =>
+                new MigrationError("SM-E1190", {
                     where: this.files.logFile,
                     found: `${otherwise} within ${timeoutSeconds} s\n${lastLines(this.files.logFile)}`,
                     changed: "only the rehearsal's own directory",
-                });
-            }
-            await delay(pollMilliseconds);
-        }
+                }),
+        );
     }
 }
 

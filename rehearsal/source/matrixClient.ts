@@ -50,7 +50,7 @@ export function matrixPath(texts: TemplateStringsArray, ...values: string[]): st
     return String.raw({ raw: texts }, ...values.map(encodeURIComponent));
 }
 
-/** Requests to one homeserver, as one device or as nobody. */
+/** Requests to one homeserver, with the access token of one device or without one. */
 export class MatrixClient {
     constructor(
         /** Without a final slash. */

@@ -1,8 +1,8 @@
 /** Fills a homeserver through its public APIs with all that a migration must not lose. */
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { MigrationError } from "../../engine/run/errors.ts";
 import type { Progress } from "../../engine/run/progress.ts";
+import { until } from "../../engine/run/until.ts";
 import { sortedJson } from "./sortedJson.ts";
 import type { ExpectedEvent, ExpectedMedia, Expectations, ExpectedRoom } from "./expectations.ts";
 import { readHistory, readState } from "./history.ts";
@@ -84,17 +84,17 @@ async function letSomebodyLeave(site: Site, rooms: readonly Room[]): Promise<Exp
     const open = rooms.filter((room) => room.kind === "public");
     for (const room of open) await join(room.roomId, leaver);
     await deactivate(leaver);
-    const deadline = Date.now() + leaveSeconds * 1000;
+    const end = performance.now() + leaveSeconds * 1000;
     for (const { roomId, members } of open) {
         const path = matrixPath`/_matrix/client/v3/rooms/${roomId}/state/m.room.member/${leaver.userId}`;
-        const membership = async (): Promise<string | undefined> =>
-            (await members[0]?.client.get(path, z.object({ membership: z.string() })))?.membership;
-        while ((await membership()) !== "leave") {
-            if (Date.now() > deadline) {
-                throw notMade(roomId, `${leaver.userId} had not left ${leaveSeconds} s after being deactivated`);
-            }
-            await delay(pollMilliseconds);
-        }
+        await until(
+            async () => {
+                const member = await members[0]?.client.get(path, z.object({ membership: z.string() }));
+                return member?.membership === "leave" || undefined;
+            },
+            { seconds: (end - performance.now()) / 1000, everyMilliseconds: pollMilliseconds },
+            () => notMade(roomId, `${leaver.userId} had not left ${leaveSeconds} s after being deactivated`),
+        );
     }
     return { userId: leaver.userId, password: leaver.password };
 }

@@ -1,8 +1,9 @@
 /** The database of a real, filled Synapse as an archive, made once for a version of Synapse and kept in the cache. */
-import { access, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "../../engine/machines/program.ts";
+import { exists } from "../../engine/run/exists.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { synapseVersion } from "../../toolchain/versions.ts";
 import { smallPopulation, startTestSynapse } from "./throwAway.ts";
@@ -47,10 +48,3 @@ export async function synapseDumpKey(serverName: string): Promise<string> {
 }
 
 const keyFileOf = (dump: string): string => `${dump}.signing.key`;
-
-async function exists(path: string): Promise<boolean> {
-    return access(path).then(
-        () => true,
-        () => false,
-    );
-}

@@ -1,7 +1,6 @@
 /** Cut-over: lets traffic through the gateway, and sees that it reaches the homeserver that was proven. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { instant, openContract } from "../../contract/index.ts";
 import { askGateway } from "../../engine/gateway/ask.ts";
@@ -11,10 +10,10 @@ import { runningDaemon, signalProcess } from "../../engine/services/daemon.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { until } from "../../engine/run/until.ts";
 
 const openSeconds = 20;
 const closeSeconds = 5;
-const askMilliseconds = 100;
 const versions = "/_matrix/client/versions";
 
 const keys = z.looseObject({
@@ -73,8 +72,8 @@ async function closeGateway(spec: OpenSpec, run: StepRun): Promise<boolean> {
     await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
     if ((await runningDaemon(gatewayFiles(spec.gatewayDirectory).pid)) === undefined) return true;
     const closed = async (): Promise<true | undefined> =>
-        (await askGateway(spec.gatewayUrl, versions))?.closed === true ? true : undefined;
-    return (await until(closed, closeSeconds)) === true;
+        (await askGateway(spec.gatewayUrl, versions))?.closed === true || undefined;
+    return (await until(closed, { seconds: closeSeconds })) === true;
 }
 
 /** The state file is what counts; the signal only makes the gateway look at it where the file system reports no changes. */
@@ -109,10 +108,10 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
             .join("; ");
         if (reached?.status !== 200 || !shown.success) return undefined;
         const right = Object.entries(spec.verifyKeys).every(([id, key]) => ids.includes(`${id} ${key}`));
-        // Whoever this is, waiting will not make it another.
+        // A homeserver that shows other keys does not change them: there is nothing to wait for.
         return right && shown.data.server_name === spec.serverName ? "proven" : "another";
     };
-    if ((await until(answered, openSeconds, run.signal)) === "proven") return;
+    if ((await until(answered, { seconds: openSeconds, signal: run.signal })) === "proven") return;
     const expected = Object.entries(spec.verifyKeys).map(([id, key]) => `${id} ${key}`);
     throw new MigrationError("SM-E1110", {
         where: spec.gatewayUrl,
@@ -120,20 +119,6 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
         expected: `server ${spec.serverName} with ${expected.join(", ")}`,
         changed: "the gateway was opened for a moment and is closed again",
     });
-}
-
-/** The first answer that is one; undefined when there is none in time. */
-async function until<T>(
-    ask: () => Promise<T | undefined>,
-    seconds: number,
-    signal?: AbortSignal,
-): Promise<T | undefined> {
-    const deadline = performance.now() + seconds * 1000;
-    for (;;) {
-        const answer = await ask();
-        if (answer !== undefined || performance.now() >= deadline) return answer;
-        await delay(askMilliseconds, undefined, signal === undefined ? {} : { signal });
-    }
 }
 
 /** When the source was fenced; undefined in a rehearsal that fences nothing. */

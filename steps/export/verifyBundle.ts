@@ -78,7 +78,7 @@ async function compareChecksums(manifest: BundleManifest, directory: string): Pr
     return found === expected ? [] : [`${checksumsName} says something else than the files`];
 }
 
-/** What only somebody can see who can decrypt. */
+/** Checks for which the bundle has to be decrypted. */
 async function contentChecks(
     manifest: BundleManifest,
     directory: string,

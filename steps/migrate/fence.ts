@@ -16,6 +16,7 @@ import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
+import { until } from "../../engine/run/until.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
 /** Connections of a server that has just been stopped end within this time. */
@@ -100,29 +101,35 @@ export const fence = defineStep(
 async function serving(source: SelfHostedSource): Promise<void> {
     const { clientBaseUrl } = await readSourceConfig(source);
     if (clientBaseUrl === undefined) return;
-    const deadline = performance.now() + servingSeconds * 1000;
     const api = new MatrixApi(clientBaseUrl);
-    while ((await api.ask("/_matrix/client/versions").catch(() => undefined))?.status !== 200) {
-        if (performance.now() > deadline) {
-            throw new MigrationError("SM-E0712", {
+    await until(
+        async () => {
+            const answer = await api.ask("/_matrix/client/versions").catch(() => undefined);
+            return answer?.status === 200 || undefined;
+        },
+        { seconds: servingSeconds },
+        () =>
+            new MigrationError("SM-E0712", {
                 where: clientBaseUrl,
                 found: `the source was started and does not answer after ${servingSeconds} s`,
                 expected: "200 from /_matrix/client/versions",
                 changed: "the fence is lifted and the source was started",
-            });
-        }
-        await delay(100);
-    }
+            }),
+    );
 }
 
 async function sessionsGone(client: ClientBase): Promise<number> {
     const first = await foreignSessions(client);
-    const deadline = Date.now() + sessionsGoneSeconds * 1000;
-    for (let sessions = first; ; sessions = await foreignSessions(client)) {
-        if (sessions.length === 0) return first.length;
-        if (Date.now() > deadline) throw stillLive(listed(sessions));
-        await delay(200);
-    }
+    let left = first;
+    await until(
+        async () => {
+            left = await foreignSessions(client);
+            return left.length === 0 || undefined;
+        },
+        { seconds: sessionsGoneSeconds, everyMilliseconds: 200 },
+        () => stillLive(listed(left)),
+    );
+    return first.length;
 }
 
 async function refuseOpenTransactions(client: ClientBase): Promise<void> {

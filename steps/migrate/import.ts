@@ -43,7 +43,7 @@ export const importDump = defineStep(
         const maintenance = await adminAddress(database);
         const owner = await ownerAddress(database, incoming);
         const options = { step: "import", signal: run.signal };
-        await refuseUnsuitableServer(maintenance, spec, run);
+        await refuseUsedTarget(maintenance, spec, run);
         await refuseOtherInputs(run.directory, source.database);
         const { passphrase, secretKey } = spec;
         const opening = { passphrase, secretKey, workDirectory: run.directory };
@@ -110,12 +110,8 @@ export const importDump = defineStep(
     },
 );
 
-/** Everything that rules the target out, before anything is made. */
-async function refuseUnsuitableServer(
-    maintenance: DatabaseAddress,
-    { database }: ImportSpec,
-    run: StepRun,
-): Promise<void> {
+/** What rules the target out before the dump is read. Unlike `refuseUnsuitableTarget`, it knows of no source server to compare it with. */
+async function refuseUsedTarget(maintenance: DatabaseAddress, { database }: ImportSpec, run: StepRun): Promise<void> {
     const where = `database ${database.name} at ${database.host}:${database.port}`;
     const options = { step: "import", signal: run.signal };
     refuseStandby(await withClient(maintenance, options, readDatabaseFacts), where);
@@ -139,7 +135,7 @@ async function look(client: Client, spec: ImportSpec): Promise<Finding[]> {
         const found = await run({ client, targetSynapse });
         if (found !== "not-run") findings.push(...found);
     }
-    // Without the tables of a homeserver there is nobody to ask about.
+    // Without the tables of a homeserver there are no users or events to check.
     if (findings.some(({ id }) => id === "SM-E0508")) return findings;
     const old = Object.fromEntries(Object.entries(oldSigningKeys).map(([id, { key }]) => [id, key]));
     const identity = { serverName, targetPython: spec.targetPython, verifyKeys: { ...old, ...spec.verifyKeys } };

@@ -1,11 +1,11 @@
 /** Step `configure`: writes the target's configuration, which is the source's with only what must differ replaced. */
 import { createHash } from "node:crypto";
-import { createServer, isIPv6 } from "node:net";
+import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import type { z } from "zod";
 import { configureContract } from "../../contract/index.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
-import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
@@ -109,19 +109,4 @@ function providerNotCarried(
 function baseUrl(bindAddress: string, port: number): string {
     const address = { "0.0.0.0": "127.0.0.1", "::": "::1" }[bindAddress] ?? bindAddress;
     return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`;
-}
-
-/** A port that is free now. Another program may take it before Synapse does; the start then fails and says so. */
-async function freePort(address: string): Promise<number> {
-    return new Promise((resolve, reject) => {
-        const server = createServer();
-        server.once("error", reject);
-        server.listen(0, address, () => {
-            const bound = server.address();
-            server.close(() => {
-                if (typeof bound === "object" && bound !== null) resolve(bound.port);
-                else reject(new MigrationError("SM-E1101", { where: address, found: "no free port" }));
-            });
-        });
-    });
 }

@@ -35,7 +35,7 @@ export const follow = defineStep(
         const replication = await replicationOf(spec, step, run, spec.serverDirectory);
         const { incoming, passwordFile } = replication;
         const maintenance = await adminAddress(database);
-        await refuseUnsuitable(spec, replication, run);
+        await refuseUnsuitableSides(spec, replication, run);
         // An attempt that was killed may have left a subscription, with which no database can be dropped.
         const found = await inspectDatabase(maintenance, incoming, options);
         refuseLeftovers(await undoFollowing(replication, found.state !== "absent"), "what an earlier attempt has left");
@@ -83,7 +83,7 @@ export const follow = defineStep(
 );
 
 /** Everything that rules source or target out, before anything is made. */
-async function refuseUnsuitable(spec: FollowSpec, replication: Replication, run: StepRun): Promise<void> {
+async function refuseUnsuitableSides(spec: FollowSpec, replication: Replication, run: StepRun): Promise<void> {
     const { database } = spec;
     const where = describeAddress(replication.source);
     await preflightSource(replication);

@@ -2,7 +2,6 @@ import { expect } from "chai";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { changesOf } from "../../bench/downtime/changes.ts";
 import { startWriter } from "../../bench/downtime/writer.ts";
 import { generate } from "../../bench/data/generate.ts";
@@ -11,6 +10,7 @@ import { tableFingerprints, type TableFingerprint } from "../../engine/postgres/
 import { sequenceFaults } from "../../engine/postgres/sequences/synapseSequences.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { testCluster, type TestCluster } from "../support/cluster.ts";
+import { until } from "../../engine/run/until.ts";
 
 describe("a generated homeserver", function () {
     this.timeout(120_000);
@@ -73,9 +73,11 @@ describe("a generated homeserver", function () {
     it("is written to by the writer without an error, in some twenty rows an event", async () => {
         const rowsBefore = await contents(address);
         const writer = await startWriter(address, 200);
-        const deadline = Date.now() + 30_000;
         const written = "SELECT count(*)::int FROM events WHERE event_id LIKE '$written%'";
-        while (Number(await value(written)) < 30 && Date.now() < deadline) await delay(20);
+        await until(async () => Number(await value(written)) >= 30 || undefined, {
+            seconds: 30,
+            everyMilliseconds: 20,
+        });
         const { events, errors } = await writer.stop();
         expect(errors).to.deep.equal([]);
         expect(events).to.be.at.least(30);

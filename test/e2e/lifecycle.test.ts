@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";
+import { until } from "../../engine/run/until.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 
@@ -145,11 +145,11 @@ function stepProcesses({ directory }: TestSynapse, step = ""): number[] {
 
 /** Steps notice within a second that who called them is gone. */
 async function stepsEnded(synapse: TestSynapse): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (stepProcesses(synapse).length > 0) {
-        if (Date.now() > deadline) expect.fail("a step goes on though Pulumi is gone");
-        await delay(100);
-    }
+    await until(
+        () => stepProcesses(synapse).length === 0 || undefined,
+        { seconds: 30 },
+        () => new Error("a step goes on though Pulumi is gone"),
+    );
 }
 
 function filesBelow(directory: string): string[] {

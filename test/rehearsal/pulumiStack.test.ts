@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { z } from "zod";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { untilTrue } from "../support/waiting.ts";
 import { lineProgress } from "../../engine/run/progress.ts";
 import { redact } from "../../engine/run/redaction.ts";
 
@@ -116,7 +117,7 @@ describe("the stack of a rehearsal", () => {
     it("is interrupted as Ctrl-C does, and destroyed nevertheless", async () => {
         writeFileSync(join(directory, "hang"), "");
         const previewing = thrown(stack.preview());
-        while (!said.join().includes("hanging")) await new Promise((resolve) => setTimeout(resolve, 20));
+        await untilTrue(() => Promise.resolve(said.join().includes("hanging")));
         aborter.abort(new Error("interrupted by SIGINT"));
         expect(String(await previewing)).to.include("interrupted by SIGINT");
         await stack.destroy();

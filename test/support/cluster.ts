@@ -10,7 +10,7 @@ import { runProgram } from "../../engine/machines/program.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
-import { freePort } from "../../rehearsal/freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import { newerPostgres } from "./newerPostgres.ts";
 import { synapseDump } from "./synapseDump.ts";
 

@@ -5,10 +5,10 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import { freePort } from "../../rehearsal/freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import { runProgram } from "../../engine/machines/program.ts";
+import { until } from "../../engine/run/until.ts";
 import type { BucketAddress } from "../../engine/synapse/config/mediaStorageProviders.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 
@@ -88,18 +88,21 @@ export async function startTestS3(): Promise<TestS3> {
 }
 
 async function listening(port: number, server: ChildProcess, log: () => string): Promise<void> {
-    const deadline = Date.now() + startSeconds * 1000;
-    for (;;) {
-        if (server.exitCode !== null || Date.now() > deadline) throw new Error(`versitygw did not start: ${log()}`);
-        const socket = connect(port, "127.0.0.1");
-        const isUp = await once(socket, "connect").then(
-            () => true,
-            () => false,
-        );
-        socket.destroy();
-        if (isUp) return;
-        await delay(25);
-    }
+    const down = (): Error => new Error(`versitygw did not start: ${log()}`);
+    await until(
+        async () => {
+            if (server.exitCode !== null) throw down();
+            const socket = connect(port, "127.0.0.1");
+            const isUp = await once(socket, "connect").then(
+                () => true,
+                () => false,
+            );
+            socket.destroy();
+            return isUp || undefined;
+        },
+        { seconds: startSeconds, everyMilliseconds: 25 },
+        down,
+    );
 }
 
 async function ended(server: ChildProcess): Promise<void> {

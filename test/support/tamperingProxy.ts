@@ -1,7 +1,7 @@
 /** What may stand between this machine and a server: passes requests on as they are, and spoils the answers it is told to. */
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
-import { freePort } from "../../rehearsal/freePort.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 
 /** `cut`: ends in the middle; `alter`: another byte at the end; `shorten`: a whole answer, one byte less than it was. */
 type Damage = "cut" | "alter" | "shorten";

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
+import { until } from "../../engine/run/until.ts";
 import { problemsOf } from "../../toolchain/offline/commandInputs.ts";
 import { runCommandProcess, type CommandProcess } from "../../toolchain/offline/commandProcess.ts";
 import { engineAddress } from "../../toolchain/offline/pluginServer.ts";
@@ -202,7 +203,6 @@ describe("a stand-in", () => {
         }
         const pid = Number(text.split("\n")[0]);
         engine.kill("SIGKILL");
-        const deadline = Date.now() + 8000;
         const isAlive = (): boolean => {
             try {
                 return process.kill(pid, 0);
@@ -210,7 +210,7 @@ describe("a stand-in", () => {
                 return false;
             }
         };
-        while (isAlive() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 100));
+        await until(() => !isAlive() || undefined, { seconds: 8 });
         expect(isAlive()).to.equal(false);
     });
 });

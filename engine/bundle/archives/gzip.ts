@@ -13,7 +13,7 @@ const chunkSize = 256 * 1024;
 export async function* gzipped(input: Bytes, what: Compressible): AsyncGenerator<Buffer, void> {
     const gzip = createGzip({ level: levels[what], chunkSize });
     const feeding = pipeline(input, gzip);
-    // An error comes out of the stream, too; this is for when nobody reads it any more.
+    // An error comes out of the stream, too. When its reader has stopped early, this promise is not awaited and must not count as unhandled.
     feeding.catch(() => undefined);
     try {
         for await (const chunk of gzip as AsyncIterable<Buffer>) yield chunk;

@@ -154,7 +154,7 @@ function withoutClosing({
         files: files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
         layers: [...layers],
     }));
-    // The stream fails too: whoever reads only that has seen the error.
+    // The stream fails with the same error. A caller that reads only the stream leaves this promise alone, which must not count as unhandled.
     described.catch(() => undefined);
     return {
         ...{ stream, finished: described, isCovered },

@@ -1,4 +1,4 @@
-/** Runs gpg with a home directory of its own: nobody's keys, options or agent have a part in it. */
+/** Runs gpg with a home directory made for it: the keys, options and agent of the user we run as have no part in it. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isOnPath } from "../../machines/onPath.ts";

@@ -19,5 +19,5 @@ export interface DecryptOptions {
 /** Who can read it. */
 export type Recipient =
     | { readonly passphrase: string }
-    /** A file with one public key, armored or binary. Whose it is, is for whoever names it to know: its fingerprint is not asked for. */
+    /** A file with one public key, armored or binary. Whose key that is, is not checked: the administrator who names the file vouches for it. */
     | { readonly publicKeyFile: string };

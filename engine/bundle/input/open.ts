@@ -54,7 +54,7 @@ export function openLayers(paths: readonly string[], options: OpenOptions): Open
         resolve = done;
         reject = failed;
     });
-    // The stream fails too: whoever reads only that has seen the error.
+    // The stream fails with the same error. A caller that reads only the stream leaves this promise alone, which must not count as unhandled.
     finished.catch(() => undefined);
     return { stream: settle(paths, options, resolve, reject), finished };
 }

@@ -3,6 +3,7 @@ import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
+import { parseJson } from "../../run/parseJson.ts";
 import { bundleManifest, type BundleManifest } from "../write/bundleManifest.ts";
 import { manifestName } from "../write/bundleNames.ts";
 import { refuseOtherChecksums, type ChecksumOptions } from "./checksums.ts";
@@ -23,7 +24,7 @@ export async function ownBundleIn(
     const path = join(directory, manifestName);
     const status = await lstat(path).catch(() => undefined);
     if (status?.isFile() !== true || status.size > largestManifest) return undefined;
-    const content = parsed(await readFile(path, "utf8"));
+    const content = parseJson(await readFile(path, "utf8"));
     if (!ofThisProgram.safeParse(content).success) return undefined;
     await refuseOtherChecksums([path], options);
     const manifest = bundleManifest.safeParse(content);
@@ -33,12 +34,4 @@ export async function ownBundleIn(
         found: z.prettifyError(manifest.error),
         expected: "the manifest of a bundle, as this version of the program writes it",
     });
-}
-
-function parsed(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
 }

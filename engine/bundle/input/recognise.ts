@@ -150,7 +150,7 @@ async function zipContent(path: string): Promise<Content> {
             if (known !== undefined) return known;
         }
     } catch {
-        // Damage is the matter of whoever unpacks it, and says more of it.
+        // A damaged archive is refused when it is unpacked, with an error that says more than could be told here.
     } finally {
         zip.close();
     }

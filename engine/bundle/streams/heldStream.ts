@@ -1,9 +1,10 @@
-/** A stream that stays open when whoever reads it stops, and that keeps its failure for whoever asks later. */
+/** A stream that stays open when its reader stops, so that another can go on from there, and that tells its failure once more when asked. */
 import type { Bytes } from "./byteReader.ts";
 
 /**
  * Layers show damage from the inside out: a flipped bit of an encrypted file is a broken gzip stream, or a statement that does not exist,
- * long before gpg has authenticated the message. Whoever refuses what is inside reads the rest here, and learns what is wrong outside.
+ * long before gpg has authenticated the message. A reader that
+ * refuses what is inside reads the rest here, and so learns whether an outer layer is damaged: then that is the error to report.
  */
 export class HeldStream {
     private readonly chunks: AsyncIterator<Buffer>;

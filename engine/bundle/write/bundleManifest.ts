@@ -7,6 +7,7 @@ import { count, instant, sha256 } from "../../../contract/shared.ts";
 import { writePrivateFile } from "../../run/atomicFile.ts";
 import { digestOf } from "../../postgres/compare/manifestFile.ts";
 import { MigrationError } from "../../run/errors.ts";
+import { parseJson } from "../../run/parseJson.ts";
 import { artefactShape, type Artefact } from "./artefact.ts";
 
 const databaseContent = {
@@ -140,17 +141,9 @@ export async function readDigested<T extends object>(path: string, digest: strin
     const text = await readFile(path, "utf8").catch((error: unknown) => {
         throw refuse(error instanceof Error ? error.message : String(error), error);
     });
-    const content = shape.safeParse(parsed(text));
+    const content = shape.safeParse(parseJson(text));
     if (!content.success) throw refuse("it is damaged");
     const actual = digestOf(content.data);
     if (actual !== digest) throw refuse(`content with the digest ${actual}`);
     return content.data;
-}
-
-function parsed(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
 }

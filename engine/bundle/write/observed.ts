@@ -1,4 +1,4 @@
-/** Lets somebody read along in a stream, who may refuse what comes by. */
+/** Lets an observer read along in a stream; when it refuses what it reads, the stream ends with an error. */
 import { PassThrough } from "node:stream";
 import type { Bytes } from "../streams/byteReader.ts";
 import { drained } from "../streams/drained.ts";
@@ -15,7 +15,7 @@ const heldBytes = 1024 * 1024;
 /** @param observe  reads its stream to the end, or fails; the slower of the two readers sets the pace */
 export function observed<T>(input: Bytes, observe: (stream: Bytes) => Promise<T>): Observed<T> {
     const copy = new PassThrough({ highWaterMark: heldBytes });
-    // Whoever reads it gets the error; without a reader it is nobody's.
+    // A reader of the copy gets its error by reading. Once the observer has stopped reading, an error without a listener would end the process.
     copy.on("error", () => undefined);
     const result = observe(copy as Bytes);
     let refusal: { readonly error: unknown } | undefined;

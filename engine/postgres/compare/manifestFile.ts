@@ -5,6 +5,7 @@ import { z } from "zod";
 import { sha256 } from "../../../contract/shared.ts";
 import { writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
+import { parseJson } from "../../run/parseJson.ts";
 
 const fileShape = z.strictObject({ digest: sha256, manifest: z.unknown() });
 
@@ -48,14 +49,6 @@ export async function readManifestFile<T extends object>(
         throw refuse(`a content whose digest is ${actual}, and not ${file.data.digest} as written beside it`);
     if (actual !== digest) throw refuse(`a manifest whose digest is ${actual}`);
     return manifest.data;
-}
-
-function parseJson(text: string): unknown {
-    try {
-        return JSON.parse(text);
-    } catch {
-        return undefined;
-    }
 }
 
 function canonicalJson(value: unknown): string {

@@ -1,10 +1,10 @@
 /** Takes up what a killed attempt has copied: only when it is this run's, of the same source, and nobody works on it any more. */
-import { setTimeout as delay } from "node:timers/promises";
 import { query, withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
 import { inspectDatabase } from "../databases/databaseState.ts";
 import { refuseSessions } from "../server/sessions.ts";
 import { hasCopy } from "./doneTasks.ts";
 import { z } from "zod";
+import { until } from "../../run/until.ts";
 
 /** Statements that are told to end do so within this time. */
 const endSeconds = 30;
@@ -33,9 +33,11 @@ export async function continueCopy(
                 "SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
                 [incoming],
             );
-        const deadline = performance.now() + endSeconds * 1000;
-        while ((await others()).length > 0 && performance.now() < deadline)
-            await delay(50, undefined, options.signal === undefined ? {} : { signal: options.signal });
+        await until(async () => (await others()).length === 0 || undefined, {
+            seconds: endSeconds,
+            everyMilliseconds: 50,
+            signal: options.signal,
+        });
         await refuseSessions(client, [incoming]);
     });
     return withClient({ ...maintenance, name: incoming }, options, (client) => hasCopy(client, state));

@@ -23,7 +23,7 @@ export interface PostDataEntry {
 type CopyRun = Pick<StepRun, "directory" | "signal">;
 
 const listSeconds = 120;
-/** Owners are whoever copies; tablespaces are places on the source's server. */
+/** On the target all is owned by the role that copies; tablespaces are directories of the source's server. */
 const unwanted = ["--no-owner", "--no-acl", "--no-tablespaces", "--no-publications", "--no-subscriptions"];
 const heading =
     /^--\n-- TOC entry (\d+) \(class \d+ OID (\d+)\)\n(?:-- Dependencies: [\d ]+\n)?-- Name: (.*); Type: ([A-Z ]+); Schema: .*\n(?:-- Data Pos: \d+\n)?--\n/gm;

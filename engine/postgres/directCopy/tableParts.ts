@@ -13,7 +13,7 @@ const tableShape = z.object({
     pages: z.coerce.number().int(),
     /** Changes when the rows are written anew and so have other places: VACUUM FULL, CLUSTER. */
     filenode: z.string(),
-    /** Without generated ones, whose values nobody may give. */
+    /** Without generated ones: PostgreSQL computes their values and refuses given ones. */
     columns: z.array(z.string()),
 });
 export type CopiedTable = z.infer<typeof tableShape>;

@@ -116,7 +116,7 @@ function smallTask(part: PlannedPart, entries: readonly PostDataEntry[], pumping
 function entryTask(entry: PostDataEntry, tables: readonly CopiedTable[], needs: readonly LaneTask[]): LaneTask {
     const weight = indexWeight * Math.max(0, ...tables.map(({ bytes }) => bytes));
     const run = ({ target }: Lane): Promise<void> => runEntry(target, entry);
-    // Keys are built under a lock that nobody else on the table gets by.
+    // Adding a key locks the table against everything else: a task on the same table would only wait.
     const alone = entry.kind !== "INDEX";
     return { ...heavy("index", weight), tables: tables.map(nameOf), alone, needs, run };
 }

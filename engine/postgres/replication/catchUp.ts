@@ -136,8 +136,9 @@ async function prove(
 }
 
 /**
- * After the last change. What was committed without waiting for the disk is not sent before it is there: a transaction that waits takes
- * it along. Its message is nobody's (PostgreSQL manual 9.28.6).
+ * The position after the last change. A change that was committed with `synchronous_commit = off` may not be on the disk yet, and is not sent
+ * before it is. So a transaction with `on` is committed here, which writes the log up to itself. It needs something to write: a message
+ * (PostgreSQL manual 9.28.6), which a subscription does not take over.
  */
 async function lastPosition(source: Client): Promise<string> {
     await source.query(

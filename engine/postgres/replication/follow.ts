@@ -1,13 +1,13 @@
 /** Copies a database that goes on being written to, and has the target take over every later change. */
 import type { Finding } from "../../../contract/shared.ts";
 import { MigrationError } from "../../run/errors.ts";
+import { until } from "../../run/until.ts";
 import { compareDefinitions, describeDifference, readDefinitions } from "../catalogue/catalogue.ts";
 import { describeAddress, type DatabaseAddress } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../compare/fingerprint.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
 import { undoFollowing, refuseLeftovers } from "./undoFollowing.ts";
 import { writeBulk } from "./bulkRecord.ts";
-import { waitFor } from "./deadline.ts";
 import { readSchema, refuseChangedSchema } from "./definitionGuard.ts";
 import { replicationName } from "./names.ts";
 import { measureLag, notFollowing, type Lag } from "./progress.ts";
@@ -190,12 +190,11 @@ async function subscribe(replication: Replication, options: FollowOptions): Prom
         }
         const { signal } = run;
         // Also the proof that the server which the target reaches there is the source's, and not another one.
-        const contact = await waitFor(
-            async () => ((await readSlot(sides.source, sides.name))?.active === true ? true : undefined),
+        await until(
+            async () => (await readSlot(sides.source, sides.name))?.active === true || undefined,
             { seconds: contactSeconds, signal },
+            () => notFollowing(sides, `nobody reads from the slot ${contactSeconds} s after the subscription was made`),
         );
-        if (contact === undefined)
-            throw notFollowing(sides, `nobody reads from the slot ${contactSeconds} s after the subscription was made`);
         return run.progress.during("taking over what was written during the copy", () =>
             measureLag(sides, { seconds: settleSeconds, signal }),
         );

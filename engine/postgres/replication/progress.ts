@@ -1,8 +1,8 @@
 /** How far the target is behind, as time and as bytes, and whether it still moves. */
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
+import { until, type Wait } from "../../run/until.ts";
 import { queryOne, type Client } from "../connection.ts";
-import { waitFor, type Deadline } from "./deadline.ts";
 import { readSlot } from "./slot.ts";
 import { readSubscription } from "./subscription.ts";
 
@@ -27,7 +27,7 @@ const pollMilliseconds = 10;
 /** Between two looks at what the worker says of itself. */
 const workerMilliseconds = 1000;
 
-export interface PositionDeadline extends Deadline {
+export interface PositionDeadline extends Wait {
     /** Called once, when the worker has failed meanwhile; it begins again by itself every five seconds. */
     readonly onFailure?: (() => Promise<void>) | undefined;
 }
@@ -53,7 +53,7 @@ export async function waitForPosition(sides: Sides, position: string, deadline: 
     const errorsBefore = (await requireFollowing(sides)).errors;
     let { onFailure } = deadline;
     let looked = began;
-    const reached = await waitFor(
+    await until(
         async () => {
             if (onFailure !== undefined && performance.now() > looked + workerMilliseconds) {
                 looked = performance.now();
@@ -70,22 +70,24 @@ export async function waitForPosition(sides: Sides, position: string, deadline: 
                 [sides.name, position],
             );
             if (!present) await requireFollowing(sides);
-            return done === true ? true : undefined;
+            return done === true || undefined;
         },
         { everyMilliseconds: pollMilliseconds, ...deadline },
+        async () => {
+            const { errors, worker } = await requireFollowing(sides);
+            const failed = errors !== null && errorsBefore !== null && errors > errorsBefore;
+            return notFollowing(
+                sides,
+                `position ${position} is not confirmed after ${deadline.seconds} s; ` +
+                    (failed
+                        ? `the worker failed ${errors - errorsBefore} times meanwhile`
+                        : worker === null
+                          ? "no worker applies changes"
+                          : "the worker is still at work"),
+            );
+        },
     );
-    if (reached === true) return (performance.now() - began) / 1000;
-    const { errors, worker } = await requireFollowing(sides);
-    const failed = errors !== null && errorsBefore !== null && errors > errorsBefore;
-    throw notFollowing(
-        sides,
-        `position ${position} is not confirmed after ${deadline.seconds} s; ` +
-            (failed
-                ? `the worker failed ${errors - errorsBefore} times meanwhile`
-                : worker === null
-                  ? "no worker applies changes"
-                  : "the worker is still at work"),
-    );
+    return (performance.now() - began) / 1000;
 }
 
 /** Measures the lag. @throws MigrationError SM-E1305 as {@link waitForPosition} */

@@ -1,6 +1,6 @@
 /** The last look before the homeserver is stopped: whether the target is close behind, and the source is what was copied. */
-import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../../run/errors.ts";
+import { until } from "../../run/until.ts";
 import { describeAddress } from "../connection.ts";
 import { readBulk } from "./bulkRecord.ts";
 import { readSchema, refuseChangedSchema } from "./definitionGuard.ts";
@@ -37,15 +37,18 @@ export async function settle(replication: Replication, options: SettleOptions): 
     return onBoth(replication, async (sides) => {
         refuseChangedSchema(bulk, await readSchema(sides.source), describeAddress(source));
         const end = performance.now() + deadlineSeconds * 1000;
-        for (;;) {
-            const remaining = Math.max(1, (end - performance.now()) / 1000);
-            const onFailure = goOnWithoutKeys(sides.target, bulk.temporaryKeys, (line) => run.progress.say(line));
-            const lag = await measureLag(sides, { seconds: remaining, signal: run.signal, onFailure });
-            run.progress.say(`the target is ${lag.seconds} s and ${lag.bytes} bytes behind`);
-            if (lag.seconds <= closeSeconds) return lag;
-            if (performance.now() > end)
-                throw notFollowing(sides, `the target is still ${lag.seconds} s behind after ${deadlineSeconds} s`);
-            await delay(500, undefined, { signal: run.signal });
-        }
+        let behindSeconds = 0;
+        return until(
+            async () => {
+                const remaining = Math.max(1, (end - performance.now()) / 1000);
+                const onFailure = goOnWithoutKeys(sides.target, bulk.temporaryKeys, (line) => run.progress.say(line));
+                const lag = await measureLag(sides, { seconds: remaining, signal: run.signal, onFailure });
+                run.progress.say(`the target is ${lag.seconds} s and ${lag.bytes} bytes behind`);
+                behindSeconds = lag.seconds;
+                return lag.seconds <= closeSeconds ? lag : undefined;
+            },
+            { seconds: deadlineSeconds, everyMilliseconds: 500, signal: run.signal },
+            () => notFollowing(sides, `the target is still ${behindSeconds} s behind after ${deadlineSeconds} s`),
+        );
     });
 }

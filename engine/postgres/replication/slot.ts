@@ -5,8 +5,8 @@
 import { Client as PgClient, escapeIdentifier } from "pg";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
+import { until } from "../../run/until.ts";
 import { describeAddress, query, type Client, type DatabaseAddress } from "../connection.ts";
-import { waitFor } from "./deadline.ts";
 
 const releaseSeconds = 30;
 const connectMilliseconds = 10_000;
@@ -154,7 +154,7 @@ export async function readSlot(client: Client, name: string): Promise<SlotState 
  */
 export async function dropSlot(client: Client, name: string): Promise<boolean> {
     let refusal: unknown;
-    const dropped = await waitFor(
+    const dropped = await until(
         async () => {
             const slot = await readSlot(client, name);
             if (slot === undefined) return refusal === undefined ? "absent" : "dropped";

@@ -1,13 +1,13 @@
 /** The checked copy of a database that is replaced: dumped, restored once beside it, and compared. */
 import { lstat, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { z } from "zod";
 import type { Check, SafeguardCopy, TargetDatabase } from "../../../contract/index.ts";
 import { makePrivateDirectory, syncDirectory } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
+import { until } from "../../run/until.ts";
 import { programVersion, refuseOldProgram } from "../server/clientPrograms.ts";
 import { compareContents } from "../compare/compareDatabase.ts";
 import { queryOne, withClient, type Client } from "../connection.ts";
@@ -25,7 +25,7 @@ import { adminAddress, ownerAddress, previousName, scratchName } from "../databa
 
 const step = "safeguard";
 /** How long sessions of an attempt that was killed are waited for: the server ends them once it notices. */
-const ownSessionsMilliseconds = 15_000;
+const ownSessionsSeconds = 15;
 
 /** A copy that was restored once and found equal. */
 export interface CheckedCopy extends SafeguardCopy {
@@ -61,7 +61,7 @@ export async function copyDatabase(database: TargetDatabase, jobs: number, run: 
     await refuseUsers(database, run);
     const manifest = await dumpInto(partial, database, jobs, began, run);
     const checks = await testRestore(partial, manifest, database, jobs, run);
-    // Whoever came in between may have written what the copy does not have, and keeps the swap from renaming it.
+    // A session that was opened meanwhile may have written rows that the copy lacks, and would keep the swap from renaming the database.
     await withClient(maintenance, options, (client) => refuseSessions(client, [database.name]));
     await rename(partial, directory);
     await syncDirectory(root);
@@ -195,10 +195,10 @@ function likeStatement(
 
 /** @throws MigrationError SM-E0709 while somebody else is connected */
 async function refuseUsers(database: TargetDatabase, run: StepRun): Promise<void> {
-    const deadline = performance.now() + ownSessionsMilliseconds;
     await withClient(await adminAddress(database), { step, signal: run.signal }, async (client) => {
-        while ((await ownSessions(client, database.name)) > 0 && performance.now() < deadline)
-            await delay(100, undefined, { signal: run.signal });
+        const gone = async (): Promise<true | undefined> =>
+            (await ownSessions(client, database.name)) === 0 || undefined;
+        await until(gone, { seconds: ownSessionsSeconds, signal: run.signal });
         await refuseSessions(client, [database.name]);
     });
 }

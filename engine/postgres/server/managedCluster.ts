@@ -1,10 +1,10 @@
 /** A PostgreSQL cluster of our own: made, found again, started so that it outlives the step, stopped, removed. */
 import { chown, mkdir, readFile, readdir, readlink, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { writePrivateFile } from "../../run/atomicFile.ts";
+import { freePort } from "../../machines/freePort.ts";
 import { runProgram } from "../../machines/program.ts";
 import { serviceUser } from "../../machines/serviceUser.ts";
 import { MigrationError } from "../../run/errors.ts";
@@ -65,7 +65,7 @@ export async function ensureCluster(cluster: ManagedCluster, run: string, server
     if (found === undefined) await refuseForeignDirectory(directory);
     await mkdir(directory, { recursive: true, mode: 0o711 });
     await refuseUnreachable(directory);
-    const port = cluster.port !== 0 ? cluster.port : (found?.port ?? (await freePort()));
+    const port = cluster.port !== 0 ? cluster.port : (found?.port ?? (await freePort(clusterHost)));
     const write = async (initialised: boolean): Promise<ClusterRecord> => {
         const record = { run, serverName, port, initialised };
         await writePrivateFile(paths.record, `${JSON.stringify(record)}\n`);
@@ -77,7 +77,7 @@ export async function ensureCluster(cluster: ManagedCluster, run: string, server
     }
     const record = await write(true);
     if (found?.initialised === true && found.port !== port) await stopCluster(cluster);
-    if (!(await isRunning(directory))) {
+    if (!(await isClusterRunning(directory))) {
         await writeConfiguration(paths.data, port);
         await pgCtl(cluster, ["start", "-l", paths.log, "-w", "-t", String(startSeconds)], startSeconds + 10);
     }
@@ -86,7 +86,7 @@ export async function ensureCluster(cluster: ManagedCluster, run: string, server
 
 /** Stops the server, if it runs; sessions are ended. */
 export async function stopCluster(cluster: ManagedCluster): Promise<void> {
-    if (await isRunning(cluster.directory))
+    if (await isClusterRunning(cluster.directory))
         await pgCtl(cluster, ["stop", "-m", "fast", "-w", "-t", String(stopSeconds)], stopSeconds + 10);
 }
 
@@ -107,7 +107,7 @@ export async function readClusterRecord(directory: string): Promise<ClusterRecor
 }
 
 /** Whether the process that the data directory names is there and works in it. */
-export async function isRunning(directory: string): Promise<boolean> {
+export async function isClusterRunning(directory: string): Promise<boolean> {
     const { data } = clusterPaths(directory);
     const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => undefined);
     const pid = text?.split("\n")[0]?.trim() ?? "";
@@ -211,13 +211,4 @@ async function refuseUnreachable(directory: string): Promise<void> {
         }
         if (path === dirname(path)) return;
     }
-}
-
-/** Given back to the system before the server takes it: another process may be faster, and then the start fails and is repeated. */
-async function freePort(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, clusterHost, resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return z.object({ port: z.number() }).parse(address).port;
 }

@@ -4,7 +4,7 @@ import { MigrationError } from "../../run/errors.ts";
 import { query, type Client } from "../connection.ts";
 
 /**
- * PostgreSQL renames no database that somebody is connected to; nobody's session is ended here.
+ * PostgreSQL does not rename a database while sessions are connected to it. This only names them: it ends none, as they may be at work.
  *
  * @throws MigrationError SM-E0709 naming process id, application and role of each session
  */

@@ -1,6 +1,7 @@
 /** A small client of the Matrix APIs, for asking a homeserver on this machine what only it can answer. */
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
+import { parseJson } from "../../run/parseJson.ts";
 import { registerSecret } from "../../run/redaction.ts";
 
 const deadlineMilliseconds = 30_000;
@@ -68,12 +69,4 @@ export class MatrixApi {
 /** "200", or "403 M_FORBIDDEN": what an answer was, without its content. */
 export function describeAnswer({ status, errcode }: MatrixAnswer): string {
     return errcode === undefined ? String(status) : `${status} ${errcode}`;
-}
-
-function parseJson(content: Uint8Array): unknown {
-    try {
-        return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
-    } catch {
-        return undefined;
-    }
 }

@@ -33,7 +33,7 @@ export interface CarriedTo {
 export async function carriedSections(config: HomeserverConfig, to: CarriedTo): Promise<CarriedSections> {
     const { source, targetDirectory, mediaStorageProvider } = to;
     const all = without(await inlineSecrets(config), isLeftOut);
-    // Out of files nobody has read a bucket.
+    // A migration from files has read no bucket: what their configuration says of one stays as it is.
     const carried = source.kind === "selfHosted" ? withTargetProviders(all, mediaStorageProvider) : all;
     const { sections, copies } = relocateFiles(carried, config.directory, join(targetDirectory, "files"));
     return { ...splitSecrets(sections), copies };

@@ -8,7 +8,7 @@ import type { assessContract, BundleSource, Finding } from "../../../contract/in
 import { openJournal } from "../../../engine/run/journal.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { installedSynapse, type InstalledSynapse } from "../../../engine/synapse/targetVersion.ts";
-import { freePort } from "../../../rehearsal/freePort.ts";
+import { freePort } from "../../../engine/machines/freePort.ts";
 import {
     backupOf,
     bundlePassphrase,

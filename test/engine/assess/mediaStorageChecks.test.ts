@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
 import { mediaStorageChecks, notRead } from "../../../engine/assess/mediaStorageChecks.ts";
 import type { Finding, MediaStorageProvider } from "../../../contract/index.ts";
-import { freePort } from "../../../rehearsal/freePort.ts";
+import { freePort } from "../../../engine/machines/freePort.ts";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";
 import { startTestS3, type TestS3 } from "../../support/s3Server.ts";
 

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import type { z } from "zod";
 import { targetChecks } from "../../../engine/assess/targetChecks.ts";
 import type { assessContract, Finding } from "../../../contract/index.ts";
-import { freePort } from "../../../rehearsal/freePort.ts";
+import { freePort } from "../../../engine/machines/freePort.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { findingsOf, runCheck } from "./runCheck.ts";
 

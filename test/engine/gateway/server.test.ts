@@ -5,7 +5,7 @@ import { request, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { createGateway, isThisMachine, type GatewayServer } from "../../../engine/gateway/server.ts";
-import { until } from "../services/fakeSynapse.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 import { fakeHomeserver, type FakeHomeserver } from "./fakeHomeserver.ts";
 
 describe("the gateway", () => {
@@ -135,10 +135,10 @@ describe("the gateway", () => {
             const asked = fetch(new URL("/_matrix/client/v3/sync", url), { signal: stop.signal }).catch(
                 () => undefined,
             );
-            await until(() => Promise.resolve(expect(homeserver.seen).to.have.length(1)));
+            await untilItPasses(() => Promise.resolve(expect(homeserver.seen).to.have.length(1)));
             stop.abort();
             await asked;
-            await until(() => Promise.resolve(expect(homeserver.aborted()).to.equal(1)));
+            await untilItPasses(() => Promise.resolve(expect(homeserver.aborted()).to.equal(1)));
         });
 
         it("answers 503 in the same shape, without claiming to be closed, when the homeserver is down", async () => {
@@ -159,7 +159,7 @@ describe("the gateway", () => {
 
         it("cuts what is under way when it closes, so that nothing more is written", async () => {
             const asked = fetch(new URL("/_matrix/client/v3/sync", url)).catch(() => "cut");
-            await until(() => Promise.resolve(expect(homeserver.seen).to.have.length(1)));
+            await untilItPasses(() => Promise.resolve(expect(homeserver.seen).to.have.length(1)));
             gateway.setOpen(false);
             expect(await asked).to.equal("cut");
             expect((await fetch(new URL("/_matrix/client/v3/sync", url))).status).to.equal(503);

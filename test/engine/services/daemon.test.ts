@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
-    isRunning,
     runningDaemon,
     startDaemon,
     startDetached,
@@ -17,7 +16,7 @@ import {
 } from "../../../engine/services/daemon.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { expectError } from "../../support/expectError.ts";
-import { until } from "./fakeSynapse.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 
 describe("a server of ours", () => {
     let directory: string;
@@ -37,7 +36,7 @@ describe("a server of ours", () => {
             logFile: join(directory, "server.log"),
         };
     };
-    const told = () => until(() => readFile(join(directory, "told"), "utf8"));
+    const told = () => untilItPasses(() => readFile(join(directory, "told"), "utf8"));
 
     beforeEach(async () => {
         directory = await mkdtemp(join(tmpdir(), "daemon-"));
@@ -51,9 +50,9 @@ describe("a server of ours", () => {
     it("is started once, is found again, and is stopped", async () => {
         const first = await startDaemon(options);
         expect(await startDaemon(options)).to.deep.include({ pid: first.pid, startTicks: first.startTicks });
-        expect(await isRunning(options.pidFile)).to.equal(true);
+        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
         expect(await stopDaemon(options.pidFile, { graceSeconds: 5 })).to.equal(true);
-        expect(await isRunning(options.pidFile)).to.equal(false);
+        expect(await runningDaemon(options.pidFile)).to.equal(undefined);
         expect(await stopDaemon(options.pidFile, { graceSeconds: 5 })).to.equal(false);
     });
 
@@ -62,7 +61,7 @@ describe("a server of ours", () => {
         await told();
         await rm(options.pidFile);
         expect((await startDaemon(options)).pid).to.equal(first.pid);
-        expect(await isRunning(options.pidFile)).to.equal(true);
+        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
     });
 
     it("is not mistaken for a later process with its number", async () => {
@@ -70,7 +69,7 @@ describe("a server of ours", () => {
         await writeFile(join(directory, "other.pid"), `${pid} 1\n`);
         expect(await runningDaemon(join(directory, "other.pid"))).to.equal(undefined);
         expect(await stopDaemon(join(directory, "other.pid"), { graceSeconds: 1, kill: true })).to.equal(false);
-        expect(await isRunning(options.pidFile)).to.equal(true);
+        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
     });
 
     it("gets nothing of our environment but what finds programs", async () => {
@@ -105,7 +104,7 @@ describe("a server of ours", () => {
         await once(caller.stdout, "data");
         process.kill(-(caller.pid ?? 0), "SIGKILL");
         await once(caller, "exit");
-        expect(await isRunning(options.pidFile)).to.equal(true);
+        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
     });
 
     it("is killed only when that is allowed", async () => {
@@ -113,7 +112,7 @@ describe("a server of ours", () => {
         await startDaemon(options);
         await told();
         await expectError("SM-E0711", () => stopDaemon(options.pidFile, { graceSeconds: 0.2 }));
-        expect(await isRunning(options.pidFile)).to.equal(true);
+        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
         expect(await stopDaemon(options.pidFile, { graceSeconds: 0.2, kill: true })).to.equal(true);
     });
 
@@ -144,6 +143,8 @@ describe("a server of ours", () => {
         const killed = await startDetached({ program: "/bin/sleep", args: ["60"], ...detached });
         expect(killed.exitCode()).to.equal(undefined);
         process.kill(killed.pid, "SIGKILL");
-        await until(() => Promise.resolve(expect([failed.exitCode(), killed.exitCode()]).to.deep.equal([1, 128])));
+        await untilItPasses(() =>
+            Promise.resolve(expect([failed.exitCode(), killed.exitCode()]).to.deep.equal([1, 128])),
+        );
     });
 });

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { allProcesses, isAlive, waitForEnd, type ProcessFacts } from "../../../engine/machines/procfs.ts";
 import { baseEnvironment } from "../../../engine/machines/program.ts";
 import { startDetached } from "../../../engine/services/daemon.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 
 const source = `
 import atexit, json, os, signal, socket, sys, time
@@ -90,7 +91,7 @@ export async function fakeSynapse(): Promise<FakeSynapse> {
                 ...(options.user === undefined ? {} : { user: options.user }),
                 logFile: join(directory, "log"),
             });
-            return Number((await until(fake.told))["pid"]);
+            return Number((await untilItPasses(fake.told))["pid"]);
         },
         told: async () => JSON.parse(await readFile(toldFile, "utf8")) as Record<string, unknown>,
         processes: async () => (await allProcesses()).filter((found) => found.argv.includes(configFile)),
@@ -103,17 +104,4 @@ export async function fakeSynapse(): Promise<FakeSynapse> {
     };
     await fake.configure({});
     return fake;
-}
-
-/** Repeats what fails until it does not, for at most ten seconds. */
-export async function until<T>(attempt: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + 10_000;
-    for (;;) {
-        try {
-            return await attempt();
-        } catch (error) {
-            if (Date.now() > deadline) throw error;
-            await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-    }
 }

@@ -10,7 +10,8 @@ import { recordedProcess, stoppedService } from "../../../engine/services/servic
 import { isAlive, readProcess } from "../../../engine/machines/procfs.ts";
 import { looksLikeSynapse } from "../../../engine/services/synapseProcess.ts";
 import { expectError } from "../../support/expectError.ts";
-import { fakeSynapse, until, type FakeSynapse } from "./fakeSynapse.ts";
+import { fakeSynapse, type FakeSynapse } from "./fakeSynapse.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 
 describe("a homeserver that is a process", () => {
     let fake: FakeSynapse;
@@ -33,7 +34,7 @@ describe("a homeserver that is a process", () => {
         expect(stopped.process?.argv).to.deep.equal([...fake.argv]);
 
         await control().start(stoppedService.parse(JSON.parse(JSON.stringify(stopped))));
-        const after = await until(fake.told);
+        const after = await untilItPasses(fake.told);
         expect(after["pid"]).not.to.equal(pid);
         expect(Number((await readFile(fake.pidFile, "utf8")).trim())).to.equal(after["pid"]);
         expect({ ...after, pid, names: [] }).to.deep.equal({ ...before, names: [] });
@@ -120,7 +121,7 @@ describe("a homeserver that is a process", () => {
     it("reports SM-E0702 when a watchdog starts it again", async () => {
         const pid = await fake.start();
         const watchdog = (async () => {
-            await until(async () => {
+            await untilItPasses(async () => {
                 if ((await readProcess(pid)) !== undefined) throw new Error("still there");
             });
             await fake.start();
@@ -136,7 +137,7 @@ describe("a homeserver that is a process", () => {
         const pid = await fake.start();
         const port = (await control().status()).record.process?.ports[0] ?? 0;
         const server = createServer();
-        const taken = until(async () => {
+        const taken = untilItPasses(async () => {
             if ((await readProcess(pid)) !== undefined) throw new Error("still there");
             server.listen(port, "127.0.0.1");
             await once(server, "listening");

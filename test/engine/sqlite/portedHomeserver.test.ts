@@ -13,6 +13,7 @@ import { repairPorted, type PortRepairs } from "../../../engine/sqlite/repair.ts
 import { expectError } from "../../support/expectError.ts";
 import { portedSource, type PortedSource } from "./portedSource.ts";
 import type { SqliteSource } from "./sqliteSource.ts";
+import { untilTrue } from "../../support/waiting.ts";
 
 describe("a homeserver that leaves SQLite", function () {
     this.timeout(180_000);
@@ -103,9 +104,5 @@ async function findsEverybody({ homeserver, expectations }: SqliteSource): Promi
                 shape,
             )
         ).results.map(({ user_id }) => user_id);
-    const deadline = Date.now() + 30_000;
-    while (!(await search()).includes(sought.userId)) {
-        expect(Date.now(), "the directory finds a user").to.be.below(deadline);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await untilTrue(async () => (await search()).includes(sought.userId));
 }

@@ -9,7 +9,7 @@ import { claimFence } from "../../../engine/fence/fenceHolder.ts";
 import { openJournal } from "../../../engine/run/journal.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";
-import { freePort } from "../../../rehearsal/freePort.ts";
+import { freePort } from "../../../engine/machines/freePort.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, secretsOf, sourceOf } from "../../support/migrationSpecs.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../../support/synapse.ts";

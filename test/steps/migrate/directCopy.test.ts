@@ -17,6 +17,7 @@ import { expectError } from "../../support/expectError.ts";
 import { testCluster, testServerName, type TestCluster } from "../../support/cluster.ts";
 import { newRun } from "../../support/migrationDump.ts";
 import type { TestRun } from "../../support/stepRun.ts";
+import { until } from "../../../engine/run/until.ts";
 
 type Spec = z.infer<typeof copyContract.spec>;
 
@@ -164,24 +165,26 @@ describe("the step copy", function () {
         );
         const ended = once(child, "exit");
         child.stdin.end(JSON.stringify({ ...spec, bytesPerSecond: fillerBytes }));
-        const deadline = Date.now() + 45_000;
-        for (;;) {
-            const [row] = (await cluster.databases()).includes(incoming)
-                ? await cluster.query(
-                      incoming,
-                      "SELECT to_regclass('synapse_migration.copy_part') IS NOT NULL AS begun",
-                  )
-                : [];
-            if (row?.["begun"] === true) {
+        const nothing = (): Error => new Error("no table was copied");
+        await until(
+            async () => {
+                if (child.exitCode !== null) throw nothing();
+                const [row] = (await cluster.databases()).includes(incoming)
+                    ? await cluster.query(
+                          incoming,
+                          "SELECT to_regclass('synapse_migration.copy_part') IS NOT NULL AS begun",
+                      )
+                    : [];
+                if (row?.["begun"] !== true) return undefined;
                 const [done] = await cluster.query(
                     incoming,
                     "SELECT count(rows)::int AS n FROM synapse_migration.copy_part WHERE name LIKE 'filler%'",
                 );
-                if (Number(done?.["n"]) > 0) break;
-            }
-            if (Date.now() > deadline || child.exitCode !== null) expect.fail("no table was copied");
-            await new Promise((resolve) => setTimeout(resolve, 20));
-        }
+                return Number(done?.["n"]) > 0 || undefined;
+            },
+            { seconds: 45, everyMilliseconds: 20 },
+            nothing,
+        );
         child.kill("SIGKILL");
         expect((await ended)[1]).to.equal("SIGKILL");
         expect((await markerOf(incoming))?.state).to.equal("restoring");

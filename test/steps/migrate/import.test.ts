@@ -10,6 +10,7 @@ import { withClient } from "../../../engine/postgres/connection.ts";
 import { readImportManifest } from "../../../engine/postgres/compare/importManifest.ts";
 import { createMarker, readMarker, type MarkerState } from "../../../engine/postgres/databases/marker.ts";
 import { MigrationErrors } from "../../../engine/run/errors.ts";
+import { untilTrue } from "../../support/waiting.ts";
 import { runDirectoryPaths } from "../../../engine/run/runDirectory.ts";
 import type { ErrorCode } from "../../../engine/run/errorCatalogue.ts";
 import {
@@ -222,7 +223,7 @@ describe("the step import", function () {
         );
         const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
         child.stdin.end(JSON.stringify(spec));
-        await until(async () => (await cluster.databases()).includes(incoming) && (await tablesIn(incoming)) > 50);
+        await untilTrue(async () => (await cluster.databases()).includes(incoming) && (await tablesIn(incoming)) > 50);
         child.kill("SIGKILL");
         expect(await ended).to.equal("SIGKILL");
         expect((await markerOf(incoming))?.state).to.equal("restoring");
@@ -242,11 +243,3 @@ describe("the step import", function () {
 
 /** Of a key that has signed nothing. */
 const otherKey = { "ed25519:a_other": "Noi6WqcDj0QmPxCNQqgezwTlBKrfqehY1u2FyWP9uYw" };
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (!(await condition())) {
-        if (Date.now() > deadline) throw new Error("it did not come to it within 30 s");
-        await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-}

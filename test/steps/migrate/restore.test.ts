@@ -10,6 +10,7 @@ import { manifestDigest, writeManifest } from "../../../engine/postgres/compare/
 import { expectError } from "../../support/expectError.ts";
 import { testCluster, testServerName, type TestCluster } from "../../support/cluster.ts";
 import { copyDump, makeDump, restoreSpec, type MigrationDump } from "../../support/migrationDump.ts";
+import { untilTrue } from "../../support/waiting.ts";
 
 describe("the step restore", function () {
     this.timeout(60_000);
@@ -170,7 +171,7 @@ describe("the step restore", function () {
         );
         const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
         child.stdin.end(JSON.stringify(spec));
-        await until(async () => (await cluster.databases()).includes(incoming) && (await tablesIn(incoming)) > 50);
+        await untilTrue(async () => (await cluster.databases()).includes(incoming) && (await tablesIn(incoming)) > 50);
         child.kill("SIGKILL");
         expect(await ended).to.equal("SIGKILL");
         expect((await markerOf(incoming))?.state).to.equal("restoring");
@@ -221,11 +222,3 @@ describe("the step restore", function () {
         return Number(rows[0]?.["n"]);
     }
 });
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (!(await condition())) {
-        if (Date.now() > deadline) throw new Error("it did not come to it within 30 s");
-        await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-}

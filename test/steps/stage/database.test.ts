@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { databaseContract } from "../../../contract/index.ts";
 import { database } from "../../../steps/stage/database.ts";
 import { withClient, type DatabaseAddress } from "../../../engine/postgres/connection.ts";
-import { isRunning, removeCluster, stopCluster } from "../../../engine/postgres/server/managedCluster.ts";
+import { isClusterRunning, removeCluster, stopCluster } from "../../../engine/postgres/server/managedCluster.ts";
 import { createMarker, readMarker } from "../../../engine/postgres/databases/marker.ts";
 import { adminAddress, ownerAddress } from "../../../engine/postgres/databases/targetAddress.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
@@ -85,14 +85,14 @@ describe("the step database", function () {
 
             expect(await database.act(spec, run)).to.deep.equal(result);
             await stopCluster(managed());
-            expect(await isRunning(managed().directory)).to.equal(false);
+            expect(await isClusterRunning(managed().directory)).to.equal(false);
             expect(await database.act(spec, run)).to.deep.equal(result);
 
             const newer = await newRun(cluster);
             expect((await database.act(await specOf(newer), newer)).database).to.deep.equal(target);
             await database.undo?.(spec, run);
             expect(run.said.at(-1)).to.equal(`[test] the server belongs to run ${newer.id} now: it stays`);
-            expect(await isRunning(managed().directory)).to.equal(true);
+            expect(await isClusterRunning(managed().directory)).to.equal(true);
 
             await sql(owner, "UPDATE synapse_migration.marker SET state = 'committed'");
             await expectError("SM-E0707", async () => database.act(await specOf(newer), newer));
@@ -101,7 +101,7 @@ describe("the step database", function () {
             expect(newer.said.at(-1)).to.match(
                 /the server stays: database synapse has the marker of run .* state committed/,
             );
-            expect(await isRunning(managed().directory)).to.equal(true);
+            expect(await isClusterRunning(managed().directory)).to.equal(true);
 
             await sql(await adminAddress(target, "postgres"), "CREATE DATABASE of_others");
             await sql(await adminAddress(target, "of_others"), "CREATE TABLE precious (a int)");

@@ -10,7 +10,7 @@ import { runningDaemon } from "../../../engine/services/daemon.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { expectError } from "../../support/expectError.ts";
-import { until } from "../../engine/services/fakeSynapse.ts";
+import { untilItPasses } from "../../support/waiting.ts";
 import { fakeHomeserver, type FakeHomeserver } from "../../engine/gateway/fakeHomeserver.ts";
 import { testRun } from "../../support/stepRun.ts";
 
@@ -57,14 +57,14 @@ describe("the step gateway", () => {
         const { url } = await gateway.act(spec, run());
         const killed = (await pid()) ?? 0;
         process.kill(killed, "SIGKILL");
-        await until(async () => expect(await readProcess(killed)).to.equal(undefined));
+        await untilItPasses(async () => expect(await readProcess(killed)).to.equal(undefined));
         expect((await gateway.act(spec, run())).url).to.equal(url);
     });
 
     it("runs as the service user once it listens", async () => {
         await gateway.act(spec, run());
         const uid = serviceUser()?.uid ?? process.geteuid?.();
-        await until(async () => expect((await readProcess((await pid()) ?? 0))?.uid).to.equal(uid));
+        await untilItPasses(async () => expect((await readProcess((await pid()) ?? 0))?.uid).to.equal(uid));
         expect((await stat(spec.directory)).mode & 0o777).to.equal(0o700);
     });
 
@@ -73,7 +73,7 @@ describe("the step gateway", () => {
         const owner = serviceUser();
         const options = owner === undefined ? {} : { owner };
         const { state } = gatewayFiles(spec.directory);
-        const becomes = (expected: number) => until(async () => expect(await status(url)).to.equal(expected));
+        const becomes = (expected: number) => untilItPasses(async () => expect(await status(url)).to.equal(expected));
         const open = () => writeGatewayState(state, { state: "open", run: "r1" }, options);
         await open();
         await becomes(200);
@@ -94,7 +94,7 @@ describe("the step gateway", () => {
             { state: "open", run: "r1" },
             owner === undefined ? {} : { owner },
         );
-        await until(async () => expect(await status(url)).to.equal(200));
+        await untilItPasses(async () => expect(await status(url)).to.equal(200));
         await gateway.act(spec, run());
         expect(await status(url)).to.equal(200);
     });
@@ -107,7 +107,7 @@ describe("the step gateway", () => {
             { state: "open", run: "r1" },
             owner === undefined ? {} : { owner },
         );
-        await until(async () => expect(await status(url)).to.equal(200));
+        await untilItPasses(async () => expect(await status(url)).to.equal(200));
         await expectError("SM-E0714", () => gateway.act(spec, run("r2")));
         expect(await status(url)).to.equal(200);
     });

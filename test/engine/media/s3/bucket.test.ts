@@ -5,7 +5,7 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { Bucket } from "../../../../engine/media/s3/bucket.ts";
 import type { BucketAddress } from "../../../../engine/synapse/config/mediaStorageProviders.ts";
-import { freePort } from "../../../../rehearsal/freePort.ts";
+import { freePort } from "../../../../engine/machines/freePort.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { startTestS3, type TestS3 } from "../../../support/s3Server.ts";
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { freePort } from "../../../../rehearsal/freePort.ts";
+import { freePort } from "../../../../engine/machines/freePort.ts";
 import type { MediaStorageProvider } from "../../../../contract/index.ts";
 import { localContentPath } from "../../../../engine/media/layout.ts";
 import type { MediaSpec } from "../../../../engine/media/mediaPass.ts";

@@ -1,6 +1,8 @@
 import { expect } from "chai";
 import { setTimeout as delay } from "node:timers/promises";
 import { MigrationError } from "../../../../engine/run/errors.ts";
+import { untilItPasses } from "../../../support/waiting.ts";
+import { until } from "../../../../engine/run/until.ts";
 import { startCluster, testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { CuttingProxy } from "./cuttingProxy.ts";
 import { differences, runCopy, type TestCopy } from "./databases.ts";
@@ -166,33 +168,25 @@ describe("a direct copy that is disturbed", function () {
 
     /** Those of a copy that has failed roll back within this time. */
     async function sessionsGone({ from, to }: TestCopy): Promise<void> {
-        const deadline = Date.now() + 20_000;
         const listed = `SELECT query FROM pg_stat_activity WHERE application_name = '${application}'`;
-        for (;;) {
-            const sessions: unknown[] = [];
-            for (const side of [from, to]) sessions.push(...(await patient(() => side.query("postgres", listed))));
-            if (sessions.length === 0) return;
-            if (Date.now() > deadline) expect.fail(`sessions are left: ${JSON.stringify(sessions)}`);
-            await delay(50);
-        }
+        const sessions: unknown[] = [];
+        await until(
+            async () => {
+                sessions.length = 0;
+                // A server that has crashed answers again in a moment.
+                for (const side of [from, to])
+                    sessions.push(...(await untilItPasses(() => side.query("postgres", listed))));
+                return sessions.length === 0 || undefined;
+            },
+            { seconds: 20, everyMilliseconds: 50 },
+            () => new Error(`sessions are left: ${JSON.stringify(sessions)}`),
+        );
     }
 
     const drop = async ({ to, targetName }: TestCopy): Promise<void> => {
         await to.query("postgres", `DROP DATABASE ${targetName} WITH (FORCE)`);
     };
 });
-
-/** A server that has crashed answers again in a moment. */
-async function patient<T>(ask: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-        try {
-            return await ask();
-        } catch (error) {
-            if (attempt === 100) throw error;
-            await delay(100);
-        }
-    }
-}
 
 /** What it ended with: an error too. */
 async function settled<T>(work: Promise<T>): Promise<unknown> {

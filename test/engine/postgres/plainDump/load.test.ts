@@ -17,6 +17,7 @@ import { readSequences } from "../../../../engine/postgres/sequences/sequences.t
 import { testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { inPieces, pgDump, psql, smallDump, smallKeys, smallRows, smallTables } from "./dumps.ts";
+import { untilItPasses } from "../../../support/waiting.ts";
 
 const pieceBytes = 64 * 1024;
 const sequence = "CREATE SEQUENCE public.events_stream_seq;\n";
@@ -150,9 +151,7 @@ describe("loading a plain dump", () => {
                 },
             });
             expect(await loading.catch((error: unknown) => error)).to.have.property("message", "stopped by a test");
-            for (let tries = 0; tries < 100 && (await sessionsIn(address)) > 0; tries += 1)
-                await new Promise((resolve) => setTimeout(resolve, 50));
-            expect(await sessionsIn(address)).to.equal(0);
+            await untilItPasses(async () => expect(await sessionsIn(address)).to.equal(0));
         });
 
         it("fails with the error of the stream that comes behind the last byte", async () => {

@@ -17,6 +17,7 @@ import { expectError } from "../../../support/expectError.ts";
 import { findingsOf } from "../../assess/runCheck.ts";
 import { copyRowsByDump } from "./copyByDump.ts";
 import { makePair, startSource } from "./source.ts";
+import { until } from "../../../../engine/run/until.ts";
 
 describe("slots that were forgotten", function () {
     this.timeout(60_000);
@@ -45,7 +46,8 @@ describe("slots that were forgotten", function () {
         // The target is gone for good: nobody reads any more.
         await cluster.query(pair.incoming, `ALTER SUBSCRIPTION ${name} DISABLE`);
         const inPreview = (): ReturnType<typeof findingsOf> => findingsOf(copyChecks, "replication-slots", address);
-        const { problem } = await untilProblem(() => slotsOfSource(stack));
+        // The sender ends a moment after the subscription was disabled.
+        const problem = await until(async () => (await slotsOfSource(stack)).problem, { seconds: 5 });
         expect(problem?.code).to.equal("SM-E1308");
         expect(problem?.detail.fix).to.contain(`--drop ${name}`);
         expect((await listSlots(address))[0]).to.include({ active: false, name });
@@ -71,12 +73,3 @@ describe("slots that were forgotten", function () {
         expect((await slotsOfSource(stack)).seen).to.contain("could not be asked");
     });
 });
-
-/** The sender ends a moment after the subscription was disabled. */
-async function untilProblem<T extends { readonly problem: unknown }>(ask: () => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt += 1) {
-        const answer = await ask();
-        if (answer.problem !== undefined || attempt > 100) return answer;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-}

@@ -15,6 +15,7 @@ import { expectError } from "../../../support/expectError.ts";
 import { testCluster, testServerName, type TestCluster } from "../../../support/cluster.ts";
 import { copyDump, makeDump, newRun, restoreSpec } from "../../../support/migrationDump.ts";
 import type { TestRun } from "../../../support/stepRun.ts";
+import { untilTrue } from "../../../support/waiting.ts";
 
 describe("the step safeguard, where the database may be replaced", function () {
     this.timeout(120_000);
@@ -159,7 +160,7 @@ describe("the step safeguard, where the database may be replaced", function () {
         );
         const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
         child.stdin.end(JSON.stringify(specOf(run, name)));
-        await until(async () => (await cluster.databases()).includes(scratch) && (await tablesIn(scratch)) > 50);
+        await untilTrue(async () => (await cluster.databases()).includes(scratch) && (await tablesIn(scratch)) > 50);
         child.kill("SIGKILL");
         expect(await ended).to.equal("SIGKILL");
         expect(await readdir(join(run.directory, "safeguard"))).to.deep.equal(["dump.partial"]);
@@ -204,7 +205,7 @@ describe("the step safeguard, where the database may be replaced", function () {
         expect(await readdir(run.directory)).to.deep.equal([]);
         const joined = beforePart(run, "comparing", async () => {
             late = withClient(cluster.address(name), { step: "late" }, () => released);
-            await until(async () => (await sessionsOf(name)) > 0);
+            await untilTrue(async () => (await sessionsOf(name)) > 0);
         });
         let late: Promise<unknown> = Promise.resolve();
         let release: (value?: unknown) => void = () => undefined;
@@ -317,11 +318,3 @@ describe("the step safeguard, where the database may be replaced", function () {
         return Number(rows[0]?.["n"]);
     }
 });
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (!(await condition())) {
-        if (Date.now() > deadline) throw new Error("it did not come to it within 30 s");
-        await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-}
