@@ -2,9 +2,8 @@
 import type { Source } from "../../contract/index.ts";
 import { withClient } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
-import { MigrationError } from "../run/errors.ts";
 import { movements, readWatermarks } from "./watermarks.ts";
-import { describeSession, foreignSessions, type Session } from "./writingSessions.ts";
+import { foreignSessions, listed, stillLive } from "./writingSessions.ts";
 
 /**
  * Refuses unless the source still stands where the token says it was fenced.
@@ -22,20 +21,5 @@ export async function refuseUnlessStillFenced(
         const moved = movements(token.watermarks, await readWatermarks(client));
         if (moved.length > 0)
             throw stillLive(`the source has been written to after it was fenced\n${moved.slice(0, 5).join("\n")}`);
-    });
-}
-
-/** Sessions as an error shows them. */
-export const listed = (sessions: Session[]): string =>
-    `sessions on its database:\n${sessions.slice(0, 8).map(describeSession).join("\n")}`;
-
-/** SM-E0702, which stops what would start a second homeserver. */
-export function stillLive(found: string): MigrationError {
-    return new MigrationError("SM-E0702", {
-        where: "the source homeserver",
-        found,
-        expected: "no session, no open transaction, and streams that stand still",
-        changed:
-            "the source was stopped; declare phase `stage` to start it again, or end what is named above and run this again",
     });
 }

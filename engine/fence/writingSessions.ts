@@ -1,7 +1,12 @@
 /** Who is connected to a database beside us, and whether anybody holds it open for writing. */
 import type { ClientBase } from "pg";
 import { z } from "zod";
+import { MigrationError } from "../run/errors.ts";
+import { until } from "../run/until.ts";
 import { replicationPrefix } from "../postgres/replication/names.ts";
+
+/** Connections of a server that has just been stopped end within this time. */
+const sessionsGoneSeconds = 10;
 
 const session = z.object({
     pid: z.number(),
@@ -10,7 +15,7 @@ const session = z.object({
     address: z.string().nullable(),
     state: z.string().nullable(),
 });
-export type Session = z.infer<typeof session>;
+type Session = z.infer<typeof session>;
 
 /**
  * Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`, and what reads from a slot
@@ -41,7 +46,7 @@ export function describeSession({ pid, application, role, address, state }: Sess
  *
  * @returns the error's text where the lock was refused
  */
-export async function exclusiveLockRefusal(client: ClientBase): Promise<string | undefined> {
+async function exclusiveLockRefusal(client: ClientBase): Promise<string | undefined> {
     const { rows } = await client.query(
         `SELECT string_agg(format('%I.%I', schemaname, tablename), ', ' ORDER BY schemaname, tablename) AS tables
          FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'synapse_migration')`,
@@ -58,4 +63,50 @@ export async function exclusiveLockRefusal(client: ClientBase): Promise<string |
     } finally {
         await client.query("ROLLBACK");
     }
+}
+
+/**
+ * Waits until nobody else is connected.
+ *
+ * @returns how many sessions have ended
+ * @throws MigrationError SM-E0702 naming who stays
+ */
+export async function sessionsGone(client: ClientBase): Promise<number> {
+    const first = await foreignSessions(client);
+    let left = first;
+    await until(
+        async () => {
+            left = await foreignSessions(client);
+            return left.length === 0 || undefined;
+        },
+        { seconds: sessionsGoneSeconds, everyMilliseconds: 200 },
+        () => stillLive(listed(left)),
+    );
+    return first.length;
+}
+
+/** @throws MigrationError SM-E0702 for a transaction that has written, or is prepared */
+export async function refuseOpenTransactions(client: ClientBase): Promise<void> {
+    const refusal = await exclusiveLockRefusal(client);
+    if (refusal !== undefined) throw stillLive(`an exclusive lock was refused: ${refusal}`);
+    const { rows } = await client.query(
+        "SELECT count(*)::int AS prepared FROM pg_prepared_xacts WHERE database = current_database()",
+    );
+    const [{ prepared }] = z.tuple([z.object({ prepared: z.number() })]).parse(rows);
+    if (prepared > 0) throw stillLive(`${prepared} prepared transactions wait to be committed`);
+}
+
+/** Sessions as an error shows them. */
+export const listed = (sessions: Session[]): string =>
+    `sessions on its database:\n${sessions.slice(0, 8).map(describeSession).join("\n")}`;
+
+/** SM-E0702, which stops what would start a second homeserver. */
+export function stillLive(found: string): MigrationError {
+    return new MigrationError("SM-E0702", {
+        where: "the source homeserver",
+        found,
+        expected: "no session, no open transaction, and streams that stand still",
+        changed:
+            "the source was stopped; declare phase `stage` to start it again, or end what is named above and run this again",
+    });
 }

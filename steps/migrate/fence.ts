@@ -2,12 +2,10 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
-import type { ClientBase } from "pg";
-import { z } from "zod";
 import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence } from "../../engine/fence/fenceHolder.ts";
-import { exclusiveLockRefusal, foreignSessions } from "../../engine/fence/writingSessions.ts";
-import { listed, stillLive } from "../../engine/fence/stillFenced.ts";
+import { makeReadOnly, readOnlySetting, restoreReadOnly } from "../../engine/fence/readOnly.ts";
+import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fence/writingSessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
 import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
 import { serviceControl } from "../../engine/services/service.ts";
@@ -19,8 +17,6 @@ import { defineStep } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
-/** Connections of a server that has just been stopped end within this time. */
-const sessionsGoneSeconds = 10;
 /** For how long the streams are seen standing still. */
 const stillSeconds = 2;
 /** A source that is started again has nothing to upgrade. */
@@ -116,52 +112,4 @@ async function serving(source: SelfHostedSource): Promise<void> {
                 changed: "the fence is lifted and the source was started",
             }),
     );
-}
-
-async function sessionsGone(client: ClientBase): Promise<number> {
-    const first = await foreignSessions(client);
-    let left = first;
-    await until(
-        async () => {
-            left = await foreignSessions(client);
-            return left.length === 0 || undefined;
-        },
-        { seconds: sessionsGoneSeconds, everyMilliseconds: 200 },
-        () => stillLive(listed(left)),
-    );
-    return first.length;
-}
-
-async function refuseOpenTransactions(client: ClientBase): Promise<void> {
-    const refusal = await exclusiveLockRefusal(client);
-    if (refusal !== undefined) throw stillLive(`an exclusive lock was refused: ${refusal}`);
-    const { rows } = await client.query(
-        "SELECT count(*)::int AS prepared FROM pg_prepared_xacts WHERE database = current_database()",
-    );
-    const [{ prepared }] = z.tuple([z.object({ prepared: z.number() })]).parse(rows);
-    if (prepared > 0) throw stillLive(`${prepared} prepared transactions wait to be committed`);
-}
-
-/** What the database itself sets, not what is in force in this session. */
-async function readOnlySetting(client: ClientBase): Promise<string | null> {
-    const { rows } = await client.query(
-        `SELECT split_part(setting, '=', 2) AS value
-         FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS setting
-         WHERE setrole = 0 AND datname = current_database() AND setting LIKE 'default_transaction_read_only=%'`,
-    );
-    return z.array(z.object({ value: z.string() })).parse(rows)[0]?.value ?? null;
-}
-
-/** New sessions of the source cannot write, even if somebody starts it again. */
-async function makeReadOnly(client: ClientBase, database: string): Promise<void> {
-    await client.query("SET default_transaction_read_only = off");
-    await client.query(`ALTER DATABASE ${client.escapeIdentifier(database)} SET default_transaction_read_only = on`);
-}
-
-async function restoreReadOnly(client: ClientBase, database: string, before: string | null): Promise<void> {
-    const change = `ALTER DATABASE ${client.escapeIdentifier(database)}`;
-    // This session began read-only, as every session of a fenced database does.
-    await client.query("SET default_transaction_read_only = off");
-    if (before === null) await client.query(`${change} RESET default_transaction_read_only`);
-    else await client.query(`${change} SET default_transaction_read_only = ${client.escapeLiteral(before)}`);
 }
