@@ -1,46 +1,46 @@
-/** Every error this project raises on purpose: one entry a code. `docs/errors.md` is made from this list. */
-import { artefactErrors } from "./catalogue/artefactErrors.ts";
-import { bucketErrors } from "./catalogue/bucketErrors.ts";
-import { bundleErrors } from "./catalogue/bundleErrors.ts";
-import { checkErrors } from "./catalogue/checkErrors.ts";
-import { checksumErrors } from "./catalogue/checksumErrors.ts";
-import { copyErrors } from "./catalogue/copyErrors.ts";
+/** Every error this project raises on purpose: one entry a code, in the file of its first digits. `docs/errors.md` is made from this list. */
+import { e02Usage } from "./catalogue/e02Usage.ts";
+import { e05Checks } from "./catalogue/e05Checks.ts";
+import { e06Proofs } from "./catalogue/e06Proofs.ts";
+import { e07State } from "./catalogue/e07State.ts";
+import { e08Identity } from "./catalogue/e08Identity.ts";
+import { e090Dumps } from "./catalogue/e090Dumps.ts";
+import { e091Inputs } from "./catalogue/e091Inputs.ts";
+import { e092Encryption } from "./catalogue/e092Encryption.ts";
+import { e094Archives } from "./catalogue/e094Archives.ts";
+import { e096Media } from "./catalogue/e096Media.ts";
+import { e097Sqlite } from "./catalogue/e097Sqlite.ts";
+import { e098Tables } from "./catalogue/e098Tables.ts";
+import { e099Buckets } from "./catalogue/e099Buckets.ts";
+import { e10SecretFiles } from "./catalogue/e10SecretFiles.ts";
+import { e11Programs } from "./catalogue/e11Programs.ts";
+import { e12Space } from "./catalogue/e12Space.ts";
+import { e13Replication } from "./catalogue/e13Replication.ts";
+import { e15AfterCommit } from "./catalogue/e15AfterCommit.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
-import { exportErrors } from "./catalogue/exportErrors.ts";
-import { identityErrors } from "./catalogue/identityErrors.ts";
-import { mediaArchiveErrors } from "./catalogue/mediaArchiveErrors.ts";
-import { mediaErrors } from "./catalogue/mediaErrors.ts";
-import { plainDumpErrors } from "./catalogue/plainDumpErrors.ts";
-import { replicationErrors } from "./catalogue/replicationErrors.ts";
-import { serviceErrors } from "./catalogue/serviceErrors.ts";
-import { sourceFilesErrors } from "./catalogue/sourceFilesErrors.ts";
-import { sqliteErrors } from "./catalogue/sqliteErrors.ts";
-import { stateErrors } from "./catalogue/stateErrors.ts";
-import { tablesErrors } from "./catalogue/tablesErrors.ts";
-import { usageErrors } from "./catalogue/usageErrors.ts";
 
 export { exitCodes, type CatalogueEntry, type ErrorFamily } from "./catalogue/entry.ts";
 
 /** Keyed by code. Codes are never given a second meaning. */
 export const errorCatalogue = {
-    ...usageErrors,
-    ...checkErrors,
-    ...identityErrors,
-    ...stateErrors,
-    ...artefactErrors,
-    ...plainDumpErrors,
-    ...mediaArchiveErrors,
-    ...bucketErrors,
-    ...mediaErrors,
-    ...bundleErrors,
-    ...checksumErrors,
-    ...replicationErrors,
-    ...serviceErrors,
-    ...sourceFilesErrors,
-    ...sqliteErrors,
-    ...exportErrors,
-    ...tablesErrors,
-    ...copyErrors,
+    ...e02Usage,
+    ...e05Checks,
+    ...e06Proofs,
+    ...e07State,
+    ...e08Identity,
+    ...e090Dumps,
+    ...e091Inputs,
+    ...e092Encryption,
+    ...e094Archives,
+    ...e096Media,
+    ...e097Sqlite,
+    ...e098Tables,
+    ...e099Buckets,
+    ...e10SecretFiles,
+    ...e11Programs,
+    ...e12Space,
+    ...e13Replication,
+    ...e15AfterCommit,
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -45,3 +45,6 @@ export const entry = (family: ErrorFamily, title: string, why: string, fix: stri
     why,
     fix,
 });
+
+/** Why it matters that a bundle is not used when some of it is missing or damaged. */
+export const nothingUsed = "part of a homeserver would be restored as if it were the whole";

@@ -1,7 +1,7 @@
-/** What can keep single tables of a backup from being merged into a database that is there. */
-import { entry } from "./entry.ts";
+/** SM-E098: what can keep single tables of a backup from being merged into a database that is there. */
+import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const tablesErrors = {
+export const e098Tables = {
     "SM-E0980": entry(
         "usage",
         "a table that was asked for is not on both sides",
@@ -62,4 +62,4 @@ export const tablesErrors = {
         "a trigger or a rule has changed rows on their way, so nothing of the merge was kept",
         "which triggers does the table have? `\\d` in psql shows them",
     ),
-} as const;
+} as const satisfies Record<string, CatalogueEntry>;

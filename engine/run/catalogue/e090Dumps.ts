@@ -1,7 +1,7 @@
-/** Errors about plain SQL dumps: what they hold is read as a program, and refused where it is not what pg_dump writes. */
+/** SM-E090: dumps. What they hold is read as a program, and refused where it is not what pg_dump writes. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const plainDumpErrors = {
+export const e090Dumps = {
     "SM-E0901": entry(
         "artefact",
         "the plain dump is cut off or damaged",
@@ -26,6 +26,18 @@ export const plainDumpErrors = {
         "the server would keep bytes that no client can read, and Synapse fails when it meets them",
         "dump with `pg_dump --encoding=UTF8`; where single bytes are named, copy the file again, or repair the row on the source",
     ),
+    "SM-E0905": entry(
+        "artefact",
+        "a program cannot read the dump",
+        "what cannot be read cannot be restored",
+        "use the pg_restore of the major version that made the dump, or a newer one",
+    ),
+    "SM-E0906": entry(
+        "artefact",
+        "a file of the dump is missing or altered",
+        "pg_restore does not notice flipped bits or a shortened file and ends with exit code 0",
+        "make the dump again, or copy the named file again from where it was made",
+    ),
     "SM-E0907": entry(
         "artefact",
         "the dump is not a whole dump of one database made with COPY",
@@ -37,5 +49,11 @@ export const plainDumpErrors = {
         "the dump leaves one-time keys out",
         "clients upload new ones; until then, new encrypted sessions with them fall back to their fallback keys",
         "nothing is to be done: this is what Synapse's guide for backups asks for",
+    ),
+    "SM-E0909": entry(
+        "artefact",
+        "the dump is of another homeserver",
+        "a database restored under another server name is of no use to anyone",
+        "is the run directory the right one? Compare its manifest with the stack's `serverName`",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

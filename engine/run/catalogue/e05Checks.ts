@@ -1,7 +1,7 @@
-/** Errors about what the assessment finds in the source and its database. */
+/** SM-E03 and SM-E05: what the assessment finds in the source and its database. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const checkErrors = {
+export const e05Checks = {
     "SM-E0300": entry(
         "check",
         "the assessment found what blocks the migration",
@@ -164,28 +164,40 @@ export const checkErrors = {
         "without it nothing can be dumped, restored or started",
         "is config target's `postgresPrograms` the directory of the program, for example /usr/lib/postgresql/17/bin?",
     ),
-    "SM-E0604": entry(
+    "SM-E0530": entry(
         "check",
-        "the test account cannot be used on the source",
-        "without its traces nobody can prove that passwords and tokens still work",
-        "correct config `canary`; can the account log in with its password, and is the source running?",
+        "matrix-media-repo does not serve this homeserver",
+        "its importer would take the media for another server's, which it throws away when room is needed",
+        "add the homeserver to `homeservers` of matrix-media-repo's configuration, with `name` as its server name is written; is `target.media.config` the right one?",
     ),
-    "SM-W0703": entry(
+    "SM-E0531": entry(
         "check",
-        "application services come along",
-        "a bridge that both servers call answers everything twice, and one the target cannot reach answers nothing",
-        "check that each application service's `url` can be reached from the target",
+        "matrix-media-repo refuses media as long as the homeserver has",
+        "its importer ends at the first one, with the source stopped",
+        "raise `uploads.maxBytes` of matrix-media-repo's configuration for the import; it may be lowered afterwards",
     ),
-    "SM-E0704": entry(
+    "SM-E0532": entry(
         "check",
-        "a part of the source cannot be moved by this route",
-        "the target would look complete and miss what users depend on",
-        "see the evidence for the part and the way to move it",
+        "the configuration of matrix-media-repo cannot be used",
+        "its importer reads the same configuration, and would write somewhere else or not at all",
+        "correct the named setting, or `target.media.config`; does matrix-media-repo start with it?",
     ),
-    "SM-W0704": entry(
+    "SM-E0533": entry(
         "check",
-        "a part of the source needs work of its own on the target",
-        "without it the target starts differently from the source, or not at all",
-        "see the evidence for the part and what it needs",
+        "matrix-media-repo's importer cannot be run",
+        "it has to write media that matrix-media-repo may read and delete, and never as root",
+        "name the user that matrix-media-repo runs as (`target.media.user`), and have it be able to read and run what is named",
+    ),
+    "SM-W0534": entry(
+        "check",
+        "matrix-media-repo would give media to anybody who has its address",
+        "at the source only who has a token gets this media; its importer keeps that only where all it imports is like that",
+        "set `repo.freezeUnauthenticatedMedia: true` in matrix-media-repo's configuration before the import; older media then needs a token, too",
+    ),
+    "SM-E0540": entry(
+        "check",
+        "the database holds something that only an archive can carry",
+        "a direct copy takes tables and sequences from one server to the other; what it leaves out would be missing on the target",
+        "set `copy: archive`, or remove it from the source when nothing needs it",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -1,13 +1,7 @@
-/** Errors about which server, which keys, which database it is; secret files and logins. */
+/** SM-E08: which server, which keys, which pepper it is. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const identityErrors = {
-    "SM-E0222": entry(
-        "secret",
-        "a secret stands in the configuration in plain text",
-        "whoever reads the file or its history can act as this homeserver",
-        "set it again with `pulumi config set --secret`, and make a new one if the file has been shared",
-    ),
+export const e08Identity = {
     "SM-E0801": entry(
         "identity",
         "the server name is not the source's",
@@ -128,28 +122,10 @@ export const identityErrors = {
         "guests would be logged out and pending logins and unsubscribe links fail",
         "set it to what the source uses in effect: `pulumi config set --secret macaroonSecretKey`",
     ),
-    "SM-E1003": entry(
+    "SM-W0831": entry(
         "secret",
-        "a secret file is not safe or not usable",
-        "Synapse makes a new secret in place of a missing one, and what others can read or replace is no secret",
-        "correct the named file: a regular file of its owner, mode 0600",
-    ),
-    "SM-W1003": entry(
-        "secret",
-        "a secret file of the source can be read by others",
-        "whoever can log in to the machine knows it",
-        "`chmod 0640` the named file",
-    ),
-    "SM-E1004": entry(
-        "secret",
-        "the PostgreSQL server refuses the login",
-        "without a login nothing can be read or written",
-        "check role and password; does pg_hba.conf allow this role from here?",
-    ),
-    "SM-E1110": entry(
-        "identity",
-        "the gateway does not reach the homeserver that was proven",
-        "other servers reject what is signed with a key they do not know",
-        "what answers behind the gateway? Look at its upstream, and at what else listens on that port",
+        "No macaroon secret came with the bundle",
+        "Guest tokens, links in mails that were sent, and short login tokens of the old server are not accepted any more. Users stay logged in.",
+        "ask who made the bundle for `macaroon_secret_key`; else go on without it",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

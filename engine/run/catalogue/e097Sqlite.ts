@@ -1,7 +1,7 @@
-/** What can be wrong with a source that keeps its rows in SQLite, and with its way into PostgreSQL. */
-import { entry } from "./entry.ts";
+/** SM-E097: a source that keeps its rows in SQLite, and its way into PostgreSQL. */
+import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const sqliteErrors = {
+export const e097Sqlite = {
     "SM-E0970": entry(
         "artefact",
         "this is not an SQLite database",
@@ -44,4 +44,4 @@ export const sqliteErrors = {
         "the target's database holds a part of the homeserver only",
         "remove what is named from the source with its Synapse stopped, or install a newer Synapse for the target, and run again: the port begins with an empty database",
     ),
-} as const;
+} as const satisfies Record<string, CatalogueEntry>;

@@ -1,12 +1,18 @@
-/** Errors about media in buckets of S3 storage providers. */
+/** SM-E099: media in buckets of S3 storage providers. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const bucketErrors = {
+export const e099Buckets = {
     "SM-E0990": entry(
         "service",
         "an S3 bucket cannot be reached",
         "media that lie only in the bucket would be missing on the target",
         "does the server at `endpoint_url` (or of the region) answer from this machine? Try: curl -sSI <endpoint>",
+    ),
+    "SM-W0990": entry(
+        "check",
+        "media of an S3 bucket come into the target's own store",
+        "the target needs room for all of them, and keeps new media on its disk alone",
+        "make room, or set config `target.mediaStorageProvider`: {kind: keep} for the same bucket, {kind: s3, …} for another one",
     ),
     "SM-E0991": entry(
         "artefact",
@@ -31,12 +37,6 @@ export const bucketErrors = {
         "media were altered on their way from or to an S3 bucket",
         "people would see broken pictures and files for good",
         "run the same command again; does it happen again? Then what stands between this machine and the bucket: a proxy, a gateway?",
-    ),
-    "SM-W0990": entry(
-        "check",
-        "media of an S3 bucket come into the target's own store",
-        "the target needs room for all of them, and keeps new media on its disk alone",
-        "make room, or set config `target.mediaStorageProvider`: {kind: keep} for the same bucket, {kind: s3, …} for another one",
     ),
     "SM-E0995": entry(
         "check",

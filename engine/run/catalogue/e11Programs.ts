@@ -1,19 +1,7 @@
-/** Errors about programs, servers and networks. */
+/** SM-E11: programs, servers and networks. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const serviceErrors = {
-    "SM-E0711": entry(
-        "service",
-        "a server did not end in time",
-        "a homeserver that is killed may lose what it has not yet written, so nobody but you may kill it",
-        "look at its log; is it still working something off? Wait for it to end, then run the same command again",
-    ),
-    "SM-E0712": entry(
-        "service",
-        "a server did not come up",
-        "nothing after this step makes sense without it",
-        "read its log file; what do its last lines complain about?",
-    ),
+export const e11Programs = {
     "SM-E1101": entry(
         "service",
         "a program that a step needs failed",
@@ -50,6 +38,18 @@ export const serviceErrors = {
         "what a homeserver does not say cannot be compared",
         "is it running, and does it listen on the named address? Read its log; then run the same command again",
     ),
+    "SM-E1110": entry(
+        "identity",
+        "the gateway does not reach the homeserver that was proven",
+        "other servers reject what is signed with a key they do not know",
+        "what answers behind the gateway? Look at its upstream, and at what else listens on that port",
+    ),
+    "SM-E1111": entry(
+        "usage",
+        "a program that is needed was not found",
+        "the stack could not say what the target is run with",
+        "`npm run toolchain` sets up what is missing",
+    ),
     "SM-E1180": entry(
         "service",
         "something this project needs is missing and cannot be set up here",
@@ -61,5 +61,17 @@ export const serviceErrors = {
         "the rehearsal could not make or keep its source homeserver",
         "a rehearsal moves a homeserver of its own, and proves nothing without one",
         "read the log that is named; does the same command work when the machine is less busy?",
+    ),
+    "SM-E1191": entry(
+        "operator",
+        "something of the rehearsal was left behind",
+        "a server that goes on running holds ports and memory, and a second rehearsal may meet it",
+        "end the named process and remove the named directory; both are only the rehearsal's",
+    ),
+    "SM-E1192": entry(
+        "verify",
+        "the moved homeserver is not the one that was put in",
+        "what a rehearsal loses, a real migration loses too",
+        "read the failed checks above; run again with `--keep` and look at the directory that is named",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

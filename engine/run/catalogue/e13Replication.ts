@@ -1,7 +1,7 @@
-/** Errors about a target that follows its source until the cut-over. */
-import { entry } from "./entry.ts";
+/** SM-E13: a target that follows its source until the cut-over. */
+import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const replicationErrors = {
+export const e13Replication = {
     "SM-E1301": entry(
         "check",
         "the source's PostgreSQL server cannot be followed",
@@ -14,17 +14,17 @@ export const replicationErrors = {
         "a target that does not read for long fills the source's disk, or is cut off and has to be copied again",
         "set max_slot_wal_keep_size as shown; it needs no restart",
     ),
-    "SM-W1302": entry(
-        "check",
-        "a slot of this program is not read, or about to be worthless",
-        "while nobody reads it the source's disk fills; once the server has removed what it needs, the database has to be copied again",
-        "does the target's server run, and can it connect to the source? One that is forgotten: `npx synapse-migrate slots --config <homeserver.yaml> --drop <name>`",
-    ),
     "SM-E1302": entry(
         "check",
         "a database role lacks a right that replication needs",
         "without it the target cannot follow, which would be found out half-way",
         "let an administrator run the statement shown",
+    ),
+    "SM-W1302": entry(
+        "check",
+        "a slot of this program is not read, or about to be worthless",
+        "while nobody reads it the source's disk fills; once the server has removed what it needs, the database has to be copied again",
+        "does the target's server run, and can it connect to the source? One that is forgotten: `npx synapse-migrate slots --config <homeserver.yaml> --drop <name>`",
     ),
     "SM-E1303": entry(
         "check",
@@ -80,4 +80,4 @@ export const replicationErrors = {
         "a target that follows would lose what the source writes from then on, and another program's slot is that program's",
         "list the slots with `npx synapse-migrate slots --config <homeserver.yaml>`; a target that follows is ended with `pulumi destroy`",
     ),
-} as const;
+} as const satisfies Record<string, CatalogueEntry>;

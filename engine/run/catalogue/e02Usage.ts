@@ -1,7 +1,7 @@
-/** Errors about what the program was told: configuration, specifications, command lines. */
+/** SM-E02: what the program was told: configuration, specifications, command lines. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const usageErrors = {
+export const e02Usage = {
     "SM-E0200": entry(
         "usage",
         "the specification of a step is not valid",
@@ -68,6 +68,12 @@ export const usageErrors = {
         "nothing is invented: a made-up key or path would make another server",
         "set it; was the stack's file written by `synapse-migrate init --from homeserver.yaml --stack NAME`?",
     ),
+    "SM-E0213": entry(
+        "state",
+        "the result of a step cannot be read",
+        "what follows builds on this result",
+        "does the stack hold results of another version of the program? Start a new run (config `run`)",
+    ),
     "SM-E0220": entry(
         "usage",
         "the configuration belongs to another stack",
@@ -79,6 +85,12 @@ export const usageErrors = {
         "the passphrase of the stack's secrets is missing or wrong",
         "without it Pulumi can neither read the stack's secrets nor add to them",
         "name a file of mode 0600 that holds it in PULUMI_CONFIG_PASSPHRASE_FILE, and unset PULUMI_CONFIG_PASSPHRASE, which comes first even when it is empty",
+    ),
+    "SM-E0222": entry(
+        "secret",
+        "a secret stands in the configuration in plain text",
+        "whoever reads the file or its history can act as this homeserver",
+        "set it again with `pulumi config set --secret`, and make a new one if the file has been shared",
     ),
     "SM-E0223": entry(
         "usage",
@@ -103,11 +115,5 @@ export const usageErrors = {
         "the Pulumi CLI is not of a version that the program works with",
         "an older engine does not know all that the program asks of it",
         "`npm run toolchain`, then `npx pulumi`; or update the `pulumi` that comes first on PATH",
-    ),
-    "SM-E1111": entry(
-        "usage",
-        "a program that is needed was not found",
-        "the stack could not say what the target is run with",
-        "`npm run toolchain` sets up what is missing",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

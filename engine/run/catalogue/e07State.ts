@@ -1,25 +1,7 @@
-/** Errors about what has been done before: journals, markers, fences, services; who else works on the same thing; what only a person can sort out; what a comparison or a probe finds different. */
+/** SM-E07: what has been done before, and who else works on the same thing: journals, markers, fences, services. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
-export const stateErrors = {
-    "SM-E0213": entry(
-        "state",
-        "the result of a step cannot be read",
-        "what follows builds on this result",
-        "does the stack hold results of another version of the program? Start a new run (config `run`)",
-    ),
-    "SM-E0601": entry(
-        "verify",
-        "the restored homeserver is not the one that was dumped",
-        "a difference that nobody sees today is lost history or a broken index tomorrow",
-        "declare phase `stage` to go back to the source; then look at the evidence of the step, repair the named cause, and migrate again",
-    ),
-    "SM-E0602": entry(
-        "verify",
-        "the started target does not answer as the source did",
-        "users would be logged out or other servers would reject it",
-        "declare phase `stage` to go back to the source; does the stack have the source's pepper, macaroon secret and signing key?",
-    ),
+export const e07State = {
     "SM-E0701": entry(
         "operator",
         "the journal is damaged or belongs to another run",
@@ -37,6 +19,24 @@ export const stateErrors = {
         "the fence token is missing or not the one that belongs here",
         "a target must not be started for a source that somebody else fenced, or that runs again",
         "declare phase `stage`, then `migrate` again: the source is fenced anew",
+    ),
+    "SM-W0703": entry(
+        "check",
+        "application services come along",
+        "a bridge that both servers call answers everything twice, and one the target cannot reach answers nothing",
+        "check that each application service's `url` can be reached from the target",
+    ),
+    "SM-E0704": entry(
+        "check",
+        "a part of the source cannot be moved by this route",
+        "the target would look complete and miss what users depend on",
+        "see the evidence for the part and the way to move it",
+    ),
+    "SM-W0704": entry(
+        "check",
+        "a part of the source needs work of its own on the target",
+        "without it the target starts differently from the source, or not at all",
+        "see the evidence for the part and what it needs",
     ),
     "SM-E0705": entry(
         "state",
@@ -80,40 +80,34 @@ export const stateErrors = {
         "a source that is down before the fence may have been stopped for a reason, and may be started again by what watches it",
         "is this the right pid file? Who stopped it, and what could start it again?",
     ),
+    "SM-E0711": entry(
+        "service",
+        "a server did not end in time",
+        "a homeserver that is killed may lose what it has not yet written, so nobody but you may kill it",
+        "look at its log; is it still working something off? Wait for it to end, then run the same command again",
+    ),
+    "SM-E0712": entry(
+        "service",
+        "a server did not come up",
+        "nothing after this step makes sense without it",
+        "read its log file; what do its last lines complain about?",
+    ),
+    "SM-E0713": entry(
+        "state",
+        "the directory of the bundle is not the one that this run has made",
+        "files of somebody else would be sent to the receiver, or removed",
+        "name another `target.directory`, or move away what is there; is it an earlier run's? Declare phase `assess` of that one first",
+    ),
+    "SM-W0713": entry(
+        "state",
+        "A source that comes as files cannot be fenced",
+        "If the old homeserver still runs, or is started again, two servers sign as one: rooms fork, and messages cannot be decrypted.",
+        "stop the old server for good, or have its provider do it, and point DNS and well-known away from it; is it stopped?",
+    ),
     "SM-E0714": entry(
         "state",
         "the gateway is open for another run",
         "behind an open gateway is a server that people use; closing it would cut them off",
         "was that migration committed? Then there is nothing left to migrate; else take it back with `pulumi destroy` of its stack",
-    ),
-    "SM-E0912": entry(
-        "verify",
-        "the dump and the database disagree",
-        "the source was written to while it was dumped, or the dump is not complete",
-        "is a process of the source still running? Fence it, then make the dump again",
-    ),
-    "SM-E1191": entry(
-        "operator",
-        "something of the rehearsal was left behind",
-        "a server that goes on running holds ports and memory, and a second rehearsal may meet it",
-        "end the named process and remove the named directory; both are only the rehearsal's",
-    ),
-    "SM-E1192": entry(
-        "verify",
-        "the moved homeserver is not the one that was put in",
-        "what a rehearsal loses, a real migration loses too",
-        "read the failed checks above; run again with `--keep` and look at the directory that is named",
-    ),
-    "SM-E1205": entry(
-        "state",
-        "something that this stack did not write is in the way",
-        "it may be the configuration of another homeserver, which would be overwritten",
-        "choose another target directory; is a homeserver already set up there?",
-    ),
-    "SM-E1501": entry(
-        "operator",
-        "an earlier phase is declared after the commit",
-        "the target has served: going back to the source loses what was written since, and two servers sign for one name",
-        "declare phase `cutover` or `finish`; is the target broken? Repair it in place, the source must not serve again",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -1,0 +1,29 @@
+/** SM-E12: disks and directories. */
+import { entry, type CatalogueEntry } from "./entry.ts";
+
+export const e12Space = {
+    "SM-E1201": entry(
+        "resources",
+        "there is not enough free disk space",
+        "a file system that fills up in the middle stops every service on it",
+        "free space or set config `workDirectory` or `target.directory` to a larger file system",
+    ),
+    "SM-E1202": entry(
+        "resources",
+        "the work directory is not fit to keep a homeserver's dump and keys",
+        "what lies there may vanish in the middle of a migration, or be read by others",
+        "set config `workDirectory` to a directory of your own on a local disk, mode 0700",
+    ),
+    "SM-E1205": entry(
+        "state",
+        "something that this stack did not write is in the way",
+        "it may be the configuration of another homeserver, which would be overwritten",
+        "choose another target directory; is a homeserver already set up there?",
+    ),
+    "SM-E1206": entry(
+        "resources",
+        "the target's directory cannot be reached by the user Synapse runs as",
+        "Synapse could not read its own configuration",
+        "choose another target directory",
+    ),
+} as const satisfies Record<string, CatalogueEntry>;
