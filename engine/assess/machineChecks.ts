@@ -1,5 +1,4 @@
 /** Checks of the machine: is the service what the stack says, and is there room for what will be written? */
-import type { Finding } from "../../contract/index.ts";
 import { serviceControl } from "../services/service.ts";
 import { carriedFolders } from "../media/layout.ts";
 import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";

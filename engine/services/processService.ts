@@ -1,7 +1,6 @@
 /** A homeserver that is a plain process with a pid file: nothing but itself, or a watchdog nobody told us of, keeps it running. */
 import { constants, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { z } from "zod";
 import type { Service } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";

@@ -1,6 +1,5 @@
 /** Puts the source's media into the bundle twice: as matrix-media-repo exports them, and as Synapse's store has them. */
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { mediaSpool, requireOwnBundle, takeBackArtefact } from "../../engine/bundle/write/bundleDirectory.ts";
 import { keepSection, type MediaSection } from "../../engine/bundle/write/bundleManifest.ts";

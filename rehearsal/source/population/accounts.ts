@@ -1,10 +1,8 @@
 /** Users with passwords, devices, names and faces; one who has left; and a guest. */
 import { createHmac } from "node:crypto";
 import { z } from "zod";
-import type { ExpectedMedia } from "../expectations.ts";
 import type { Account, Site } from "./site.ts";
-import { matrixPath, type JsonObject, type MatrixClient } from "../matrixClient.ts";
-import type { Chance } from "./random.ts";
+import { matrixPath, type JsonObject } from "../matrixClient.ts";
 import { inParallel } from "./parallel.ts";
 import { uploadFile } from "./mediaFiles.ts";
 import { png } from "./png.ts";
