@@ -37,7 +37,7 @@ const timeouts = { create: "12h", update: "10m", delete: "30m" };
  * A step as a resource: created is done, deleted is undone, in the reverse of the order they were created in.
  *
  * - Only its triggers run a step again: another version of it, or another run. A changed specification alone is an update, and
- *   an update prints the result that is there already: a step that is done stays as it was done.
+ *   an update prints the result that the journal has: a step that is done stays as it was done.
  * - A step whose creation failed is not in the state, so its undo does not run: the undo of its phase runs it.
  * - The specification travels as a secret on standard input. The result is not secret: steps keep secrets out of it.
  */
@@ -62,6 +62,9 @@ export class MigrationStep<Spec, Result> {
                 delete: "--undo",
                 stdin: pulumi.secret(pulumi.jsonStringify(spec)),
                 logging: local.Logging.Stderr,
+                // An update answers from the journal. What a long step has said would be too long for one variable of Linux (128 KiB), and
+                // then neither an update nor a deletion could start its program any more.
+                addPreviousOutputInEnv: false,
                 triggers: [contract.version, spec.run.id ?? "", ...(options.lookAgainWhen ?? [])],
             },
             {

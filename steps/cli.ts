@@ -7,7 +7,7 @@ import { endingOf } from "../engine/run/ending.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
-import { doStep, type AnyStep } from "../engine/run/runStep.ts";
+import { doStep, reprintStep, type AnyStep } from "../engine/run/runStep.ts";
 import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
 import { secretsIn } from "../engine/run/specSecrets.ts";
 
@@ -31,18 +31,18 @@ function stepCommand(name: string): Command {
         .description(`step of the phase ${phaseOf(name) ?? ""}; its specification is read from standard input as JSON`)
         .option("--do", "do the step, or answer from the journal when it is done")
         .option("--undo", "take the step back")
-        .option("--reprint", "print the result that Pulumi has, and do nothing")
+        .option("--reprint", "print the result that the journal has, and do nothing")
         .action(async (options: StepOptions) => {
             const chosen = Object.entries(options).filter(([, given]) => given === true);
             if (chosen.length !== 1)
                 throw new CommanderError(usageError, "usage", "exactly one of --do, --undo and --reprint is needed");
-            if (options.reprint === true) {
-                process.stdout.write(`${process.env.PULUMI_COMMAND_STDOUT ?? ""}\n`);
-                return;
-            }
             const spec = await readSpec(name);
             const step = await stepNamed(name);
             if (step === undefined) throw new Error(`there is no step ${name}`);
+            if (options.reprint === true) {
+                process.stdout.write(`${await reprintStep({ step, spec })}\n`);
+                return;
+            }
             const { signal, stop } = interruption();
             stopped = signal;
             try {

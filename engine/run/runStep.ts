@@ -6,10 +6,10 @@ import { runReference } from "../../contract/shared.ts";
 import { writePrivateFile } from "./atomicFile.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
 import { lockFile } from "./fileLock.ts";
-import { openJournal } from "./journal.ts";
+import { openJournal, readJournal } from "./journal.ts";
 import { lineProgress, type Progress } from "./progress.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
-import { prepareRunDirectory, type RunDirectory } from "./runDirectory.ts";
+import { prepareRunDirectory, runDirectoryPaths, type RunDirectory } from "./runDirectory.ts";
 import { specDigest } from "./specDigest.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";
 import type { StepDefinition, StepRun } from "./step.ts";
@@ -76,6 +76,40 @@ export async function doStep(call: StepCall): Promise<string> {
             await run.journal.append({ ...base, kind: "failed", error: described(error), seconds: elapsed() });
             throw error;
         }
+    });
+}
+
+/**
+ * What a step answered when it was done, out of the journal: for an update of its resource, which does nothing. Changes nothing, and makes
+ * no run directory where there is none.
+ *
+ * @returns the result as one line of JSON of at most 4 KiB
+ * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0715 when the journal has no result: it is another one than
+ *     that of the stack, or the step was taken back
+ */
+export async function reprintStep({
+    step: { contract },
+    spec: given,
+}: Pick<StepCall, "step" | "spec">): Promise<string> {
+    for (const secret of secretsIn(contract.spec, given)) registerSecret(secret);
+    const parsed = contract.spec.safeParse(given);
+    if (!parsed.success) throw invalidSpec(contract.name, parsed.error);
+    const { directory } = anyRun.parse(parsed.data).run;
+    const { journal } = runDirectoryPaths(directory);
+    const records = await readJournal(journal);
+    const state = stepState(records, contract.name);
+    if (state.state === "done") return answer(contract.result.parse(state.result), contract.name);
+    const last = records.findLast(({ step }) => step === contract.name);
+    throw new MigrationError("SM-E0715", {
+        where: `step ${contract.name}, ${journal}`,
+        found:
+            records.length === 0
+                ? "no journal, or an empty one"
+                : last === undefined
+                  ? "no record of the step"
+                  : `its last record is "${last.kind}" of ${last.at}`,
+        expected: "the record that it was done: the stack has the step's resource",
+        changed: "nothing",
     });
 }
 

@@ -67,6 +67,13 @@ describe("a homeserver that is moved with Pulumi", function () {
             "the copy was begun twice",
         ).to.have.length(2);
         expect(copies.at(-1)).to.equal("done");
+
+        // An update does nothing, and answers from the journal.
+        const before = await journal();
+        await stack.set("copyRateLimit", "500");
+        await stack.up("migrate");
+        const since = (await journal()).slice(before.length).map(({ step }) => step);
+        expect([...new Set(since)], "only what looks, or tells, is done again").to.deep.equal(["report"]);
         expect(await synapse.homeserver.answers(), "the source is fenced").to.equal(false);
         expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the gateway is closed").to.equal(
             503,

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { execa } from "execa";
 import { join } from "node:path";
 import { readFile } from "node:fs/promises";
@@ -60,14 +61,31 @@ describe("synapse-migrate", () => {
             expect(status.stdout).to.match(/^guard-stage {2}clean {2}undone/);
         }));
 
-    it("prints the result that Pulumi has, and does nothing else, for --reprint", async () => {
-        const result = '{"guards":"stage"}';
-        const { code, stdout } = await call({
-            args: ["fence", "--reprint"],
-            environment: { PULUMI_COMMAND_STDOUT: result },
-        });
-        expect({ code, stdout }).to.deep.equal({ code: 0, stdout: result });
-    });
+    it("prints the journal's result for --reprint, whatever the specification is now, and changes nothing", () =>
+        withWorkDirectory(async (directory) => {
+            const run = { id: "r1", directory };
+            const step = (flag: string, serverName: string) =>
+                call({ args: ["guard-stage", flag], input: JSON.stringify({ run, serverName }) });
+            await step("--do", "a.test");
+            const journal = () => readFile(join(directory, "journal.jsonl"), "utf8");
+            const before = await journal();
+            expect(await step("--reprint", "b.test")).to.deep.include({ code: 0, stdout: '{"guards":"stage"}' });
+            expect(await journal()).to.equal(before);
+
+            await step("--undo", "a.test");
+            const undone = await step("--reprint", "a.test");
+            expect(undone).to.deep.include({ code: 7, stdout: "" });
+            expect(undone.stderr).to.match(/SM-E0715[\s\S]*its last record is "undone"/);
+        }));
+
+    it("has no result to print again where the journal is another one, and makes none", () =>
+        withWorkDirectory(async (directory) => {
+            const input = JSON.stringify({ run: { id: "r1", directory }, serverName: "a.test" });
+            const { code, stdout, stderr } = await call({ args: ["guard-stage", "--reprint"], input });
+            expect({ code, stdout }).to.deep.equal({ code: 7, stdout: "" });
+            expect(stderr).to.match(/SM-E0715[\s\S]*no journal, or an empty one/);
+            expect(existsSync(directory)).to.equal(false);
+        }));
 
     it("wants exactly one thing to do", async () => {
         for (const args of [["fence"], ["fence", "--do", "--undo"]]) {

@@ -61,6 +61,15 @@ const traced = (generation: string): PlannedCommand => ({
         triggers: [generation],
     },
 });
+/** As a step of hours: what it has said is longer than Linux lets into one variable. */
+const talkative = (more: PlannedCommand["arguments"]): PlannedCommand => ({
+    arguments: {
+        create: "n=0; while [ $n -lt 2000 ]; do n=$((n+1)); echo 'a line of seventy bytes, as a step of hours writes one each ten seconds' >&2; done",
+        addPreviousOutputInEnv: false,
+        logging: "none",
+        ...more,
+    },
+});
 const changing = (stamp: string): Plan => ({
     previous: {
         arguments: {
@@ -78,8 +87,10 @@ const changing = (stamp: string): Plan => ({
         },
     },
     repeated: { arguments: { create: "echo again >> repeated.txt", environment: { STAMP: stamp } } },
+    updatedTalker: talkative({ update: 'echo "updated with [$PULUMI_COMMAND_STDERR]"', environment: { STAMP: stamp } }),
 });
 const steady: Plan = {
+    deletedTalker: talkative({ delete: "echo deleted > talkative.txt" }),
     scripted: {
         arguments: {
             interpreter: [process.execPath, "-e"],
@@ -243,7 +254,7 @@ describe("the command plugin", function () {
         it("runs update when only the text of delete changed, and keeps an output that update prints again", () => {
             expect(updated.exitCode, updated.output).to.equal(0);
             expect(state["kept"]).to.have.property("stdout", "canary-stdin canary-token");
-            expect(updated.output).to.include("4 updated").and.to.include("1 replaced");
+            expect(updated.output).to.include("5 updated").and.to.include("1 replaced");
         });
         it("creates the new one first and deletes the old one after it when triggers changed", async () => {
             expect(await project.read("order.txt")).to.equal("create-1\ncreate-2\ndelete-1\n");
@@ -251,6 +262,9 @@ describe("the command plugin", function () {
         it("gives the previous output in the environment, unless told not to", () => {
             expect(state["previous"]).to.deep.include({ stdout: "first/problem", stderr: "" });
             expect(state["forgetful"]).to.have.property("stdout", "[]");
+        });
+        it("updates what has said 140 KB, when the previous output is not in the environment", () => {
+            expect(state["updatedTalker"]).to.have.property("stdout", "updated with []");
         });
         it("runs create again when there is no update", async () => {
             expect(await project.read("repeated.txt")).to.equal("again\nagain\n");
@@ -292,6 +306,9 @@ describe("the command plugin", function () {
         it("runs the stored delete with the stored stdin", async () => {
             expect(await project.read("deleted.txt")).to.equal("canary-stdinchanged\n");
             expect(await project.read("order.txt")).to.equal("create-1\ncreate-2\ndelete-1\ndelete-2\n");
+        });
+        it("deletes what had said 140 KB", async () => {
+            expect(await project.read("talkative.txt")).to.equal("deleted\n");
         });
         it("never runs the delete of what was not created", () => {
             for (const name of ["failing", "endless", "hanging"])

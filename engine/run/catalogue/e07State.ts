@@ -110,4 +110,10 @@ export const e07State = {
         "behind an open gateway is a server that people use; closing it would cut them off",
         "was that migration committed? Then there is nothing left to migrate; else take it back with `pulumi destroy` of its stack",
     ),
+    "SM-E0715": entry(
+        "state",
+        "the journal does not know what the stack says was done",
+        "without its own journal nobody can tell how far the move got: going on could undo it, or do it twice",
+        "is `workDirectory` of the stack the one that it was made with? Put that directory back, whole. Was the step taken back while Pulumi was killed? Then declare the phase before it, and this one again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
