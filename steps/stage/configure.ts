@@ -6,7 +6,10 @@ import type { z } from "zod";
 import { configureContract } from "../../contract/index.ts";
 import { freePort } from "../../engine/machines/freePort.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
+import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
+import { listenerAt } from "../../engine/synapse/config/listeners.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
@@ -21,6 +24,8 @@ import {
 } from "../../engine/synapse/config/targetConfig.ts";
 import { removeTargetFiles, writeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
 
+type ConfigureSpec = z.infer<typeof configureContract.spec>;
+
 /** Files that Python's rotating handler leaves beside the log. */
 const rotatedLogs = [1, 2, 3];
 
@@ -33,6 +38,7 @@ export const configure = defineStep(
     configureContract,
     async (spec, run) => {
         const config = await readSourceConfig(spec.source);
+        if (spec.source.kind === "selfHosted") refuseSourcesPlace(config, spec.listener);
         const { open, copies } = await carriedSections(config, spec);
         const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
         const { bindAddress } = spec.listener;
@@ -99,7 +105,7 @@ export const configure = defineStep(
 
 function providerNotCarried(
     sections: Readonly<Record<string, unknown>>,
-    { source, mediaStorageProvider: provider }: z.infer<typeof configureContract.spec>,
+    { source, mediaStorageProvider: provider }: ConfigureSpec,
 ): string[] {
     if (source.kind !== "selfHosted" || !hasS3Provider(sections) || provider?.kind === "keep") return [];
     const where = provider === undefined ? "its own store" : `its own store and the bucket ${provider.bucket}`;
@@ -109,4 +115,15 @@ function providerNotCarried(
 function baseUrl(bindAddress: string, port: number): string {
     const address = { "0.0.0.0": "127.0.0.1", "::": "::1" }[bindAddress] ?? bindAddress;
     return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`;
+}
+
+/** Where clients and proxies know the source they would reach the target as soon as it is started: unproven, and past the closed gateway. */
+function refuseSourcesPlace({ files, listeners }: HomeserverConfig, place: ConfigureSpec["listener"]): void {
+    if (place.port === 0 || listenerAt(listeners, place) === undefined) return;
+    throw new MigrationError("SM-E0227", {
+        where: `target.listener ${place.bindAddress}:${place.port}`,
+        found: `the source listens there (${files.join(", ")})`,
+        expected: "another port, or 0 for a free one; the gateway is what may take the source's place",
+        changed: "nothing",
+    });
 }

@@ -116,4 +116,10 @@ export const e02Usage = {
         "an older engine does not know all that the program asks of it",
         "`npm run toolchain`, then `npx pulumi`; or update the `pulumi` that comes first on PATH",
     ),
+    "SM-E0227": entry(
+        "usage",
+        "the target would listen where the source does",
+        "clients would reach it before it is proven, and past the closed gateway",
+        "pulumi config set --path target.listener.port 0, or another port; then run `pulumi up` again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

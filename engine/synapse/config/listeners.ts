@@ -59,3 +59,22 @@ export function clientBaseUrl(listeners: readonly Listener[]): string | undefine
     const host = isIPv6(reachable) ? `[${reachable}]` : reachable;
     return `${listener.tls ? "https" : "http"}://${host}:${listener.port}`;
 }
+
+const wildcards: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
+
+/**
+ * The listener of a homeserver that something else would take the place of, once the homeserver is stopped: at the same port, and at an
+ * address in common. An absent address is all of them.
+ */
+export function listenerAt(
+    listeners: readonly Listener[],
+    place: { readonly bindAddress: string; readonly port: number },
+): Listener | undefined {
+    return listeners.find(
+        ({ port, bindAddresses }) =>
+            port === place.port &&
+            (wildcards.has(place.bindAddress) ||
+                bindAddresses.length === 0 ||
+                bindAddresses.some((address) => wildcards.has(address) || address === place.bindAddress)),
+    );
+}

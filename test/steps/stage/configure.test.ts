@@ -286,6 +286,15 @@ describe("the step configure", () => {
         expect(await readFile(join(copied, "notice.html"), "utf8")).to.equal("<p>");
     });
 
+    it("refuses the place of a source that runs here with SM-E0227, and writes nothing; another address is another place", async () => {
+        await make();
+        const at = (bindAddress: string, port = 8008) =>
+            configure.act(specOf({ listener: { bindAddress, port } }), testRun().run);
+        for (const address of ["127.0.0.1", "0.0.0.0", "::"]) await expectError("SM-E0227", () => at(address));
+        expect(await stat(fixture.targetDirectory).catch(() => undefined)).to.equal(undefined);
+        expect((await at("127.0.0.2")).baseUrl).to.equal("http://127.0.0.2:8008");
+    });
+
     it("refuses a file that is missing with SM-E1003, before anything is written", async () => {
         await make((directory) => plainConfig(directory, `app_service_config_files: [${directory}/missing.yaml]\n`));
         const error = await expectError("SM-E1003", () => configure.act(specOf(), testRun().run));
