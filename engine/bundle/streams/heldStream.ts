@@ -3,8 +3,8 @@ import type { Bytes } from "./byteReader.ts";
 
 /**
  * Layers show damage from the inside out: a flipped bit of an encrypted file is a broken gzip stream, or a statement that does not exist,
- * long before gpg has authenticated the message. A reader that
- * refuses what is inside reads the rest here, and so learns whether an outer layer is damaged: then that is the error to report.
+ * long before gpg has authenticated the message. A reader that refuses what is inside reads the rest here, and so learns whether an outer
+ * layer is damaged: then that is the error to report.
  */
 export class HeldStream {
     private readonly chunks: AsyncIterator<Buffer>;
