@@ -27,7 +27,11 @@ describe("the probe with a test account that could not leave anything behind", (
         });
 
     it("logs in, which proves the pepper, and lists all else as not run", async () => {
-        const { login, others } = await probed(accepting, { user: "canary", password: "secret", pepper: "pepper" });
+        const { login, others } = await probed(accepting, {
+            user: "canary",
+            password: "secret",
+            pepper: "pepper-9d1f",
+        });
         expect(login?.state).to.equal("passed");
         expect(login?.evidence).to.contain("with the pepper");
         expect(others).to.have.length.greaterThan(5);
@@ -39,7 +43,7 @@ describe("the probe with a test account that could not leave anything behind", (
 
     it("fails when the password is not accepted any more", async () => {
         const refusing = { ...accepting, [login]: { status: 403, json: { errcode: "M_FORBIDDEN" } } };
-        const { login: failed } = await probed(refusing, { user: "canary", password: "secret", pepper: "pepper" });
+        const { login: failed } = await probed(refusing, { user: "canary", password: "secret", pepper: "pepper-9d1f" });
         expect(failed?.state).to.equal("failed");
     });
 

@@ -247,14 +247,14 @@ describe("a step that is taken back", () => {
                 contract,
                 ({ value }) => Promise.resolve({ doubled: value * 2 }),
                 ({ pepper }, run) => {
-                    run.progress.say(`2 objects were removed; the pepper is ${pepper ?? ""}`);
+                    run.progress.say(`2 objects were removed; now it is ${pepper ?? ""}`);
                     return Promise.resolve();
                 },
             );
             await doStep(call(step, specOf(1, { pepper: "a pepper that goes" })));
             const surroundings = { write: (line: string) => lines.push(line), signal: new AbortController().signal };
             await undoSteps(["double"], directory, () => Promise.resolve(step), surroundings);
-            expect(lines.join("\n")).to.include("2 objects were removed; the pepper is removed");
+            expect(lines.join("\n")).to.include("2 objects were removed; now it is removed");
         }));
 
     it("stays when it bears data and the target is committed, unless the run is disposable", () =>
