@@ -131,7 +131,7 @@ describe("the assessment of a source that comes as files", function () {
             return { homeserverConfig: [await fileOf("homeserver.yaml", Buffer.from(text))] };
         };
         const quick = { quick: true };
-        for (const pepper of ["not-that-pepper", "pepper\n"])
+        for (const pepper of ["not-that-pepper", "pepper-9d1f\n"])
             expect(blocking((await assessed(await configured(pepper), quick)).findings), pepper).to.include("SM-E0820");
         for (const pepper of ["pepper-9d1f", ""])
             expect((await assessed(await configured(pepper), quick)).ids).to.not.include("SM-E0820");
