@@ -62,6 +62,9 @@ export function processesBelow(directory: string): Leftover[] {
         });
 }
 
+/** What is started again by something else is not there for a moment: so often in a row nothing must be seen. */
+const calmLooks = 5;
+
 /**
  * Ends what still runs from below the directory, then removes it.
  *
@@ -70,14 +73,21 @@ export function processesBelow(directory: string): Leftover[] {
  */
 export async function removeRehearsalDirectory(directory: string): Promise<Leftover[]> {
     const leftovers = processesBelow(directory);
+    let stubborn: Leftover | undefined;
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
         for (const { pid } of processesBelow(directory)) kill(pid, signal);
-        await until(() => processesBelow(directory).length === 0 || undefined, {
-            seconds: stopSeconds / 2,
-            everyMilliseconds: 50,
-        });
+        let calm = 0;
+        const isOver = await until(
+            () => {
+                const [found] = processesBelow(directory);
+                stubborn = found ?? stubborn;
+                calm = found === undefined ? calm + 1 : 0;
+                return calm > calmLooks || undefined;
+            },
+            { seconds: stopSeconds / 2, everyMilliseconds: 50 },
+        );
+        if (isOver === true) stubborn = undefined;
     }
-    const [stubborn] = processesBelow(directory);
     if (stubborn !== undefined) {
         throw new MigrationError("SM-E1191", {
             where: directory,
