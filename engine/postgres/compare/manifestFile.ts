@@ -11,7 +11,7 @@ const fileShape = z.strictObject({ digest: sha256, manifest: z.unknown() });
 
 /** SHA-256 of the canonical form of a manifest: JSON without spaces, keys sorted by code unit. */
 export function digestOf(manifest: object): string {
-    return createHash("sha256").update(canonicalJson(manifest)).digest("hex");
+    return createHash("sha256").update(sortedJson(manifest)).digest("hex");
 }
 
 /** Writes it whole or not at all, mode 0600. @returns its digest */
@@ -51,12 +51,12 @@ export async function readManifestFile<T extends object>(
     return manifest.data;
 }
 
-function canonicalJson(value: unknown): string {
-    if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+function sortedJson(value: unknown): string {
+    if (Array.isArray(value)) return `[${value.map(sortedJson).join(",")}]`;
     if (typeof value !== "object" || value === null) return JSON.stringify(value);
     const fields = Object.entries(value)
         .filter(([, field]) => field !== undefined)
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`);
+        .map(([key, field]) => `${JSON.stringify(key)}:${sortedJson(field)}`);
     return `{${fields.join(",")}}`;
 }
