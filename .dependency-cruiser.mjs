@@ -11,7 +11,7 @@ const floors = [
     ["services", "synapse", "report"],
     ["postgres", "gateway"],
     ["fence", "bundle"],
-    ["media", "sqlite", "tables", "runIdentity"],
+    ["media", "sqlite", "tables", "runIdentity", "standing"],
     ["probe", "assess"],
     ["import"],
 ];

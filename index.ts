@@ -1,6 +1,7 @@
 /** The Pulumi program: reads the stack's configuration, looks at source and target, and declares one migration. */
 import "./components/runtimeGuard.ts"; // First: it refuses what the others could not even be loaded by.
-import { announce, assessQuickly, refuseIfBlocked } from "./components/assessment.ts";
+import { announce, assessQuickly, commitmentOf, refuseIfBlocked } from "./components/assessment.ts";
+import { bringUp } from "./components/bringUp.ts";
 import { refuseOldCli } from "./components/cliVersion.ts";
 import { runtimeEnvironment } from "./components/environment.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
@@ -15,13 +16,16 @@ async function program() {
     const quick = await assessQuickly(config, secrets, target);
     await announce(quick);
     refuseIfBlocked(config, quick);
+    await bringUp(config, target, quick);
 
-    const runId = config.run ?? quick.runId;
+    // A committed run is gone on with, whatever is asked for.
+    const runId = quick.committed ? quick.runId : (config.run ?? quick.runId);
     const migration = new HomeserverMigration("migration", {
         config,
         secrets,
         target,
         runId,
+        commitment: commitmentOf(config, quick),
         environment: runtimeEnvironment(process.env),
     });
     const { assessment, gatewayUrl, proofs, report } = migration;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { assessContract } from "../contract/index.ts";
+import { assessContract, type RunReference } from "../contract/index.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import type { MigrationConfig } from "./config/parseConfig.ts";
 import { reaches } from "./config/effective.ts";
@@ -18,7 +18,14 @@ export type AssessmentSpec = SpecInputs<z.infer<typeof assessContract.spec>>;
 
 /** Each run has a directory of its own here. */
 const runsDirectory = (config: MigrationConfig): string => join(config.workDirectory, "runs");
-export const runDirectory = (config: MigrationConfig, id: string): string => join(runsDirectory(config), id);
+
+/** How every step of a run is told which run it is. */
+export function runReference(config: MigrationConfig, target: AnyTargetLayout, id: string): RunReference {
+    const { disposable, stack } = config;
+    // A bundle is somebody else's: nothing of ours lies beside it.
+    const beside = target.kind === "emsBundle" ? {} : { target: target.directory };
+    return { id, directory: join(runsDirectory(config), id), disposable, stack, ...beside };
+}
 
 /**
  * What the assessment is asked.
@@ -35,8 +42,8 @@ export function assessmentSpec(
     return {
         run:
             runId === undefined
-                ? { directory: runsDirectory(config) }
-                : { id: runId, directory: runDirectory(config, runId), disposable: config.disposable },
+                ? { directory: runsDirectory(config), disposable: config.disposable }
+                : runReference(config, target, runId),
         source: config.source,
         targetDirectory: target.directory,
         targetPython: target.python,
@@ -93,6 +100,7 @@ export async function announce(assessment: Assessment): Promise<void> {
     const { versions, sizes, notRun, predictedDowntimeSeconds } = assessment;
     const lines = [
         `run ${assessment.runId} of ${assessment.serverName}`,
+        ...(assessment.committed ? ["committed: its target is the homeserver"] : []),
         ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
         `database: ${megabytes(sizes.databaseBytes)} in ${sizes.tables} tables`,
         `media: ${megabytes(sizes.mediaBytes)} in ${sizes.mediaFiles} files`,
@@ -103,18 +111,34 @@ export async function announce(assessment: Assessment): Promise<void> {
     await pulumi.log.info(lines.join("\n"));
 }
 
+/** By what the target was when it was committed, whatever is configured since. */
+export function commitmentOf(config: MigrationConfig, { committed, target }: Assessment): "none" | "kept" | "released" {
+    if (!committed || (target?.disposable ?? config.disposable)) return "none";
+    return target?.state === "released" ? "released" : "kept";
+}
+
 /**
  * What forbids to go on, before anything is declared.
  *
- * @throws MigrationError SM-E0300 for findings that block what is declared, SM-E1501 for a way back over the commit
+ * @throws MigrationError SM-E0300 for findings that block what is declared, SM-E1501 for a way back over the commit, SM-E1502 for
+ *     another run after it
  */
 export function refuseIfBlocked(config: MigrationConfig, assessment: Assessment): void {
-    if (assessment.committed && !config.disposable && !reaches(config.phase, "cutover"))
-        throw new MigrationError("SM-E1501", {
-            where: `phase ${config.phase}, run ${assessment.runId}`,
-            found: "the target of this run is committed",
-            expected: "phase cutover or finish",
-        });
+    if (commitmentOf(config, assessment) !== "none") {
+        if (config.run !== undefined && config.run !== assessment.runId)
+            throw new MigrationError("SM-E1502", {
+                where: `config run, ${config.run}`,
+                found: `run ${assessment.runId} is committed`,
+                expected: `${assessment.runId}, or no config run at all`,
+                changed: "nothing",
+            });
+        if (!reaches(config.phase, "cutover"))
+            throw new MigrationError("SM-E1501", {
+                where: `phase ${config.phase}, run ${assessment.runId}`,
+                found: "the target of this run is committed",
+                expected: "phase cutover or finish",
+            });
+    }
     // What is committed has to be finished, whatever a source that must never serve again looks like.
     if (assessment.errors === 0 || assessment.committed || !reaches(config.phase, "stage")) return;
     const blocking = assessment.findings.filter(({ severity }) => severity === "error");

@@ -8,7 +8,7 @@ import {
     verifyContract,
     type Phase,
 } from "../contract/index.ts";
-import { assessmentSpec, runDirectory, type Assessment } from "./assessment.ts";
+import { assessmentSpec, runReference, type Assessment } from "./assessment.ts";
 import type { MigrationConfig } from "./config/parseConfig.ts";
 import { reaches } from "./config/effective.ts";
 import { BundleExport } from "./targets/emsBundle/bundleExport.ts";
@@ -33,6 +33,8 @@ export interface HomeserverMigrationArgs {
     readonly target: AnyTargetLayout;
     /** Names the run's directories and databases; another id replaces every step. */
     readonly runId: string;
+    /** `kept`: the target is committed, and may not be destroyed whole. `released`: that, and its stack may be forgotten. */
+    readonly commitment: "none" | "kept" | "released";
     /** Versions of programs and plugins, for the report. */
     readonly environment: Readonly<Record<string, string>>;
 }
@@ -57,12 +59,13 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     readonly #steps: StepSequence;
 
     constructor(name: string, args: HomeserverMigrationArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { serverName, phase, source, target, rehearsal, disposable } = args.config;
+        const { serverName, phase, source, target, rehearsal } = args.config;
         const summary = { serverName, route: `${source.kind} to ${target.kind}`, phase, rehearsal, run: args.runId };
-        super("synapse-migration:index:HomeserverMigration", name, summary, opts);
+        // Once it is committed, nothing of it may be deleted or replaced: every resource below inherits it.
+        const protect = args.commitment === "kept" ? { protect: true } : {};
+        super("synapse-migration:index:HomeserverMigration", name, summary, { ...protect, ...opts });
         this.#args = args;
-        const directory = runDirectory(args.config, args.runId);
-        this.#steps = new StepSequence({ id: args.runId, directory, disposable });
+        this.#steps = new StepSequence(runReference(args.config, args.target, args.runId), args.commitment !== "none");
 
         this.assessment = this.#assess();
         const reached = args.target.kind === "emsBundle" ? this.#export(args.target) : this.#migrate(args.target);
@@ -90,7 +93,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
         if (!this.#enter("cutover", cutoverUndoContract)) return reached;
         const database = target.database.connection;
-        const committed = commit(this, this.#steps, { database, probe, fenceToken, source });
+        const committed = commit(this, this.#steps, { database, probe, fenceToken, source }, this.#isForGood);
         const opened = target.gateway.open(committed.result.committedAt, target.keys.verifyKeys);
 
         if (!reaches(phase, "finish")) return reached;
@@ -102,7 +105,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     #export(layout: EmsBundleLayout): Reached {
         const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
         if (source.kind !== "selfHosted" || !this.#enter("stage", stageUndoContract)) return { proofs: {} };
-        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
+        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets, isForGood: this.#isForGood };
         const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
 
         if (!this.#enter("migrate", migrateUndoContract)) return { proofs: {} };
@@ -129,6 +132,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const enforce = reaches(config.phase, "stage");
         const spec = assessmentSpec(config, secrets, target, runId, { quick: false, enforce });
         return this.#steps.add(assessContract, spec, { parent: this, lookAgainWhen: [`enforce ${enforce}`] }).result;
+    }
+
+    /** A commit that nothing takes back, not even `pulumi destroy`. */
+    get #isForGood(): boolean {
+        return !this.#args.config.disposable && this.#args.commitment !== "released";
     }
 
     #parts() {

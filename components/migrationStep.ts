@@ -25,6 +25,8 @@ export interface MigrationStepOptions {
      * would act twice.
      */
     readonly lookAgainWhen?: readonly pulumi.Input<string>[];
+    /** Triggers stay as they were when the step was done: nothing has it done again. */
+    readonly keepTriggers?: boolean;
 }
 
 /** Runs a step from the project's directory, an argument a word: the engine appends `--do`, `--reprint` or `--undo`. */
@@ -71,6 +73,7 @@ export class MigrationStep<Spec, Result> {
                 ...(options.parent === undefined ? {} : { parent: options.parent }),
                 ...(options.protect === undefined ? {} : { protect: options.protect }),
                 dependsOn: (options.dependsOn ?? []).map((step) => step.resource),
+                ...(options.keepTriggers === true ? { ignoreChanges: ["triggers"] } : {}),
                 customTimeouts: timeouts,
                 additionalSecretOutputs: ["stderr"],
             },

@@ -28,10 +28,13 @@ export class StepSequence {
     /** Of every step. */
     public readonly run: RunReference;
     readonly #declared: EarlierStep[] = [];
+    readonly #isCommitted: boolean;
     #phaseUndo: EarlierStep | undefined;
 
-    constructor(run: RunReference) {
+    /** @param isCommitted  what would have a step done again, another version of the program for one, does so no more */
+    constructor(run: RunReference, isCommitted: boolean) {
         this.run = run;
+        this.#isCommitted = isCommitted;
     }
 
     /** Everything that has been declared. */
@@ -50,9 +53,11 @@ export class StepSequence {
         spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
         place: StepPlace,
     ): MigrationStep<Spec, Result> {
-        const { after = [], ...rest } = place;
+        // What only looks is replaced when it looks again.
+        const { after = [], ...rest } = contract.repeatable === true ? { ...place, protect: false } : place;
         const dependsOn = [...new Set([this.#phaseUndo, ...after])].filter((step) => step !== undefined);
-        const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn });
+        const keepTriggers = this.#isCommitted && contract.repeatable !== true;
+        const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn, keepTriggers });
         this.#declared.push(step);
         return step;
     }

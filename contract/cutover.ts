@@ -10,7 +10,7 @@ export const commitContract = contract({
     name: "commit",
     phase: "cutover",
     version: 1,
-    afterCommit: "keep",
+    irrevocable: true,
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,

@@ -17,10 +17,12 @@ export interface StepContract<Spec, Result> {
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;
     /**
-     * What becomes of its undo once the target is committed. `undo` (the default): it is done, as for processes. `keep-data`: the step made
-     * data of a server that is now the only one, which stays unless the run is disposable. `keep`: never taken back, as the fence.
+     * Once the target is committed, nothing is undone, but in a stack that may be destroyed whole. What is irrevocable is not even undone
+     * there: a source that was left stays stopped.
      */
-    readonly afterCommit?: "undo" | "keep-data" | "keep";
+    readonly irrevocable?: true;
+    /** Whose record says whether it may be undone; the target's when absent. */
+    readonly owner?: "source";
 }
 
 /** A contract, checked as what it is, with the types of its own schemas. */

@@ -9,7 +9,6 @@ export const copyContract = contract({
     name: "copy",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source: selfHostedSource,

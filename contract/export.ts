@@ -43,7 +43,6 @@ export const prepareBundleContract = contract({
     name: "prepare-bundle",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: exportSpec.omit({ fenceToken: true }).extend({
         clientDirectory: absolutePath,
         signingKey: secret,
@@ -63,7 +62,6 @@ export const exportDatabaseContract = contract({
     name: "export-database",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: exportSpec.extend({
         clientDirectory: absolutePath,
         /** `plain` when absent. */
@@ -77,7 +75,6 @@ export const exportMediaContract = contract({
     name: "export-media",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: exportSpec.extend({
         /** `remote_content` and `remote_thumbnail`: fetched again by the receiver when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
@@ -94,7 +91,6 @@ export const exportConfigContract = contract({
     name: "export-config",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: exportSpec,
     result: exportedSection,
 });
@@ -104,7 +100,6 @@ export const sealBundleContract = contract({
     name: "seal-bundle",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),
@@ -144,7 +139,7 @@ export const handOverContract = contract({
     name: "hand-over",
     phase: "cutover",
     version: 1,
-    afterCommit: "keep",
+    irrevocable: true,
     spec: z.strictObject({
         run: runReference,
         source: selfHostedSource,

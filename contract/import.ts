@@ -11,7 +11,6 @@ export const importContract = contract({
     name: "import",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,
@@ -45,7 +44,6 @@ export const importMediaContract = contract({
     name: "import-media",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,

@@ -43,7 +43,6 @@ export const handMediaContract = contract({
     name: "hand-media",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,

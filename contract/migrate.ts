@@ -12,7 +12,6 @@ export const canaryContract = contract({
     name: "canary",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source: selfHostedSource,
@@ -35,7 +34,8 @@ export const fenceContract = contract({
     name: "fence",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep",
+    irrevocable: true,
+    owner: "source",
     spec: z.strictObject({ run: runReference, source: selfHostedSource }),
     result: z.strictObject({
         /** SHA-256 of the fence token, which is kept in the run directory. */
@@ -53,7 +53,6 @@ export const dumpContract = contract({
     name: "dump",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source: selfHostedSource,
@@ -82,7 +81,6 @@ export const safeguardContract = contract({
     name: "safeguard",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,
@@ -104,7 +102,6 @@ export const restoreContract = contract({
     name: "restore",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),
@@ -170,7 +167,6 @@ export const swapContract = contract({
     name: "swap",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,

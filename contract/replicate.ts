@@ -66,7 +66,6 @@ export const catchUpContract = contract({
     name: "catch-up",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         ...common,
         fenceToken: sha256,

@@ -20,6 +20,10 @@ export const runReference = z.strictObject({
     directory: absolutePath,
     /** The target may be destroyed whole even after its commit: a rehearsal, a test stack. */
     disposable: z.boolean().optional(),
+    /** Names the owner to people, in the records at source and target. */
+    stack: z.string().max(100).optional(),
+    /** Directory of all that the target owns, where the record is of who owns it. Absent for a target that is files for somebody else. */
+    target: absolutePath.optional(),
 });
 export type RunReference = z.infer<typeof runReference>;
 

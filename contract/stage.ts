@@ -64,6 +64,7 @@ export const assessContract = contract({
     version: 1,
     repeatable: true,
     spec: z.strictObject({
+        /** Without an id its directory is the one that all runs are kept in. */
         run: runReference.omit({ id: true }).extend({ id: z.string().optional() }),
         source,
         /** Directory the target will be made in. */
@@ -115,6 +116,16 @@ export const assessContract = contract({
         findings: z.array(finding),
         /** Whether the target was committed: the source must never serve again, and no earlier phase may be declared. */
         committed: z.boolean(),
+        /** Whose the target is; absent where no record is beside it. */
+        target: z
+            .strictObject({
+                state: z.enum(["held", "committed", "released"]),
+                /** What it was when it was committed. */
+                disposable: z.boolean(),
+            })
+            .optional(),
+        /** Servers of the target that were started and do not run or answer, one line each. */
+        down: z.array(z.string()).optional(),
         /** Ids of checks that did not run. */
         notRun: z.array(z.string()),
         evidenceFile: absolutePath,
@@ -126,7 +137,6 @@ export const secretsContract = contract({
     name: "secrets",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -153,7 +163,6 @@ export const databaseContract = contract({
     name: "database",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -171,7 +180,6 @@ export const mediaStorageContract = contract({
     name: "media-storage",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         mediaStore: absolutePath,
@@ -186,7 +194,6 @@ export const configureContract = contract({
     name: "configure",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: z.strictObject({
         run: runReference,
         source,
@@ -261,7 +268,6 @@ export const mediaEarlyContract = contract({
     name: "media-early",
     phase: "stage",
     version: 1,
-    afterCommit: "keep-data",
     spec: mediaSpec,
     result: mediaResult,
 });
@@ -271,7 +277,6 @@ export const mediaFinalContract = contract({
     name: "media-final",
     phase: "migrate",
     version: 1,
-    afterCommit: "keep-data",
     spec: mediaSpec,
     result: mediaResult,
 });

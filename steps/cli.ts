@@ -7,7 +7,8 @@ import { endingOf } from "../engine/run/ending.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
-import { doStep, reprintStep, type AnyStep } from "../engine/run/runStep.ts";
+import { doStep, reprintStep } from "../engine/run/runStep.ts";
+import type { AnyStep } from "../engine/run/openStep.ts";
 import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
 import { secretsIn } from "../engine/run/specSecrets.ts";
 
@@ -115,16 +116,22 @@ const program = new Command("synapse-migrate")
 for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
-    const [{ registerInit }, { registerStatus }, { registerTables }, { registerSlots }] = await Promise.all([
+    const [init, status, tables, slots, serve, adopt, release] = await Promise.all([
         import("./commands/init.ts"),
         import("./commands/status.ts"),
         import("./commands/tables.ts"),
         import("./commands/slots.ts"),
+        import("./commands/serve.ts"),
+        import("./commands/adopt.ts"),
+        import("./commands/release.ts"),
     ]);
-    registerInit(program);
-    registerStatus(program);
-    registerTables(program);
-    registerSlots(program);
+    init.registerInit(program);
+    status.registerStatus(program);
+    tables.registerTables(program);
+    slots.registerSlots(program);
+    serve.registerServe(program, stepNamed);
+    adopt.registerAdopt(program);
+    release.registerRelease(program);
 }
 
 try {

@@ -4,7 +4,7 @@
  */
 import { cutoverUndoContract, migrateUndoContract, stageUndoContract, type Phase } from "../contract/index.ts";
 import { undoPhaseStep } from "./undoPhase.ts";
-import type { AnyStep } from "../engine/run/runStep.ts";
+import type { AnyStep } from "../engine/run/openStep.ts";
 
 interface Entry {
     /** Of the contract; a test compares. */

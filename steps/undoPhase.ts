@@ -3,10 +3,11 @@
  * Stacks and journals know it as `guard-<phase>`.
  */
 import type { stageUndoContract } from "../contract/index.ts";
-import type { AnyStep } from "../engine/run/runStep.ts";
+import type { AnyStep } from "../engine/run/openStep.ts";
 import { defineStep, type StepDefinition } from "../engine/run/step.ts";
 import { stepsToUndo } from "../engine/run/undoOrder.ts";
 import { undoSteps, type StepFinder } from "../engine/run/undoFromJournal.ts";
+import { removeTargetRecord } from "../engine/run/ownership/targetRecord.ts";
 
 type PhaseUndoContract = typeof stageUndoContract;
 type PhaseUndoSpec = Parameters<
@@ -29,6 +30,8 @@ export function undoPhaseStep(contract: PhaseUndoContract, stepNamed: StepFinder
             );
             const write = (line: string): void => run.progress.say(line);
             await undoSteps(names, run.directory, stepNamed, { write, signal: run.signal });
+            // The first phase is undone last: nothing of the run is left that the record would have to speak for.
+            if (contract.phase === "stage") await removeTargetRecord(run.reference);
         },
     );
 }

@@ -11,6 +11,8 @@ import type { TargetConfig } from "../targets/target.ts";
 /** What a stack's configuration asks for. Holds no secret. */
 export interface MigrationConfig {
     readonly serverName: string;
+    /** Of the stack; what it leaves at source and target names it. */
+    readonly stack: string;
     /** The desired state; includes all phases before it. */
     readonly phase: Phase;
     /** From a snapshot into an isolated target; the source is never fenced. */
@@ -104,6 +106,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
         serverName,
+        stack: facts.stack,
         phase: declaredPhase(config),
         rehearsal,
         disposable: config.disposable || rehearsal,

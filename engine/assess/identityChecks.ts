@@ -1,11 +1,13 @@
 /** Checks that the source is the server it is said to be, and that the given secrets are its own. */
+import { dirname } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../contract/index.ts";
 import { query, queryOne, type Client } from "../postgres/connection.ts";
 import { verifyEventSignatures } from "../synapse/eventSignatures.ts";
 import { parseSigningKeys, verifyKeysOf } from "../synapse/secrets/signingKey.ts";
+import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { finding } from "../run/finding.ts";
-import type { AssessmentCheck } from "./check.ts";
+import type { AssessmentCheck, AssessmentContext } from "./check.ts";
 
 const eventsVerified = 5;
 const usersShown = 3;
@@ -27,6 +29,11 @@ export const identityChecks: readonly AssessmentCheck[] = [
                       ],
             );
         },
+    },
+    {
+        id: "source-owner",
+        cost: "cheap",
+        run: ({ spec, client }) => fencedByAnother(spec, client),
     },
     {
         id: "users-of-this-server",
@@ -154,4 +161,12 @@ export async function newestEvents(
                   `the newest event ${newest.eventId} is signed with ${judged.keyIds.join(", ") || "no key"}, which ${Object.keys(verifyKeys).join(", ")} does not verify`,
               ),
           ];
+}
+
+/** A rehearsal stops nothing, and is kept from the network: whoever has fenced the source is not met by it. */
+async function fencedByAnother(spec: AssessmentContext["spec"], client: Client): Promise<Finding[]> {
+    if (spec.rehearsal === true) return [];
+    const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
+    const record = await fenceInTheWay(client, runsDirectory);
+    return record === undefined ? [] : [finding("SM-E0721", describeSourceRecord(record))];
 }

@@ -1,63 +1,41 @@
 /** Runs one step: reads its specification, locks, journals, acts, and answers. */
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { z } from "zod";
-import { runReference } from "../../contract/shared.ts";
 import { writePrivateFile } from "./atomicFile.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
-import { lockFile } from "./fileLock.ts";
-import { openJournal, readJournal } from "./journal.ts";
-import { lineProgress, type Progress } from "./progress.ts";
+import { readJournal } from "./journal.ts";
+import { anyRun, invalidSpec, withStep, type StepCall } from "./openStep.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
-import { prepareRunDirectory, runDirectoryPaths, type RunDirectory } from "./runDirectory.ts";
-import { specDigest } from "./specDigest.ts";
+import { runDirectoryPaths } from "./runDirectory.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";
-import type { StepDefinition, StepRun } from "./step.ts";
-import { isCommitted, stepState, type StepState } from "./stepState.ts";
-
-/** A step of any specification and result, as the registry keeps it. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the registry holds steps of many types; zod checks what goes in and comes out
-export type AnyStep = StepDefinition<any, any>;
-
-export interface StepCall {
-    readonly step: AnyStep;
-    /** Parsed JSON; checked against the contract here. */
-    readonly spec: unknown;
-    readonly write: (line: string) => void;
-    readonly signal: AbortSignal;
-}
+import type { StepRun } from "./step.ts";
+import { isReplacement, rememberAnswer } from "./replacement.ts";
+import { stepState } from "./stepState.ts";
+import { keepCopy } from "./ownership/keptCopy.ts";
+import { readTargetRecord } from "./ownership/targetRecord.ts";
+import { mayUndo, refuseUnlessOurs } from "./ownership/permission.ts";
 
 /** Everything the answer of a step may take on standard output, bytes. It is kept in the Pulumi state for good. */
 const largestResult = 4096;
-/** How long an attempt waits for one that is just being killed. */
-const lockWaitSeconds = 20;
-
-const anyRun = z.looseObject({ run: runReference });
-
-interface OpenStep {
-    readonly spec: unknown;
-    readonly run: StepRun;
-    readonly state: StepState;
-    readonly digest: string;
-    readonly committed: boolean;
-    readonly disposable: boolean;
-    readonly paths: RunDirectory;
-}
 
 /**
  * Does a step, or answers from the journal when it was done with this specification.
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0705 when it was done with another one,
- *     SM-E0706 when another process does it now, and what the step itself throws
+ *     SM-E0706 when another process does it now, SM-E0720, SM-E0722, SM-E1502 when the target is another's, SM-E1503 when it would act on a
+ *     target that is committed, and what the step itself throws
  */
 export async function doStep(call: StepCall): Promise<string> {
-    return withStep(call, async ({ spec, run, state, digest, paths }) => {
+    return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
         const { contract, act } = call.step;
         const base = { step: contract.name, phase: contract.phase };
-        if (state.state === "done" && contract.repeatable !== true) {
+        const isDone = state.state === "done" && contract.repeatable !== true;
+        await refuseUnlessOurs(contract, run.reference, records, isDone);
+        if (isDone) {
             if (state.specDigest !== digest) throw doneOtherwise(contract.name, paths.journal);
             run.progress.say("done before: the journal has the answer");
+            await rememberAnswer(answered);
             return answer(contract.result.parse(state.result), contract.name);
         }
         await writePrivateFile(
@@ -71,6 +49,7 @@ export async function doStep(call: StepCall): Promise<string> {
             const result: unknown = contract.result.parse(await act(spec, run));
             const line = answer(result, contract.name);
             await run.journal.append({ ...base, kind: "done", result, seconds: elapsed() });
+            await keepCopyOf(run, contract.name);
             return line;
         } catch (error) {
             await run.journal.append({ ...base, kind: "failed", error: described(error), seconds: elapsed() });
@@ -113,21 +92,23 @@ export async function reprintStep({
     });
 }
 
-/** Takes a step back. What was never begun, was taken back before, or must outlive the commit is left alone. */
+/**
+ * Takes a step back. What was taken back before, what is replaced, what belongs to another and what must outlive the commit is left alone.
+ *
+ * @throws MigrationError SM-E0715 when nobody knows of the step, SM-E0722 when the work directory was lost
+ */
 export async function undoStep(call: StepCall): Promise<void> {
-    await withStep(call, async ({ spec, run, state, committed, disposable }) => {
+    await withStep(call, async ({ spec, run, state, records, answered }) => {
         const { contract, undo } = call.step;
         const base = { step: contract.name, phase: contract.phase };
         if (contract.repeatable === true && undo === undefined) return;
-        if (state.state === "clean") {
-            run.progress.say("nothing to take back");
+        if (await isReplacement(answered)) {
+            run.progress.say("left as it is: its resource was replaced, and the step stays done");
             return;
         }
-        const keeps = contract.afterCommit === "keep" || (contract.afterCommit === "keep-data" && !disposable);
-        if (committed && keeps) {
-            run.progress.say(
-                "left as it is: the target is committed, and this belongs to the only server there is now",
-            );
+        const may = await mayUndo(contract, run.reference, records, state);
+        if (!may.undo) {
+            run.progress.say(may.because);
             return;
         }
         await run.journal.append({ ...base, kind: "undo" });
@@ -139,73 +120,13 @@ export async function undoStep(call: StepCall): Promise<void> {
             throw error;
         }
         await run.journal.append({ ...base, kind: "undone", seconds: Math.round(performance.now() - started) / 1000 });
+        await keepCopyOf(run, contract.name);
     });
 }
 
-async function withStep<T>(call: StepCall, work: (open: OpenStep) => Promise<T>): Promise<T> {
-    const { contract } = call.step;
-    for (const secret of secretsIn(contract.spec, call.spec)) registerSecret(secret);
-    const parsed = contract.spec.safeParse(call.spec);
-    if (!parsed.success) throw invalidSpec(contract.name, parsed.error);
-    const spec: unknown = parsed.data;
-    const { run: reference } = anyRun.parse(spec);
-    const paths = await prepareRunDirectory(reference.directory);
-    const progress = lineProgress(contract.name, call.write, redact);
-    const lock = await lockFile(
-        join(paths.locks, contract.name),
-        `process ${process.pid}, step ${contract.name}, since ${new Date().toISOString()}`,
-        lockWaitSeconds,
-    );
-    try {
-        const journal = openJournal(paths.journal);
-        const records = await journal.read();
-        const state = stepState(records, contract.name);
-        return await work({
-            spec,
-            run: stepRun(call, reference, paths, progress, state),
-            state,
-            digest: await specDigest({ version: contract.version, spec }, paths.digestKey),
-            committed: isCommitted(records),
-            disposable: reference.disposable ?? false,
-            paths,
-        });
-    } finally {
-        await lock.release();
-    }
-}
-
-function stepRun(
-    call: StepCall,
-    reference: z.infer<typeof runReference>,
-    paths: RunDirectory,
-    progress: Progress,
-    state: StepState,
-): StepRun {
-    const { name, phase } = call.step.contract;
-    const journal = openJournal(paths.journal);
-    return {
-        id: reference.id,
-        directory: reference.directory,
-        progress,
-        journal,
-        signal: call.signal,
-        async recorded(action, act) {
-            // A recorded result came out of the same action, so it has the type that the action returns.
-            if (state.actions.has(action)) return state.actions.get(action) as Awaited<ReturnType<typeof act>>;
-            call.signal.throwIfAborted();
-            const result = await act();
-            await journal.append({
-                step: name,
-                phase,
-                kind: "action",
-                action,
-                ...(result === undefined ? {} : { result }),
-            });
-            return result;
-        },
-        evidence: (evidence) =>
-            writePrivateFile(join(paths.evidence, `${name}.json`), redact(`${JSON.stringify(evidence, null, 1)}\n`)),
-    };
+/** Only where the record is there to keep it beside: the undo of the first step takes both away. */
+async function keepCopyOf({ reference: { directory, target } }: StepRun, step: string): Promise<void> {
+    if (target !== undefined && (await readTargetRecord(target)) !== undefined) await keepCopy(directory, target, step);
 }
 
 function answer(result: unknown, step: string): string {
@@ -230,10 +151,3 @@ function doneOtherwise(step: string, journal: string): MigrationError {
     });
 }
 
-function invalidSpec(step: string, error: z.ZodError): MigrationError {
-    const problems = error.issues.map(({ path, message }) => `${path.join(".") || "(whole)"}: ${message}`);
-    return new MigrationError("SM-E0200", {
-        where: `step ${step}, standard input`,
-        found: redact(problems.join("\n")),
-    });
-}

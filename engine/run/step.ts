@@ -1,5 +1,6 @@
 /** What a step is to the program that runs it: a contract both halves know, and what it does. */
 import type { StepContract } from "../../contract/define.ts";
+import type { RunReference } from "../../contract/shared.ts";
 import type { Journal } from "./journal.ts";
 import type { Progress } from "./progress.ts";
 
@@ -9,6 +10,8 @@ export interface StepRun {
     readonly id: string;
     /** The run directory, mode 0700. */
     readonly directory: string;
+    /** The run as the specification has it: its stack, its target. */
+    readonly reference: RunReference;
     readonly progress: Progress;
     readonly journal: Journal;
     /** Aborted on SIGINT, SIGTERM and SIGHUP, and when the process that called us is gone. */

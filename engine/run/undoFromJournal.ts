@@ -5,7 +5,8 @@ import { z } from "zod";
 import { runReference } from "../../contract/shared.ts";
 import { readJournal } from "./journal.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
-import { undoStep, type AnyStep, type StepCall } from "./runStep.ts";
+import { undoStep } from "./runStep.ts";
+import type { AnyStep, StepCall } from "./openStep.ts";
 import { failedAfter } from "./undoOrder.ts";
 
 /** Finds a step by its name. */

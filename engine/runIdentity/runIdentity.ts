@@ -28,16 +28,20 @@ export async function sourceFingerprint(
         .digest("hex");
 }
 
-/** The run that has fenced the source, or committed, and must be gone on with whatever the fingerprint says. */
+/**
+ * The run that has fenced the source, or committed, and must be gone on with whatever the fingerprint says.
+ *
+ * @param id  the run that is asked for. One that is committed is found whatever is asked for, unless the target may be destroyed whole
+ */
 export async function pinnedRun(
     runsDirectory: string,
-    id: string | undefined,
+    { id, disposable = false }: { readonly id?: string | undefined; readonly disposable?: boolean | undefined },
 ): Promise<{ id: string; committed: boolean } | undefined> {
     const entries = await readdir(runsDirectory, { withFileTypes: true }).catch(() => []);
     const holder = await readFenceHolder(runsDirectory);
     const runs = await Promise.all(
         entries
-            .filter((entry) => entry.isDirectory() && (id === undefined || entry.name === id))
+            .filter((entry) => entry.isDirectory())
             .map(async ({ name }) => {
                 const records = await readJournal(runDirectoryPaths(join(runsDirectory, name)).journal);
                 return {
@@ -47,5 +51,9 @@ export async function pinnedRun(
                 };
             }),
     );
-    return runs.find(({ committed }) => committed) ?? runs.find((run) => run.fenced && run.id === holder?.run);
+    const asked = runs.filter((run) => id === undefined || run.id === id);
+    return (
+        (disposable ? asked : runs).find(({ committed }) => committed) ??
+        asked.find((run) => run.fenced && run.id === holder?.run)
+    );
 }

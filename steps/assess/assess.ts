@@ -17,6 +17,7 @@ import { targetChecks } from "../../engine/assess/targetChecks.ts";
 import { isCancelled } from "../../engine/assess/cancelled.ts";
 import { readSizes } from "../../engine/assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "../../engine/runIdentity/runIdentity.ts";
+import { refuseAnother, seenTarget } from "../../engine/standing/seenTarget.ts";
 import { foreseeDowntime } from "../../engine/assess/predictedDowntime.ts";
 import { assessContract, type Finding } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
@@ -78,13 +79,16 @@ export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
     const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
     await prepareRunDirectory(runsDirectory);
     const evidenceFile = join(runsDirectory, "assessment.json");
-    const pinned = await pinnedRun(runsDirectory, spec.run.id);
-    // The source must never serve again and may be gone, so it is not asked any more.
-    if (pinned?.committed === true) return { ...nothingRead(spec, pinned.id, evidenceFile), committed: true };
-    const quick = { ...spec, quick: true, enforce: false };
+    const pinned = await pinnedRun(runsDirectory, spec.run);
     const keep = (evidence: object): Promise<void> => writePrivateFile(evidenceFile, JSON.stringify(evidence));
+    const target = await seenTarget(spec.targetDirectory, runsDirectory, pinned);
+    // The source must never serve again and may be gone, so it is not asked any more.
+    if (target.committedRun !== undefined)
+        return { ...nothingRead(spec, target.committedRun, evidenceFile), ...target.seen, committed: true };
+    const quick = { ...spec, quick: true, enforce: false };
     try {
-        return await assessSource(quick, keep, evidenceFile, pinned?.id);
+        refuseAnother(target);
+        return { ...(await assessSource(quick, keep, evidenceFile, pinned?.id)), ...target.seen };
     } catch (error) {
         // A preview shows what is wrong beside everything else it has to say, instead of ending with a stack trace.
         const findings = documentedFindings(error);

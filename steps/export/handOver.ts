@@ -4,6 +4,7 @@ import { bundleManifest, readDigested } from "../../engine/bundle/write/bundleMa
 import { requireOwnBundle } from "../../engine/bundle/write/bundleDirectory.ts";
 import { manifestName } from "../../engine/bundle/write/bundleNames.ts";
 import { handOverContract } from "../../contract/index.ts";
+import { markSourceCommitted } from "../../engine/fence/sourceRecord.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -13,6 +14,9 @@ export const handOver = defineStep(handOverContract, async (spec, run) => {
     const { source, fenceToken, bundle, manifestDigest } = spec;
     await requireOwnBundle(bundle.directory, run.directory);
     await readDigested(join(bundle.directory, manifestName), manifestDigest, bundleManifest);
-    if (fenceToken !== undefined) await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken));
+    if (fenceToken !== undefined) {
+        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference);
+        await markSourceCommitted(source, run.reference, "hand-over");
+    }
     return { handedOverAt: await run.recorded("handed-over-at", () => Promise.resolve(new Date().toISOString())) };
 });

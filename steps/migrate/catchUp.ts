@@ -20,7 +20,7 @@ export const catchUp = defineStep(
     async (spec, run) => {
         const replication = await replicationOf(spec, step, run);
         const { incoming, owner } = replication;
-        await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken));
+        await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken), run.reference);
         const { digest, verify, jobs = defaultJobs } = spec;
         const { bulk, parts, left, ...proof } = await catchUpDatabase(replication, { digest, verify, jobs });
         const file = manifestFile(run.directory);

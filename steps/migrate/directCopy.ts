@@ -57,7 +57,7 @@ export const copy = defineStep(
         // A source that has stood still since is the same one; of a running one, another snapshot is another state.
         const { fenceToken } = spec;
         if (fenceToken !== undefined)
-            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, fenceToken));
+            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, fenceToken), run.reference);
         const resume = fenceToken === undefined ? undefined : { state: fenceToken };
         const continued =
             resume !== undefined && (await continueCopy(maintenance, incoming, run.id, resume.state, session));

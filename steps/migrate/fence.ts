@@ -4,6 +4,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence } from "../../engine/fence/fenceHolder.ts";
+import {
+    claimSource,
+    describeSourceRecord,
+    releaseSource,
+    whoseFence,
+    type SourceRecord,
+} from "../../engine/fence/sourceRecord.ts";
 import { makeReadOnly, readOnlySetting, restoreReadOnly } from "../../engine/fence/readOnly.ts";
 import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fence/writingSessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
@@ -13,7 +20,7 @@ import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
-import { defineStep } from "../../engine/run/step.ts";
+import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
@@ -27,6 +34,10 @@ export const fence = defineStep(
     async ({ source }, run) => {
         const service = serviceControl(source.service, { signal: run.signal });
         const address = await sourceAddress(source);
+        // In the source's own database first: of two stacks that would fence it, one is refused while it still serves.
+        await withClient(address, { step: "fence" }, async (client) =>
+            claimSource(client, run.reference, await readOnlySetting(client)),
+        );
         // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
         await claimFence(run, async () => ({
             service: (await service.status()).record,
@@ -73,14 +84,20 @@ export const fence = defineStep(
         });
     },
     async ({ source }, run) => {
+        const address = await sourceAddress(source);
+        const { whose, record } = await withClient(address, { step: "fence" }, (client) => whoseFence(client, run.reference));
+        if (record !== undefined && whose !== "ours") {
+            run.progress.say(`the source stays stopped: it is ${describeSourceRecord(record)}`);
+            return;
+        }
         const holder = await readFenceHolder(dirname(run.directory));
+        if (holder === undefined && record !== undefined) throw await liftedOnly(source, record, run);
         if (holder?.run !== run.id) {
             run.progress.say(
                 holder === undefined ? "nothing was fenced" : "a newer run holds the fence: the source stays stopped",
             );
             return;
         }
-        const address = await sourceAddress(source);
         await withClient(address, { step: "fence" }, (client) =>
             restoreReadOnly(client, address.name, holder.readOnly),
         );
@@ -89,9 +106,25 @@ export const fence = defineStep(
             if (holder.service.process !== undefined) await serving(source);
         });
         await rm(tokenFile(run.directory), { force: true });
+        await withClient(address, { step: "fence" }, (client) => releaseSource(client, run.reference));
         await releaseFence(run);
     },
 );
+
+/** How the service ran was lost with the work directory: the database gets back what its record has, the rest is a person's to do. */
+async function liftedOnly(source: SelfHostedSource, record: SourceRecord, run: StepRun): Promise<MigrationError> {
+    const address = await sourceAddress(source);
+    await withClient(address, { step: "fence" }, async (client) => {
+        await restoreReadOnly(client, address.name, record.readOnly);
+        await releaseSource(client, run.reference);
+    });
+    return new MigrationError("SM-E0724", {
+        where: source.service.pidFile,
+        found: `${dirname(run.directory)} has no record of how it ran`,
+        expected: "the record that the fence made",
+        changed: "the fence was lifted: the database may be written to again, and nobody holds it",
+    });
+}
 
 /** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
 async function serving(source: SelfHostedSource): Promise<void> {

@@ -27,7 +27,7 @@ export const start = defineStep(
     startContract,
     async (spec, run) => {
         if (spec.fenceToken !== undefined)
-            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken));
+            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken), run.reference);
         await refuseOtherKey(spec);
         const database = await adminAddress(spec.database, spec.database.name);
         await withClient(database, { step: "start" }, async (client) =>

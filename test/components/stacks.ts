@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { parseConfig, type MigrationConfig } from "../../components/config/parseConfig.ts";
 import type { ConfigFacts } from "../../components/config/effective.ts";
-import { HomeserverMigration } from "../../components/homeserverMigration.ts";
+import { HomeserverMigration, type HomeserverMigrationArgs } from "../../components/homeserverMigration.ts";
 import { MigrationError, MigrationErrors } from "../../engine/run/errors.ts";
 import type { MigrationSecrets } from "../../components/config/readStackConfig.ts";
 import { targetLayout } from "../../components/targets/target.ts";
@@ -118,7 +118,11 @@ function secretsOf(config: MigrationConfig): MigrationSecrets {
 }
 
 /** Declares a migration and records what that registers. */
-export async function declare(changes: Readonly<Record<string, Setting>> = {}, options: RecorderOptions = {}) {
+export async function declare(
+    changes: Readonly<Record<string, Setting>> = {},
+    options: RecorderOptions = {},
+    commitment: HomeserverMigrationArgs["commitment"] = "none",
+) {
     const config = configWith(changes);
     const target = targetLayout(config.target);
     return record(
@@ -128,6 +132,7 @@ export async function declare(changes: Readonly<Record<string, Setting>> = {}, o
                 secrets: secretsOf(config),
                 target,
                 runId: config.run ?? "r1",
+                commitment,
                 environment: { node: "20.19.0" },
             }),
         options,

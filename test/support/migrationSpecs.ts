@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { RunReference, SelfHostedSource } from "../../contract/index.ts";
-import { doStep, undoStep, type AnyStep } from "../../engine/run/runStep.ts";
+import { doStep, undoStep } from "../../engine/run/runStep.ts";
+import type { AnyStep } from "../../engine/run/openStep.ts";
 import type { TestSynapse } from "./synapse.ts";
 
 export function sourceOf({ homeserver }: TestSynapse): SelfHostedSource {

@@ -26,7 +26,7 @@ export function testRun(id: string, directory: string, signal = new AbortControl
         },
     };
     return {
-        ...{ id, directory, signal, said, evidences, actions, journal },
+        ...{ id, directory, reference: { id, directory }, signal, said, evidences, actions, journal },
         progress: lineProgress("test", (line) => said.push(line), redact),
         async recorded<T>(action: string, act: () => Promise<T>): Promise<T> {
             // As the journal does: what comes back is what was recorded, through JSON.

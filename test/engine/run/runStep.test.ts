@@ -7,7 +7,8 @@ import { secret } from "../../../contract/secret.ts";
 import { MigrationError } from "../../../engine/run/errors.ts";
 import { lockFile } from "../../../engine/run/fileLock.ts";
 import { readJournal } from "../../../engine/run/journal.ts";
-import { doStep, undoStep, type AnyStep, type StepCall } from "../../../engine/run/runStep.ts";
+import { doStep, undoStep } from "../../../engine/run/runStep.ts";
+import type { AnyStep, StepCall } from "../../../engine/run/openStep.ts";
 import { defineStep, type StepRun } from "../../../engine/run/step.ts";
 import { expectError } from "../../support/expectError.ts";
 import { undoSteps } from "../../../engine/run/undoFromJournal.ts";
@@ -210,9 +211,9 @@ describe("a step that is run", () => {
 });
 
 describe("a step that is taken back", () => {
-    const undoable = (undone: string[], afterCommit?: "keep-data" | "keep"): AnyStep =>
+    const undoable = (undone: string[], irrevocable?: true): AnyStep =>
         defineStep(
-            afterCommit === undefined ? contract : { ...contract, afterCommit },
+            irrevocable === undefined ? contract : { ...contract, irrevocable },
             ({ value }) => Promise.resolve({ doubled: value * 2 }),
             ({ value }) => {
                 undone.push(`undone ${value}`);
@@ -223,10 +224,11 @@ describe("a step that is taken back", () => {
         Promise.resolve({ doubled: 0 }),
     );
 
-    it("is not touched when it was never begun", () =>
+    it("is refused when the journal has never known it: nobody can tell what was done", () =>
         withRun(async ({ call, specOf, kinds }) => {
             const undone: string[] = [];
-            await undoStep(call(undoable(undone), specOf(1)));
+            const error = await expectError("SM-E0715", () => undoStep(call(undoable(undone), specOf(1))));
+            expect(error.detail.found).to.contain("no journal");
             expect(undone).to.deep.equal([]);
             expect(await kinds()).to.deep.equal([]);
         }));
@@ -257,25 +259,25 @@ describe("a step that is taken back", () => {
             expect(lines.join("\n")).to.include("2 objects were removed; now it is removed");
         }));
 
-    it("stays when it bears data and the target is committed, unless the run is disposable", () =>
+    it("stays when the target is committed, unless the run is disposable", () =>
         withRun(async ({ call, specOf, directory }) => {
             const undone: string[] = [];
-            await doStep(call(undoable(undone, "keep-data"), specOf(1)));
+            await doStep(call(undoable(undone), specOf(1)));
             await doStep(call(commit, specOf(0)));
-            await undoStep(call(undoable(undone, "keep-data"), specOf(1)));
+            await undoStep(call(undoable(undone), specOf(1)));
             expect(undone).to.deep.equal([]);
             const disposable = { run: { id: "r1", directory, disposable: true }, value: 1 };
-            await undoStep(call(undoable(undone, "keep-data"), disposable));
+            await undoStep(call(undoable(undone), disposable));
             expect(undone).to.deep.equal(["undone 1"]);
         }));
 
-    it("stays for good when it is the fence of a committed target", () =>
+    it("stays for good when it is irrevocable, as the fence of a committed target", () =>
         withRun(async ({ call, specOf, directory }) => {
             const undone: string[] = [];
-            await doStep(call(undoable(undone, "keep"), specOf(1)));
+            await doStep(call(undoable(undone, true), specOf(1)));
             await doStep(call(commit, specOf(0)));
             await undoStep(
-                call(undoable(undone, "keep"), { run: { id: "r1", directory, disposable: true }, value: 1 }),
+                call(undoable(undone, true), { run: { id: "r1", directory, disposable: true }, value: 1 }),
             );
             expect(undone).to.deep.equal([]);
         }));

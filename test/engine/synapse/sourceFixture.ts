@@ -141,6 +141,7 @@ export function testRun(id = "run1"): { run: StepRun; said: string[]; evidence: 
     const run: StepRun = {
         id,
         directory: "/nonexistent",
+        reference: { id, directory: "/nonexistent" },
         progress: { say: (line) => void said.push(line), during: (_title, work) => work() },
         journal: { read: () => Promise.resolve([]), append: () => Promise.reject(new Error("not journaled here")) },
         signal: new AbortController().signal,

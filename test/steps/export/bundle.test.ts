@@ -239,7 +239,7 @@ describe("the steps of a bundle", function () {
         await undone(prepareBundle, prepareSpec());
         expect(await synapse.homeserver.answers()).to.equal(false);
         expect(await readdir(bundle.directory)).to.include("customer_db_export.sql.gz.gpg");
-        expect(await pinnedRun(join(synapse.directory, "runs"), undefined)).to.deep.include({
+        expect(await pinnedRun(join(synapse.directory, "runs"), {})).to.deep.include({
             id: "b1",
             committed: true,
         });

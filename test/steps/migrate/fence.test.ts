@@ -43,7 +43,8 @@ describe("the fence", function () {
                 (error: unknown) => expect(String(error)).to.contain("read-only"),
             ),
         );
-        await refuseUnlessStillFenced(sourceOf(synapse), await readToken(runOf(synapse, "stops").directory, token));
+        const run = runOf(synapse, "stops");
+        await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
         await undone(fence, spec("stops"));
     });
 
@@ -75,7 +76,7 @@ describe("the fence", function () {
             await client.query("SET default_transaction_read_only = off");
             await client.query("SELECT nextval('events_stream_seq')");
         });
-        const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read));
+        const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "written")));
         expect(error.detail.found).to.contain("events_stream_seq");
         await undone(fence, spec("written"));
     });

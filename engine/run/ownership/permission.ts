@@ -1,0 +1,78 @@
+/** Whether a step may act on a target, and whether it may be taken back: by the record beside the target, then by the journal. */
+import { dirname } from "node:path";
+import type { StepContract } from "../../../contract/define.ts";
+import type { RunReference } from "../../../contract/shared.ts";
+import { MigrationError } from "../errors.ts";
+import type { JournalRecord } from "../journal.ts";
+import { runDirectoryPaths } from "../runDirectory.ts";
+import { isCommitted, type StepState } from "../stepState.ts";
+import { claimTarget, describeRecord, holderOf, readTargetRecord, workDirectoryLost } from "./targetRecord.ts";
+
+type Contract = Pick<StepContract<never, never>, "name" | "phase" | "repeatable" | "irrevocable" | "owner">;
+
+/** Steps of these phases make the target out of the source; after the commit they answer, or refuse. */
+const beforeTheCommit: readonly string[] = ["stage", "migrate"];
+
+/**
+ * @param isDone  the journal answers, and nothing is done
+ * @throws MigrationError SM-E0720, SM-E0722, SM-E1502 when the target is another's, SM-E1503 when it would be made again
+ */
+export async function refuseUnlessOurs(
+    contract: Contract,
+    run: RunReference,
+    records: readonly JournalRecord[],
+    isDone: boolean,
+): Promise<void> {
+    if (contract.phase === "assess") return;
+    const journalCommitted = isCommitted(records);
+    const record = await claimTarget(run, journalCommitted);
+    const committed = journalCommitted || (record !== undefined && record.state !== "held");
+    const disposable = record?.disposable ?? run.disposable ?? false;
+    if (!committed || disposable || isDone || !beforeTheCommit.includes(contract.phase)) return;
+    throw new MigrationError("SM-E1503", {
+        where: `step ${contract.name}, ${runDirectoryPaths(run.directory).journal}`,
+        found: record === undefined ? "the record of the commit" : describeRecord(record),
+        expected: "the record that the step was done",
+        changed: "nothing",
+    });
+}
+
+export type Permission = { readonly undo: true } | { readonly undo: false; readonly because: string };
+const no = (because: string): Permission => ({ undo: false, because });
+
+/**
+ * @param state  of the step, as the journal has it
+ * @throws MigrationError SM-E0715 when neither journal nor record know of the step, SM-E0722 when the work directory was lost
+ */
+export async function mayUndo(
+    contract: Contract,
+    run: RunReference,
+    records: readonly JournalRecord[],
+    state: StepState,
+): Promise<Permission> {
+    const { target } = run;
+    const record = target === undefined ? undefined : await readTargetRecord(target);
+    const holder = await holderOf(record, dirname(run.directory));
+    const isKnown = records.some(({ step }) => step === contract.name);
+    const isOurs = record !== undefined && (holder === "ours" || (holder === "lost" && record.disposable));
+    if (target !== undefined && record !== undefined && !isOurs && contract.owner !== "source") {
+        if (holder === "lost") throw workDirectoryLost(target, record);
+        return no(`left as it is: the target is another's, ${describeRecord(record)}`);
+    }
+    const recordCommitted = isOurs && record.run === run.id && record.state !== "held";
+    const committed = isCommitted(records) || recordCommitted;
+    const disposable = (recordCommitted ? record.disposable : run.disposable) ?? false;
+    if (committed && (contract.irrevocable === true || !disposable))
+        return no("left as it is: the target is committed, and this belongs to the only server there is now");
+    if (state.state !== "clean") return { undo: true };
+    if (isKnown) return no("nothing to take back");
+    // The stack has the step, and the journal has lost it: what it made says itself whose it is.
+    if (isOurs || contract.owner === "source") return { undo: true };
+    if (disposable) return no("nothing to take back: its work directory and its target's record are gone");
+    throw new MigrationError("SM-E0715", {
+        where: `step ${contract.name}, ${runDirectoryPaths(run.directory).journal}`,
+        found: records.length === 0 ? "no journal, or an empty one" : "no record of the step",
+        expected: "the record that it was done: the stack has the step's resource",
+        changed: "nothing",
+    });
+}
