@@ -26,8 +26,10 @@ export async function bringUp(
     await pulumi.log.warn(`starting again:\n${lines}`);
     // On the way back what is taken back is not started first.
     const interpreter = [...stepInterpreter("serve"), "--phase", config.phase];
-    await local.run({ interpreter, command: target.directory, logging: local.Logging.Stderr }).catch((error: unknown) => {
-        // The message ends in the command's own error block; the stack is that of the call to the engine.
-        throw new pulumi.RunError(error instanceof Error ? error.message : String(error));
-    });
+    await local
+        .run({ interpreter, command: target.directory, logging: local.Logging.Stderr })
+        .catch((error: unknown) => {
+            // The message ends in the command's own error block; the stack is that of the call to the engine.
+            throw new pulumi.RunError(error instanceof Error ? error.message : String(error));
+        });
 }

@@ -17,14 +17,9 @@ interface Committed {
     readonly source: MigrationConfig["source"];
 }
 
-/**
- * The point of no return: from here on the target is the homeserver.
- *
- * @param isForGood  from its creation on it is protected. As all else comes before it, `pulumi destroy` is refused as a whole
- */
-export function commit(parent: pulumi.Resource, steps: StepSequence, committed: Committed, isForGood: boolean) {
-    const protect = isForGood ? { protect: true } : {};
-    return steps.add(commitContract, { run: steps.run, ...committed }, { parent, ...protect });
+/** The point of no return: from here on the target is the homeserver. */
+export function commit(parent: pulumi.Resource, steps: StepSequence, committed: Committed) {
+    return steps.add(commitContract, { run: steps.run, ...committed }, { parent });
 }
 
 interface Kept {

@@ -91,9 +91,9 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const probe = this.#probe(target, started, canaryFile);
         const reached = { gatewayUrl, proofs: { verify: proof, probe } };
 
-        if (!this.#enter("cutover", cutoverUndoContract)) return reached;
+        if (!this.#enterCutover()) return reached;
         const database = target.database.connection;
-        const committed = commit(this, this.#steps, { database, probe, fenceToken, source }, this.#isForGood);
+        const committed = commit(this, this.#steps, { database, probe, fenceToken, source });
         const opened = target.gateway.open(committed.result.committedAt, target.keys.verifyKeys);
 
         if (!reaches(phase, "finish")) return reached;
@@ -105,14 +105,14 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     #export(layout: EmsBundleLayout): Reached {
         const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
         if (source.kind !== "selfHosted" || !this.#enter("stage", stageUndoContract)) return { proofs: {} };
-        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets, isForGood: this.#isForGood };
+        const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
         const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
 
         if (!this.#enter("migrate", migrateUndoContract)) return { proofs: {} };
         const proven = bundle.export();
         const reached = { proofs: { verify: proven.proof } };
 
-        if (!this.#enter("cutover", cutoverUndoContract)) return reached;
+        if (!this.#enterCutover()) return reached;
         const handedOverAt = bundle.handOver(proven);
         if (reaches(phase, "finish")) bundle.clear(handedOverAt);
         return reached;
@@ -126,17 +126,20 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         return true;
     }
 
+    /** What comes now is protected from its creation on, so that `pulumi destroy` is refused as a whole, unless it may be thrown away. */
+    #enterCutover(): boolean {
+        const { config, commitment } = this.#args;
+        if (!this.#enter("cutover", cutoverUndoContract)) return false;
+        if (!config.disposable && commitment !== "released") this.#steps.protectFromHere();
+        return true;
+    }
+
     /** All checks, not only the quick ones; from phase `stage` on, findings that block fail here, before anything is made. */
     #assess(): pulumi.Output<Assessment> {
         const { config, secrets, target, runId } = this.#args;
         const enforce = reaches(config.phase, "stage");
         const spec = assessmentSpec(config, secrets, target, runId, { quick: false, enforce });
         return this.#steps.add(assessContract, spec, { parent: this, lookAgainWhen: [`enforce ${enforce}`] }).result;
-    }
-
-    /** A commit that nothing takes back, not even `pulumi destroy`. */
-    get #isForGood(): boolean {
-        return !this.#args.config.disposable && this.#args.commitment !== "released";
     }
 
     #parts() {

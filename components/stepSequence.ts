@@ -29,12 +29,18 @@ export class StepSequence {
     public readonly run: RunReference;
     readonly #declared: EarlierStep[] = [];
     readonly #isCommitted: boolean;
+    #isProtecting = false;
     #phaseUndo: EarlierStep | undefined;
 
     /** @param isCommitted  what would have a step done again, another version of the program for one, does so no more */
     constructor(run: RunReference, isCommitted: boolean) {
         this.run = run;
         this.#isCommitted = isCommitted;
+    }
+
+    /** What is declared from here on is protected: it is there only after the commit, and all before it is what it comes after. */
+    public protectFromHere(): void {
+        this.#isProtecting = true;
     }
 
     /** Everything that has been declared. */
@@ -53,11 +59,10 @@ export class StepSequence {
         spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
         place: StepPlace,
     ): MigrationStep<Spec, Result> {
-        // What only looks is replaced when it looks again.
-        const { after = [], ...rest } = contract.repeatable === true ? { ...place, protect: false } : place;
+        const { after = [], ...rest } = this.#isProtecting ? { ...place, protect: true } : place;
         const dependsOn = [...new Set([this.#phaseUndo, ...after])].filter((step) => step !== undefined);
-        const keepTriggers = this.#isCommitted && contract.repeatable !== true;
-        const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn, keepTriggers });
+        const kept = { keepTriggers: this.#isCommitted };
+        const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn, ...kept });
         this.#declared.push(step);
         return step;
     }

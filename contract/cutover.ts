@@ -50,7 +50,7 @@ export const cleanupContract = contract({
     phase: "finish",
     version: 1,
     // What is kept now is due later; what is gone is gone, so that doing it twice does no more than doing it once.
-    repeatable: true,
+    repeatable: "always",
     spec: z.strictObject({
         run: runReference,
         database: targetDatabase,
@@ -83,7 +83,7 @@ export const reportContract = contract({
     name: "report",
     phase: "assess",
     version: 1,
-    repeatable: true,
+    repeatable: "always",
     spec: z.strictObject({
         run: runReference,
         /** Where `report.json`, `report.md` and `report.html` are written. */

@@ -12,8 +12,11 @@ export interface StepContract<Spec, Result> {
     readonly phase: Phase;
     /** Raised when what the step does changes in a way that makes its old result worthless. */
     readonly version: number;
-    /** Looks, or removes what is due: done again each time it is called, whatever its specification was before. */
-    readonly repeatable?: true;
+    /**
+     * Looks, or removes what is due: done again each time it is called, whatever its specification was before. `before-commit`: it looks at
+     * the source, which may be gone after that. `always`: an update of its resource does it again, too.
+     */
+    readonly repeatable?: "before-commit" | "always";
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;
     /**

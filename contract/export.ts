@@ -158,7 +158,7 @@ export const clearExportContract = contract({
     phase: "finish",
     version: 1,
     // What is gone is gone, so that doing it twice does no more than doing it once.
-    repeatable: true,
+    repeatable: "always",
     spec: z.strictObject({ run: runReference, handedOverAt: instant }),
     result: z.strictObject({ removedBytes: count }),
 });

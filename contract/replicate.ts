@@ -56,7 +56,7 @@ export const settleContract = contract({
     name: "settle",
     phase: "migrate",
     version: 1,
-    repeatable: true,
+    repeatable: "before-commit",
     spec: z.strictObject({ ...common, digest: sha256 }),
     result: z.strictObject({ lagSeconds: seconds, lagBytes: count }),
 });

@@ -62,7 +62,7 @@ export const assessContract = contract({
     name: "assess",
     phase: "assess",
     version: 1,
-    repeatable: true,
+    repeatable: "before-commit",
     spec: z.strictObject({
         /** Without an id its directory is the one that all runs are kept in. */
         run: runReference.omit({ id: true }).extend({ id: z.string().optional() }),

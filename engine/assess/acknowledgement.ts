@@ -6,6 +6,7 @@ import type { ErrorCode } from "../run/errorCatalogue.ts";
 const blocksUntilAcknowledged: ReadonlySet<string> = new Set([
     "SM-W0818",
     "SM-W0713",
+    "SM-W0725",
     "SM-W0968",
 ] satisfies ErrorCode[]);
 

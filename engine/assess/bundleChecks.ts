@@ -15,6 +15,7 @@ import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
+import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
 
 export type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
 
@@ -74,6 +75,12 @@ export const bundleChecks: readonly BundleCheck[] = [
                     ? []
                     : [finding("SM-W0713", `${spec.source.serverName} comes as files, and may still run somewhere`)],
             ),
+    },
+    {
+        id: supervisionCheckId,
+        cost: "cheap",
+        beforeImport: false,
+        run: ({ spec }) => Promise.resolve(unsupervised(spec)),
     },
     {
         id: "given-secrets",

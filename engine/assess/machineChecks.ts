@@ -5,6 +5,7 @@ import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
 
 /** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
 const restoreFactor = 1.3;
@@ -16,6 +17,11 @@ const mediaInBundle = 2;
 const dumpFactor = 1;
 
 export const machineChecks: readonly AssessmentCheck[] = [
+    {
+        id: supervisionCheckId,
+        cost: "cheap",
+        run: ({ spec }) => Promise.resolve(unsupervised(spec)),
+    },
     {
         id: "source-service",
         cost: "cheap",

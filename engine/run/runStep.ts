@@ -13,7 +13,7 @@ import { isReplacement, rememberAnswer } from "./replacement.ts";
 import { stepState } from "./stepState.ts";
 import { keepCopy } from "./ownership/keptCopy.ts";
 import { readTargetRecord } from "./ownership/targetRecord.ts";
-import { mayUndo, refuseUnlessOurs } from "./ownership/permission.ts";
+import { answersFromJournal, mayUndo } from "./ownership/permission.ts";
 
 /** Everything the answer of a step may take on standard output, bytes. It is kept in the Pulumi state for good. */
 const largestResult = 4096;
@@ -30,10 +30,10 @@ export async function doStep(call: StepCall): Promise<string> {
     return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
         const { contract, act } = call.step;
         const base = { step: contract.name, phase: contract.phase };
-        const isDone = state.state === "done" && contract.repeatable !== true;
-        await refuseUnlessOurs(contract, run.reference, records, isDone);
-        if (isDone) {
-            if (state.specDigest !== digest) throw doneOtherwise(contract.name, paths.journal);
+        const answers = await answersFromJournal(contract, run.reference, records, state);
+        if (answers) {
+            if (contract.repeatable === undefined && state.specDigest !== digest)
+                throw doneOtherwise(contract.name, paths.journal);
             run.progress.say("done before: the journal has the answer");
             await rememberAnswer(answered);
             return answer(contract.result.parse(state.result), contract.name);
@@ -101,7 +101,7 @@ export async function undoStep(call: StepCall): Promise<void> {
     await withStep(call, async ({ spec, run, state, records, answered }) => {
         const { contract, undo } = call.step;
         const base = { step: contract.name, phase: contract.phase };
-        if (contract.repeatable === true && undo === undefined) return;
+        if (contract.repeatable !== undefined && undo === undefined) return;
         if (await isReplacement(answered)) {
             run.progress.say("left as it is: its resource was replaced, and the step stays done");
             return;
@@ -150,4 +150,3 @@ function doneOtherwise(step: string, journal: string): MigrationError {
         expected: "the specification that the step was done with",
     });
 }
-

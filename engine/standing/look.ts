@@ -74,7 +74,6 @@ async function wrongWithHomeserver(spec: z.infer<typeof startContract.spec>): Pr
     if (answer === undefined) return `the homeserver at ${baseUrl} runs and does not answer`;
     const shown = shownKeys.safeParse(answer.body);
     const isOurs =
-        shown.success &&
-        Object.entries(verifyKeys).every(([id, key]) => shown.data.verify_keys[id]?.key === key);
+        shown.success && Object.entries(verifyKeys).every(([id, key]) => shown.data.verify_keys[id]?.key === key);
     return isOurs ? undefined : `what answers at ${baseUrl} does not show the keys of this homeserver`;
 }

@@ -3,12 +3,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import type { assessContract } from "../../contract/index.ts";
 import type { MigrationError } from "../run/errors.ts";
-import {
-    heldByAnother,
-    holderOf,
-    readTargetRecord,
-    workDirectoryLost,
-} from "../run/ownership/targetRecord.ts";
+import { heldByAnother, holderOf, readTargetRecord, workDirectoryLost } from "../run/ownership/targetRecord.ts";
 import { lookAtServers } from "./look.ts";
 
 type Assessment = z.infer<typeof assessContract.result>;

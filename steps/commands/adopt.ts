@@ -56,7 +56,9 @@ export async function adoptTarget(
         `the target ${directory}: ${describeRecord(record)}`,
         ...(source === undefined
             ? ["the source was not fenced by this run"]
-            : [`its source: ${source.record === undefined ? "no record of a fence" : describeSourceRecord(source.record)}`]),
+            : [
+                  `its source: ${source.record === undefined ? "no record of a fence" : describeSourceRecord(source.record)}`,
+              ]),
         ...statusLines(await readJournal(runDirectoryPaths(copy).journal)),
     ];
     if (confirmed === undefined)

@@ -46,7 +46,11 @@ interface Surroundings {
  *
  * @throws MigrationError SM-E1504 when there is no record of a target, or it does not stand afterwards; what the steps throw
  */
-export async function serveTarget(directory: string, phase: Phase, { stepNamed, write, signal }: Surroundings): Promise<void> {
+export async function serveTarget(
+    directory: string,
+    phase: Phase,
+    { stepNamed, write, signal }: Surroundings,
+): Promise<void> {
     const record = await readTargetRecord(directory);
     if (record === undefined)
         throw new MigrationError("SM-E1504", {
@@ -86,7 +90,12 @@ function isWanted(step: string, phase: Phase): boolean {
     return own !== undefined && phases.indexOf(own) <= phases.indexOf(phase);
 }
 
-async function restart(step: Look["step"], spec: unknown, record: TargetRecord, surroundings: Surroundings): Promise<void> {
+async function restart(
+    step: Look["step"],
+    spec: unknown,
+    record: TargetRecord,
+    surroundings: Surroundings,
+): Promise<void> {
     if (step === databaseContract.name) {
         const { server, run, source } = databaseContract.spec.parse(spec);
         // The step itself would look at a database that is in use by now.

@@ -85,7 +85,9 @@ export const fence = defineStep(
     },
     async ({ source }, run) => {
         const address = await sourceAddress(source);
-        const { whose, record } = await withClient(address, { step: "fence" }, (client) => whoseFence(client, run.reference));
+        const { whose, record } = await withClient(address, { step: "fence" }, (client) =>
+            whoseFence(client, run.reference),
+        );
         if (record !== undefined && whose !== "ours") {
             run.progress.say(`the source stays stopped: it is ${describeSourceRecord(record)}`);
             return;

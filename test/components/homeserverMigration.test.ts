@@ -23,6 +23,9 @@ const stepsOf: Readonly<Record<Phase, readonly string[]>> = {
     finish: ["cleanup"],
 };
 
+/** There only once the target is committed; and the report, which is always declared. */
+const afterCommit = ["commit", "open", "cleanup", "report"];
+
 const upTo = (phase: Phase): string[] => phases.slice(0, phases.indexOf(phase) + 1).flatMap((each) => stepsOf[each]);
 
 describe("HomeserverMigration", () => {
@@ -109,13 +112,13 @@ describe("HomeserverMigration", () => {
     });
 
     it("reports again in another phase, and when any result is another one", async () => {
-        const triggers = async (changes: object, outputs = {}): Promise<unknown> =>
-            (await declare({ ...changes }, { outputs })).recording.command("report").inputs["triggers"];
-        const first = await triggers({ phase: "stage" });
-        expect(await triggers({ phase: "stage" })).to.deep.equal(first);
-        expect(await triggers({ phase: "migrate" })).not.to.deep.equal(first);
+        const seen = async (changes: object, outputs = {}): Promise<unknown> =>
+            (await declare({ ...changes }, { outputs })).recording.command("report").inputs["environment"];
+        const first = await seen({ phase: "stage" });
+        expect(await seen({ phase: "stage" })).to.deep.equal(first);
+        expect(await seen({ phase: "migrate" })).not.to.deep.equal(first);
         const another = { assess: JSON.stringify({ ...assessment, warnings: 1 }) };
-        expect(await triggers({ phase: "stage" }, another)).not.to.deep.equal(first);
+        expect(await seen({ phase: "stage" }, another)).not.to.deep.equal(first);
     });
 
     it("assesses again, and enforces what it finds, when more than looking is declared", async () => {
@@ -163,10 +166,31 @@ describe("HomeserverMigration", () => {
     it("protects secrets, database and media storage where asked, and never what a rollback deletes", async () => {
         const { recording } = await declare({ phase: "finish", protect: "true" });
         const protectedNames = recording.all.filter(({ protect }) => protect === true).map(({ name }) => name);
-        expect(protectedNames).to.have.members(["secrets", "database", "media-storage"]);
-        expect((await declare({ phase: "finish" })).recording.all.some(({ protect }) => protect === true)).to.equal(
-            false,
-        );
+        expect(protectedNames).to.have.members(["secrets", "database", "media-storage", ...afterCommit]);
+    });
+
+    it("protects the commit and what follows from their creation on, so that nothing before can be destroyed, unless it is thrown away", async () => {
+        const protectedOf = async (changes: object, commitment?: "kept" | "released"): Promise<string[]> =>
+            (await declare({ phase: "finish", ...changes }, {}, commitment)).recording.all
+                .filter(({ protect }) => protect === true)
+                .map(({ name }) => name);
+        expect(await protectedOf({})).to.have.members(afterCommit);
+        expect(await protectedOf({ phase: "migrate" })).to.deep.equal([]);
+        expect(await protectedOf({ disposable: "true" })).to.deep.equal([]);
+        expect(await protectedOf({}, "released")).to.deep.equal([]);
+        const all = (await declare({ phase: "finish" }, {}, "kept")).recording;
+        expect(await protectedOf({}, "kept")).to.have.members(all.all.map(({ name }) => name));
+        expect([...all.before("commit")]).to.include.members([...upTo("migrate"), "guard-cutover"]);
+    });
+
+    it("has nothing done again once it is committed, whatever another version of the program says", async () => {
+        const ignored = async (commitment: "none" | "kept" | "released"): Promise<string[][]> =>
+            (await declare({ phase: "finish" }, {}, commitment)).recording.commands.map(({ ignoreChanges }) => [
+                ...ignoreChanges,
+            ]);
+        for (const each of await ignored("none")) expect(each).to.deep.equal([]);
+        for (const each of [...(await ignored("kept")), ...(await ignored("released"))])
+            expect(each).to.deep.equal(["triggers"]);
     });
 
     it("gives out proofs, the gateway's address and the report's paths", async () => {

@@ -62,7 +62,7 @@ describe("the program", () => {
         });
         const spec: unknown = JSON.parse(z.string().parse(call?.["stdin"]));
         expect(spec).to.deep.include({
-            run: { directory: "/srv/work/runs" },
+            run: { directory: "/srv/work/runs", disposable: false },
             quick: true,
             enforce: false,
             signingKey: secretTexts.signingKey,
@@ -80,6 +80,8 @@ describe("the program", () => {
             id: "found7",
             directory: "/srv/work/runs/found7",
             disposable: false,
+            stack: "test",
+            target: "/srv/target",
         });
         expect((await run({ phase: "assess", run: "mine" })).result.runId).to.equal("mine");
         expect(JSON.parse(z.string().parse(asked[1]?.["stdin"]))).to.have.nested.property(

@@ -18,6 +18,7 @@ export interface Registered {
     readonly protect: boolean | undefined;
     readonly secretOutputs: readonly string[];
     readonly replaceOnChanges: readonly string[];
+    readonly ignoreChanges: readonly string[];
     readonly timeouts: { readonly create: string; readonly update: string; readonly delete: string } | undefined;
     /** As on the wire: secrets are wrapped, unknown values are a marker. */
     readonly inputs: Readonly<Record<string, unknown>>;
@@ -159,6 +160,7 @@ function described(request: RegisterResourceRequest, names: ReadonlyMap<string, 
         protect: request.hasProtect() ? request.getProtect() : undefined,
         secretOutputs: request.getAdditionalsecretoutputsList(),
         replaceOnChanges: request.getReplaceonchangesList(),
+        ignoreChanges: request.getIgnorechangesList(),
         timeouts:
             timeouts === undefined
                 ? undefined

@@ -33,17 +33,17 @@ describe("a database that is replaced", () => {
     });
 
     it("is looked at again once it has been kept long enough, and once only", async () => {
-        const triggers = async (hoursAgo: number, outputs: object = { safeguard: copied }, hours = "24") => {
+        const seen = async (hoursAgo: number, outputs: object = { safeguard: copied }, hours = "24") => {
             const changes = { phase: "finish", target: replacing, safeguardHours: hours };
             const { recording } = await declare(changes, { outputs: { ...outputs, open: opened(hoursAgo) } });
-            return recording.command("cleanup").inputs["triggers"];
+            return recording.command("cleanup").inputs["environment"];
         };
-        expect(await triggers(1)).to.deep.equal(await triggers(1));
-        expect(JSON.stringify(await triggers(1))).to.match(/kept until/);
-        expect(JSON.stringify(await triggers(25))).to.match(/due since/);
-        expect(await triggers(25)).to.deep.equal(await triggers(25));
-        expect(JSON.stringify(await triggers(25, { safeguard: copied }, "48"))).to.match(/kept until/);
-        expect(await triggers(1, {})).to.deep.equal(await triggers(25, {}));
+        expect(await seen(1)).to.deep.equal(await seen(1));
+        expect(JSON.stringify(await seen(1))).to.match(/kept until/);
+        expect(JSON.stringify(await seen(25))).to.match(/due since/);
+        expect(await seen(25)).to.deep.equal(await seen(25));
+        expect(JSON.stringify(await seen(25, { safeguard: copied }, "48"))).to.match(/kept until/);
+        expect(await seen(1, {})).to.deep.equal(await seen(25, {}));
     });
 
     it("cannot be kept for less than a day", () => {

@@ -24,6 +24,7 @@ const stacks: Readonly<Record<string, Readonly<Record<string, Setting>>>> = {
  *
  * Another parent, type or name is another resource to Pulumi: the old one is deleted, and its step undone. Another trigger does a step
  * again. Another specification is an update, which prints the old result, but a step that is called by hand again refuses it (SM-E0705).
+ * What an update does again (report, cleanup) was replaced then, and has fewer triggers now: it is replaced once more.
  */
 const inUse = z
     .record(z.string(), z.array(z.string()))

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { makeServiceDirectory } from "../../rehearsal/directory.ts";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
-import { registerCanary } from "../../rehearsal/source/canary.ts";
+import { registerCanary, type Canary } from "../../rehearsal/source/canary.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { secretsOf, sourceOf } from "./migrationSpecs.ts";
@@ -36,27 +36,36 @@ class Listener implements Progress {
 export interface TestStack {
     readonly stack: PulumiStack;
     readonly listener: Listener;
+    readonly canary: Canary;
     /** Everything that must not be found outside of the files made for it. */
     readonly secrets: readonly string[];
     readonly gatewayUrl: () => Promise<string>;
 }
 
-/** Makes the stack; target, work directory, reports and Pulumi's own files are below the test homeserver's directory. */
+/**
+ * Makes the stack; target, work directory, reports and Pulumi's own files are below the test homeserver's directory.
+ *
+ * @param place  a directory of its own there, for one of several stacks of the same homeserver
+ * @param canary  of another stack of it; registered when absent
+ */
 export async function makeTestStack(
     synapse: TestSynapse,
     config: Readonly<Record<string, unknown>>,
+    place = "",
+    canary?: Canary,
 ): Promise<TestStack> {
     const wanted = { pulumi: true, postgres: true, synapse: true };
     const { pulumi, postgres, synapse: environment } = await ensureToolchain(wanted, () => undefined);
     if (pulumi === undefined || postgres === undefined || environment === undefined)
         throw new Error("the toolchain is incomplete");
-    const { homeserver, cluster, directory } = synapse;
-    const canary = await registerCanary(homeserver, "e2e");
-    const secrets = { ...secretsOf(synapse), canaryPassword: canary.password };
+    const { homeserver, cluster } = synapse;
+    const directory = join(synapse.directory, place);
+    const account = canary ?? (await registerCanary(homeserver, "e2e"));
+    const secrets = { ...secretsOf(synapse), canaryPassword: account.password };
     const { serverName, ...source } = sourceOf(synapse);
     const listener = new Listener();
     const stack = await PulumiStack.create({
-        name: `e2e-${process.pid}-${config["rehearsal"] === true ? "rehearsal" : "move"}`,
+        name: `e2e-${process.pid}-${config["rehearsal"] === true ? "rehearsal" : "move"}${place}`,
         pulumi,
         projectDirectory: root,
         directory: join(directory, "pulumi"),
@@ -71,7 +80,7 @@ export async function makeTestStack(
             },
             workDirectory: join(directory, "work"),
             reportDirectory: join(directory, "reports"),
-            canaryUser: canary.user,
+            canaryUser: account.user,
             canaryBaseUrl: homeserver.baseUrl,
             ...config,
         },
@@ -82,6 +91,7 @@ export async function makeTestStack(
     return {
         stack,
         listener,
+        canary: account,
         secrets: [...Object.values(secrets), cluster.synapse.password, homeserver.files.registrationSharedSecret],
         gatewayUrl: async () => (await stack.outputs(stackOutputs)).gatewayUrl.replace(/\/$/, ""),
     };

@@ -28,8 +28,6 @@ export interface BundleExportArgs {
     readonly rehearsal: boolean;
     /** Pulumi refuses to delete the bundle. */
     readonly protect: boolean;
-    /** Its hand-over is protected: nothing takes it back. */
-    readonly isForGood: boolean;
 }
 
 /** A bundle that was read again to its end. */
@@ -102,8 +100,7 @@ export class BundleExport extends pulumi.ComponentResource {
     public handOver(bundle: ProvenBundle): pulumi.Output<string> {
         const { steps, source, layout } = this.#args;
         const spec = { run: steps.run, source, bundle: layout.bundle, ...bundle };
-        const protect = this.#args.isForGood ? { protect: true } : {};
-        return steps.add(handOverContract, spec, { parent: this, ...protect }).result.handedOverAt;
+        return steps.add(handOverContract, spec, { parent: this }).result.handedOverAt;
     }
 
     /** Removes the working files; the bundle stays. */

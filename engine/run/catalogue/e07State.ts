@@ -146,4 +146,10 @@ export const e07State = {
         "it was stopped by a fence whose record was lost with the work directory, so that nobody can start it as it was",
         "start the source as you always do; then run the same command again",
     ),
+    "SM-W0725": entry(
+        "state",
+        "nobody looks after the target's servers",
+        "after a power cut nobody is served until a person starts them again: a target of kind `local` is for rehearsals",
+        "is that meant? `pulumi up`, or `synapse-migrate serve <target.directory>` as a job at boot, starts them again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

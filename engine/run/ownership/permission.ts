@@ -6,7 +6,14 @@ import { MigrationError } from "../errors.ts";
 import type { JournalRecord } from "../journal.ts";
 import { runDirectoryPaths } from "../runDirectory.ts";
 import { isCommitted, type StepState } from "../stepState.ts";
-import { claimTarget, describeRecord, holderOf, readTargetRecord, workDirectoryLost } from "./targetRecord.ts";
+import {
+    claimTarget,
+    describeRecord,
+    holderOf,
+    readTargetRecord,
+    workDirectoryLost,
+    type TargetRecord,
+} from "./targetRecord.ts";
 
 type Contract = Pick<StepContract<never, never>, "name" | "phase" | "repeatable" | "irrevocable" | "owner">;
 
@@ -14,27 +21,39 @@ type Contract = Pick<StepContract<never, never>, "name" | "phase" | "repeatable"
 const beforeTheCommit: readonly string[] = ["stage", "migrate"];
 
 /**
- * @param isDone  the journal answers, and nothing is done
+ * Whether the step is done and the journal answers, as it does for all that was done before the commit; else it may act.
+ *
  * @throws MigrationError SM-E0720, SM-E0722, SM-E1502 when the target is another's, SM-E1503 when it would be made again
  */
-export async function refuseUnlessOurs(
+export async function answersFromJournal(
     contract: Contract,
     run: RunReference,
     records: readonly JournalRecord[],
-    isDone: boolean,
-): Promise<void> {
-    if (contract.phase === "assess") return;
+    { state }: StepState,
+): Promise<boolean> {
     const journalCommitted = isCommitted(records);
-    const record = await claimTarget(run, journalCommitted);
+    // Nothing is claimed by who only looks.
+    const record = contract.phase === "assess" ? await ownRecord(run) : await claimTarget(run, journalCommitted);
     const committed = journalCommitted || (record !== undefined && record.state !== "held");
+    if (state === "done" && isAnswered(contract, committed)) return true;
     const disposable = record?.disposable ?? run.disposable ?? false;
-    if (!committed || disposable || isDone || !beforeTheCommit.includes(contract.phase)) return;
-    throw new MigrationError("SM-E1503", {
-        where: `step ${contract.name}, ${runDirectoryPaths(run.directory).journal}`,
-        found: record === undefined ? "the record of the commit" : describeRecord(record),
-        expected: "the record that the step was done",
-        changed: "nothing",
-    });
+    if (committed && !disposable && beforeTheCommit.includes(contract.phase))
+        throw new MigrationError("SM-E1503", {
+            where: `step ${contract.name}, ${runDirectoryPaths(run.directory).journal}`,
+            found: record === undefined ? "the record of the commit" : describeRecord(record),
+            expected: "the record that the step was done",
+            changed: "nothing",
+        });
+    return false;
+}
+
+function isAnswered({ repeatable }: Contract, committed: boolean): boolean {
+    return repeatable === undefined || (repeatable === "before-commit" && committed);
+}
+
+async function ownRecord({ target, directory }: RunReference): Promise<TargetRecord | undefined> {
+    const record = target === undefined ? undefined : await readTargetRecord(target);
+    return (await holderOf(record, dirname(directory))) === "ours" ? record : undefined;
 }
 
 export type Permission = { readonly undo: true } | { readonly undo: false; readonly because: string };

@@ -173,7 +173,12 @@ export function anotherRunCommitted(run: { readonly id: string }, record: Target
 }
 
 function damaged(path: string, found: string): MigrationError {
-    return new MigrationError("SM-E0723", { where: path, found, expected: "a record of this program", changed: "nothing" });
+    return new MigrationError("SM-E0723", {
+        where: path,
+        found,
+        expected: "a record of this program",
+        changed: "nothing",
+    });
 }
 
 /** Never through a link, and only what we or root have written: a service's user may write beside it. */

@@ -84,7 +84,7 @@ describe("a step that is run", () => {
 
     it("looks again each time when it only looks", () =>
         withRun(async ({ call, specOf }) => {
-            const looking: AnyStep = defineStep({ ...contract, repeatable: true }, ({ value }) =>
+            const looking: AnyStep = defineStep({ ...contract, repeatable: "always" }, ({ value }) =>
                 Promise.resolve({ doubled: value * 2 }),
             );
             await doStep(call(looking, specOf(1)));

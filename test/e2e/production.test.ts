@@ -1,0 +1,182 @@
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import { checkHomeserver } from "../../rehearsal/check.ts";
+import { processesBelow } from "../../rehearsal/directory.ts";
+import { runProgram } from "../../engine/machines/program.ts";
+import { waitForEnd } from "../../engine/machines/procfs.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { until } from "../../engine/run/until.ts";
+import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
+import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What the administrator says of a target without a supervisor. */
+const production = { acknowledge: "SM-W0725" };
+
+describe("a homeserver that was moved for good", function () {
+    this.timeout(900_000);
+    let synapse: TestSynapse;
+    let made: TestStack;
+    let url: string;
+    const below = (...path: string[]): string => join(synapse.directory, ...path);
+    const serves = async (): Promise<boolean> =>
+        (await fetch(`${url}/_matrix/client/versions`).catch(() => undefined))?.status === 200;
+
+    before(async () => {
+        synapse = await startTestSynapse({ population: smallPopulation });
+        made = await makeTestStack(synapse, production);
+        await made.stack.up("cutover");
+        url = await made.gatewayUrl();
+    });
+    after(async () => {
+        await synapse.stop();
+    });
+    afterEach(async () => {
+        expect(await serves(), "the moved server serves on").to.equal(true);
+        expect(await synapse.homeserver.answers(), "a committed source never serves again").to.equal(false);
+    });
+
+    /** @returns what Pulumi said when it refused */
+    async function refused(work: () => Promise<unknown>): Promise<string> {
+        const said = made.listener.lines.length;
+        const error = await work().then(
+            () => undefined,
+            (caught: unknown) => caught,
+        );
+        expect(error, "it was done").to.be.instanceOf(MigrationError);
+        return made.listener.lines.slice(said).join("\n");
+    }
+
+    it("is the same server, and nothing is left to do", async () => {
+        const { expectations } = synapse;
+        if (expectations === undefined) throw new Error("the source was not filled");
+        const results = await checkHomeserver({ baseUrl: url, expectations, progress: made.listener });
+        expect(results.filter(({ passed }) => !passed)).to.deep.equal([]);
+        await made.stack.up("cutover", "--expect-no-changes");
+        await made.stack.preview("--expect-no-changes");
+    });
+
+    it("is not destroyed: Pulumi refuses before anything is deleted", async () => {
+        const before = await made.stack.exportState();
+        expect(await refused(() => made.stack.destroy())).to.match(/protected/);
+        expect(resourcesOf(await made.stack.exportState())).to.deep.equal(resourcesOf(before));
+    });
+
+    it("is not replaced, neither whole nor in part", async () => {
+        for (const step of ["start", "gateway", "secrets"])
+            expect(await refused(() => made.stack.up("cutover", "--replace", `**::${step}`)), step).to.match(
+                /protected/,
+            );
+    });
+
+    it("does not go back, with its work directory's journal or without", async () => {
+        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E1501");
+        const { runId } = await made.stack.outputs(stackOutputs);
+        const journal = below("work", "runs", runId, "journal.jsonl");
+        renameSync(journal, `${journal}.lost`);
+        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E1501");
+        renameSync(`${journal}.lost`, journal);
+        await made.stack.up("cutover", "--expect-no-changes");
+    });
+
+    it("is not made anew by another run, nor by a stack that says that it may be destroyed", async () => {
+        await made.stack.set("run", "r2");
+        expect(await refused(() => made.stack.up("cutover"))).to.include("SM-E1502");
+        await made.stack.set("run", "");
+        await made.stack.set("disposable", "true");
+        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E1501");
+        await made.stack.set("disposable", "false");
+        await made.stack.up("cutover", "--expect-no-changes");
+    });
+
+    it("comes back after a power cut, by `pulumi up`, and by a command that needs no Pulumi", async () => {
+        await powerCut(below("target"));
+        await made.stack.preview("--expect-no-changes");
+        expect(made.listener.lines.slice(-60).join("\n")).to.match(/does not run[\s\S]*starts it again/);
+        expect(await serves()).to.equal(false);
+        await made.stack.up("cutover", "--expect-no-changes");
+        expect(await serves()).to.equal(true);
+
+        await made.stack.up("finish");
+        await powerCut(below("target"));
+        await synapseMigrate(["serve", below("target")]);
+    });
+
+    it("meets its record when the work directory is lost, and is adopted", async () => {
+        renameSync(below("work"), below("lost"));
+        expect(await refused(() => made.stack.up("finish"))).to.include("SM-E0722");
+        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E0722");
+        const { runId } = await made.stack.outputs(stackOutputs);
+        const adopt = ["adopt", below("target"), "--work-directory", below("work")];
+        expect(await synapseMigrate(adopt)).to.include(`--confirm ${runId}`);
+        await synapseMigrate([...adopt, "--confirm", runId]);
+        await made.stack.up("finish");
+        await made.stack.up("finish", "--expect-no-changes");
+    });
+
+    it("is found again by a stack that has lost its state: every step answers", async () => {
+        rmSync(below("pulumi"), { recursive: true });
+        made = await makeTestStack(synapse, production, "", made.canary);
+        await made.stack.up("finish");
+        await made.stack.up("finish", "--expect-no-changes");
+        expect(await refused(() => made.stack.destroy())).to.match(/protected/);
+    });
+
+    it("is met by a second stack of the same source, which makes nothing", async () => {
+        const second = await makeTestStack(synapse, production, "second", made.canary);
+        const said = second.listener.lines;
+        await second.stack.up("migrate").then(
+            () => expect.fail("it was moved a second time"),
+            () => expect(said.join("\n")).to.include("SM-E0721"),
+        );
+        expect(existsSync(below("second", "target", "postgres"))).to.equal(false);
+        await second.stack.destroy();
+    });
+
+    it("is forgotten by its stack once it is released, and goes on", async () => {
+        const release = ["release", below("target")];
+        expect(await synapseMigrate(release)).to.include("--confirm");
+        await synapseMigrate([...release, "--confirm", synapse.homeserver.serverName]);
+        await made.stack.up("finish");
+        await made.stack.destroy();
+        expect(processesBelow(below("target"))).not.to.deep.equal([]);
+    });
+});
+
+/** Runs the command line as a person would, and returns all that it says. */
+async function synapseMigrate(args: readonly string[]): Promise<string> {
+    const { stdout, stderr } = await runProgram(process.execPath, ["--import", "tsx", "steps/cli.ts", ...args], {
+        workingDirectory: root,
+        timeoutSeconds: 120,
+    });
+    return stdout + stderr;
+}
+
+/** Ends every process at once, as the end of a machine does. */
+async function powerCut(directory: string): Promise<void> {
+    const all = processesBelow(directory);
+    expect(all).not.to.deep.equal([]);
+    const started = all.flatMap(({ pid }) => startOf(pid));
+    for (const { pid } of all) process.kill(pid, "SIGKILL");
+    await waitForEnd(started, 20);
+    await until(
+        () => processesBelow(directory).length === 0 || undefined,
+        { seconds: 20 },
+        () => new Error("a process lives on"),
+    );
+}
+
+function startOf(pid: number): { pid: number; startTicks: string }[] {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return ticks === undefined ? [] : [{ pid, startTicks: ticks }];
+}
+
+/** Names of what a state holds. */
+function resourcesOf(state: string): string[] {
+    const { deployment } = JSON.parse(state) as { deployment: { resources: { urn: string }[] } };
+    return deployment.resources.map(({ urn }) => urn);
+}
