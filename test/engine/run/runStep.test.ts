@@ -276,9 +276,7 @@ describe("a step that is taken back", () => {
             const undone: string[] = [];
             await doStep(call(undoable(undone, true), specOf(1)));
             await doStep(call(commit, specOf(0)));
-            await undoStep(
-                call(undoable(undone, true), { run: { id: "r1", directory, disposable: true }, value: 1 }),
-            );
+            await undoStep(call(undoable(undone, true), { run: { id: "r1", directory, disposable: true }, value: 1 }));
             expect(undone).to.deep.equal([]);
         }));
 });
