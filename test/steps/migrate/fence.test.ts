@@ -1,8 +1,9 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Client } from "pg";
 import { fenceContract } from "../../../contract/index.ts";
+import { markSourceCommitted } from "../../../engine/fence/sourceRecord.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
 import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
@@ -76,7 +77,9 @@ describe("the fence", function () {
             await client.query("SET default_transaction_read_only = off");
             await client.query("SELECT nextval('events_stream_seq')");
         });
-        const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "written")));
+        const error = await expectError("SM-E0702", () =>
+            refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "written")),
+        );
         expect(error.detail.found).to.contain("events_stream_seq");
         await undone(fence, spec("written"));
     });
@@ -87,6 +90,46 @@ describe("the fence", function () {
         await undone(fence, spec("older"));
         expect(await synapse.homeserver.answers()).to.equal(false);
         await undone(fence, spec("newer"));
+    });
+
+    it("refuses a second stack while the source still serves it, and never gives it what is another's", async () => {
+        const second = {
+            ...spec("second"),
+            run: { id: "first", directory: join(synapse.directory, "second", "first") },
+        };
+        await done(fence, spec("first"), fenceContract.result);
+        const error = await expectError("SM-E0721", () => done(fence, second, fenceContract.result));
+        expect(error.detail.found).to.contain(join(synapse.directory, "runs"));
+        await undone(fence, second);
+        expect(await synapse.homeserver.answers(), "the first one's fence holds").to.equal(false);
+        await undone(fence, spec("first"));
+        expect(await synapse.homeserver.answers()).to.equal(true);
+    });
+
+    it("is never lifted again once the source was left for good, by whichever stack", async () => {
+        const { token } = await done(fence, spec("left"), fenceContract.result);
+        const run = runOf(synapse, "left");
+        await markSourceCommitted(sourceOf(synapse), run, "test");
+        await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
+        await undone(fence, spec("left"));
+        await expectError("SM-E0721", () => done(fence, spec("again"), fenceContract.result));
+        expect(await synapse.homeserver.answers()).to.equal(false);
+        await withSession(async (client) => {
+            await client.query("SET default_transaction_read_only = off");
+            await client.query(`COMMENT ON DATABASE ${client.escapeIdentifier(synapse.cluster.synapse.name)} IS NULL`);
+        });
+        await done(fence, spec("left"), fenceContract.result);
+        await undone(fence, spec("left"));
+    });
+
+    it("is lifted out of the source's own record when the work directory was lost, and says what is left to do", async () => {
+        await done(fence, spec("lost"), fenceContract.result);
+        const runs = join(synapse.directory, "runs");
+        await rename(join(runs, "fence-holder.json"), join(runs, "fence-holder.lost"));
+        await expectError("SM-E0724", () => undone(fence, spec("lost")));
+        await undone(fence, spec("lost"));
+        await withSession((client) => client.query("CREATE TABLE it_may_be_written_to ()"));
+        await withSession((client) => client.query("DROP TABLE it_may_be_written_to"));
     });
 
     it("is not mistaken for another: a token that is altered, missing or of another fence is refused", async () => {
