@@ -25,6 +25,9 @@ export function markdownReport(run: RunRecord): string {
         `# ${escape(server)}: ${escape(run.outcome.headline)}`,
         `${escape(run.source)} → ${escape(run.target)}, run ${escape(run.run.id)}, phase ${escape(run.run.phase)}, ${asOf}`,
         ...run.outcome.sentences.map(escape),
+        run.outcome.notProven.length === 0
+            ? ""
+            : `Not proven:\n\n${list(run.outcome.notProven.map(({ what, reason }) => `**${escape(what)}**: ${escape(reason)}`))}`,
         run.outcome.notRun.length === 0 ? "" : `Not run, so not shown:\n\n${list(run.outcome.notRun.map(escape))}`,
         run.plugins === "offline" ? `**Offline plugins in use.** ${offlineNotice}` : "",
         list(
