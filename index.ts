@@ -3,6 +3,7 @@ import "./components/runtimeGuard.ts"; // First: it refuses what the others coul
 import { announce, assessQuickly, refuseIfBlocked } from "./components/assessment.ts";
 import { refuseOldCli } from "./components/cliVersion.ts";
 import { runtimeEnvironment } from "./components/environment.ts";
+import { withExpectedProof } from "./components/expectedProof.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
 import { readStackConfig } from "./components/config/readStackConfig.ts";
@@ -12,7 +13,7 @@ async function program() {
     await refuseOldCli();
     const { config, secrets } = readStackConfig();
     const target = targetLayout(config.target);
-    const quick = await assessQuickly(config, secrets, target);
+    const quick = withExpectedProof(config, await assessQuickly(config, secrets, target));
     await announce(quick);
     refuseIfBlocked(config, quick);
 

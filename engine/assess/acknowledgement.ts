@@ -4,6 +4,7 @@ import type { ErrorCode } from "../run/errorCatalogue.ts";
 
 /** Nothing in the source or the target is wrong, but nobody should go on without having read it. */
 const blocksUntilAcknowledged: ReadonlySet<string> = new Set([
+    "SM-W0605",
     "SM-W0818",
     "SM-W0713",
     "SM-W0968",
