@@ -3,6 +3,7 @@
  * Stacks and journals know it as `guard-<phase>`.
  */
 import type { stageUndoContract } from "../contract/index.ts";
+import type { LineKind } from "../engine/run/progress.ts";
 import type { AnyStep } from "../engine/run/runStep.ts";
 import { defineStep, type StepDefinition } from "../engine/run/step.ts";
 import { stepsToUndo } from "../engine/run/undoOrder.ts";
@@ -27,7 +28,8 @@ export function undoPhaseStep(contract: PhaseUndoContract, stepNamed: StepFinder
             const names = stepsToUndo(await run.journal.read(), contract.phase).filter(
                 (name) => name !== contract.name,
             );
-            const write = (line: string): void => run.progress.say(line);
+            const write = (line: string, kind?: LineKind): void =>
+                kind === "note" ? run.progress.note(line) : run.progress.say(line);
             await undoSteps(names, run.directory, stepNamed, { write, signal: run.signal });
         },
     );

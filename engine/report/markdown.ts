@@ -13,6 +13,7 @@ export function markdownReport(run: RunRecord): string {
     const asOf = run.asOf === undefined ? "before the first step" : `as of ${formatInstant(run.asOf)}`;
     const sections: [string, string][] = [
         ["Errors", errors(run)],
+        ["What is left to do", leftToDo(run)],
         ["Timeline", timeline(run)],
         ["Recovery time", recovery(run)],
         ["Findings", findings(run)],
@@ -54,6 +55,10 @@ function errors({ errors }: RunRecord): string {
             return `### ${escape(`${error.code} ${error.title ?? ""}`.trim())} (${state})\n\n${list(lines)}`;
         })
         .join("\n\n");
+}
+
+function leftToDo({ leftToDo }: RunRecord): string {
+    return list(leftToDo.map(({ step, text }) => `${escape(step)}: ${escape(text)}`));
 }
 
 function timeline(run: RunRecord): string {

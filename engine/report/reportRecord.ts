@@ -120,6 +120,8 @@ export const runRecord = z.strictObject({
     environment: z.record(z.string(), z.string()),
     plugins: z.enum(["official", "offline", "unknown"]),
     errors: z.array(raisedError),
+    /** What steps, and what took them back, have said must be done or known after the run. */
+    leftToDo: z.array(z.strictObject({ step: z.string(), at: instant, undo: z.boolean(), text: z.string() })),
     /** Evidence that is there and could not be used. */
     unread: z.array(z.strictObject({ file: z.string(), reason: z.string(), stands: z.boolean() })),
 });

@@ -34,6 +34,16 @@ export function errorsSection({ errors }: RunRecord): Markup | undefined {
     return section("errors", "Errors", markup`${entries}`);
 }
 
+/** What Pulumi showed for a moment, if at all. */
+export function leftToDoSection({ leftToDo }: RunRecord): Markup | undefined {
+    if (leftToDo.length === 0) return undefined;
+    const entries = leftToDo.map(({ step, text, at, undo }) => {
+        const when = markup`<span class="small">${undo ? "taken back" : "done"} ${formatInstant(at)}</span>`;
+        return markup`<li><b>${step}</b>: ${prose(text)} ${when}</li>`;
+    });
+    return section("left", "What is left to do", markup`<ul>${entries}</ul>`);
+}
+
 export function timelineSection(run: RunRecord): Markup | undefined {
     const drawing = timeline(run);
     if (drawing === undefined) return undefined;

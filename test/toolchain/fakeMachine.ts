@@ -75,6 +75,7 @@ export function keptProgress(): Progress & { readonly lines: string[] } {
     return {
         lines,
         say: (line) => void lines.push(line),
+        note: (line) => void lines.push(line),
         during: (title, work) => {
             lines.push(title);
             return work();
