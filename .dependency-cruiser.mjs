@@ -18,7 +18,7 @@ const floors = [
 
 /** What the control plane may know besides contracts: how errors and findings are told, and which Node, CLI and packages it may run on. */
 const knownToComponents =
-    "^(engine/(run/(errors|finding|parseJson)|assess/acknowledgement)|toolchain/(versions|installedPackages|runtimeRules))\\.ts$";
+    "^(engine/(run/(errors|finding|parseJson)|assess/acknowledgement)|toolchain/(versions|installedPackages|runtimeRules|findProgram))\\.ts$";
 
 const upwards = floors.flatMap((rooms, floor) =>
     rooms.map((room) => {

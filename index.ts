@@ -2,7 +2,7 @@
 import "./components/runtimeGuard.ts"; // First: it refuses what the others could not even be loaded by.
 import { announce, assessQuickly, refuseIfBlocked } from "./components/assessment.ts";
 import { refuseOldCli } from "./components/cliVersion.ts";
-import { runtimeEnvironment } from "./components/environment.ts";
+import { runtimeEnvironment, warnOfStandIns } from "./components/environment.ts";
 import { withExpectedProof } from "./components/expectedProof.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
@@ -12,6 +12,8 @@ import { targetLayout } from "./components/targets/target.ts";
 async function program() {
     await refuseOldCli();
     const { config, secrets } = readStackConfig();
+    const environment = runtimeEnvironment();
+    await warnOfStandIns(environment);
     const target = targetLayout(config.target);
     const quick = withExpectedProof(config, await assessQuickly(config, secrets, target));
     await announce(quick);
@@ -23,7 +25,7 @@ async function program() {
         secrets,
         target,
         runId,
-        environment: runtimeEnvironment(process.env),
+        environment: { ...environment, "acknowledged warnings": config.acknowledge.join(", ") || "none" },
     });
     const { assessment, gatewayUrl, proofs, report } = migration;
     return {
