@@ -16,8 +16,9 @@ const floors = [
     ["import"],
 ];
 
-/** What the control plane may know besides contracts: how errors are told, and which Node, CLI and packages it may run on. */
-const knownToComponents = "^(engine/run/(errors|parseJson)|toolchain/(versions|installedPackages|runtimeRules))\\.ts$";
+/** What the control plane may know besides contracts: how errors and findings are told, and which Node, CLI and packages it may run on. */
+const knownToComponents =
+    "^(engine/(run/(errors|finding|parseJson)|assess/acknowledgement)|toolchain/(versions|installedPackages|runtimeRules|findProgram))\\.ts$";
 
 const upwards = floors.flatMap((rooms, floor) =>
     rooms.map((room) => {

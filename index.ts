@@ -3,7 +3,8 @@ import "./components/runtimeGuard.ts"; // First: it refuses what the others coul
 import { announce, assessQuickly, commitmentOf, refuseIfBlocked } from "./components/assessment.ts";
 import { bringUp } from "./components/bringUp.ts";
 import { refuseOldCli } from "./components/cliVersion.ts";
-import { runtimeEnvironment } from "./components/environment.ts";
+import { runtimeEnvironment, warnOfStandIns } from "./components/environment.ts";
+import { withExpectedProof } from "./components/expectedProof.ts";
 import { HomeserverMigration } from "./components/homeserverMigration.ts";
 import { readableError } from "./components/readableError.ts";
 import { readStackConfig } from "./components/config/readStackConfig.ts";
@@ -12,8 +13,10 @@ import { targetLayout } from "./components/targets/target.ts";
 async function program() {
     await refuseOldCli();
     const { config, secrets } = readStackConfig();
+    const environment = runtimeEnvironment();
+    await warnOfStandIns(environment);
     const target = targetLayout(config.target);
-    const quick = await assessQuickly(config, secrets, target);
+    const quick = withExpectedProof(config, await assessQuickly(config, secrets, target));
     await announce(quick);
     refuseIfBlocked(config, quick);
     await bringUp(config, target, quick);
@@ -26,7 +29,7 @@ async function program() {
         target,
         runId,
         commitment: commitmentOf(config, quick),
-        environment: runtimeEnvironment(process.env),
+        environment: { ...environment, "acknowledged warnings": config.acknowledge.join(", ") || "none" },
     });
     const { assessment, gatewayUrl, proofs, report } = migration;
     return {

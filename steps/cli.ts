@@ -3,9 +3,12 @@ import { Command, CommanderError } from "commander";
 import { z } from "zod";
 import { assessContract } from "../contract/index.ts";
 import { phaseOf, stepNamed, stepNames } from "./registry.ts";
+import { boundedOutput } from "../engine/run/boundedOutput.ts";
 import { endingOf } from "../engine/run/ending.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
+import { keepNotes } from "../engine/run/notes.ts";
+import type { LineKind } from "../engine/run/progress.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
 import { doStep, reprintStep } from "../engine/run/runStep.ts";
 import type { AnyStep } from "../engine/run/openStep.ts";
@@ -25,7 +28,18 @@ interface StepOptions {
 /** Of the step that runs. */
 let stopped: AbortSignal | undefined;
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const output = boundedOutput((text) => void process.stderr.write(text));
+const ofRun = z.looseObject({ run: z.looseObject({ directory: z.string() }) });
+
+/** What prints a step's lines, and keeps in the run's directory what must be known when they are gone. */
+function speaker(spec: unknown, mode: "do" | "undo"): (line: string, kind?: LineKind) => void {
+    const directory = ofRun.safeParse(spec).data?.run.directory;
+    const keep = directory === undefined ? undefined : keepNotes(directory, mode);
+    return (line, kind) => {
+        keep?.(line, kind);
+        output.line(line, kind);
+    };
+}
 
 function stepCommand(name: string): Command {
     return new Command(name)
@@ -47,7 +61,8 @@ function stepCommand(name: string): Command {
             const { signal, stop } = interruption();
             stopped = signal;
             try {
-                const call = { step, spec, write: say, signal };
+                const write = speaker(spec, options.undo === true ? "undo" : "do");
+                const call = { step, spec, write, signal };
                 if (options.undo === true) await undoWithFailedSteps(call, stepNamed);
                 else process.stdout.write(`${await answerOf(call)}\n`);
             } finally {
@@ -139,6 +154,6 @@ try {
     await program.parseAsync();
 } catch (error) {
     const { lines, exitCode } = endingOf(error, stopped);
-    lines.forEach(say);
+    output.end(lines);
     process.exitCode = exitCode;
 }

@@ -4,6 +4,7 @@
  */
 import type { stageUndoContract } from "../contract/index.ts";
 import type { AnyStep } from "../engine/run/openStep.ts";
+import type { LineKind } from "../engine/run/progress.ts";
 import { defineStep, type StepDefinition } from "../engine/run/step.ts";
 import { stepsToUndo } from "../engine/run/undoOrder.ts";
 import { undoSteps, type StepFinder } from "../engine/run/undoFromJournal.ts";
@@ -28,7 +29,8 @@ export function undoPhaseStep(contract: PhaseUndoContract, stepNamed: StepFinder
             const names = stepsToUndo(await run.journal.read(), contract.phase).filter(
                 (name) => name !== contract.name,
             );
-            const write = (line: string): void => run.progress.say(line);
+            const write = (line: string, kind?: LineKind): void =>
+                kind === "note" ? run.progress.note(line) : run.progress.say(line);
             await undoSteps(names, run.directory, stepNamed, { write, signal: run.signal });
             // The first phase is undone last: nothing of the run is left that the record would have to speak for.
             if (contract.phase === "stage") await removeTargetRecord(run.reference);

@@ -1,9 +1,9 @@
 /** What the set-up asks of the machine it runs on. Tests answer with a machine of their own. */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { canReach, serviceUser } from "../engine/machines/serviceUser.ts";
 import { runProgram, type ProgramOptions, type ProgramResult } from "../engine/machines/program.ts";
+import { findOnPath, homeOf, isExecutable } from "./findProgram.ts";
 
 export interface Machine {
     /** The caller's variables. Programs of the set-up get all but {@link notPassedOn}: installers need proxies and registries. */
@@ -59,44 +59,6 @@ export function thisMachine(environment: NodeJS.ProcessEnv = process.env): Machi
     };
 }
 
-/**
- * The first executable of that name in the directories of a PATH.
- *
- * @param path  directories separated by colons; empty and relative ones are passed over
- */
-export function findOnPath(program: string, path: string): string | undefined {
-    return path
-        .split(delimiter)
-        .filter((directory) => directory.startsWith("/"))
-        .map((directory) => join(directory, program))
-        .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-    try {
-        accessSync(path, constants.X_OK);
-        const status = statSync(path);
-        return status.isFile() && status.size > 0;
-    } catch {
-        return false;
-    }
-}
-
-/** Whether the file is a script: starts with `#!`. False for a file that cannot be read. */
-export function isScript(path: string): boolean {
-    try {
-        const file = openSync(path, "r");
-        try {
-            const start = Buffer.alloc(2);
-            return readSync(file, start) === 2 && start.toString("latin1") === "#!";
-        } finally {
-            closeSync(file);
-        }
-    } catch {
-        return false;
-    }
-}
-
 /** Where the set-up keeps what it makes: `$XDG_CACHE_HOME/synapse-migration`, or below `~/.cache`. */
 export function cacheDirectory(environment: Machine["environment"]): string {
     const base = environment["XDG_CACHE_HOME"];
@@ -110,15 +72,4 @@ const systemCache = "var/cache/synapse-migration";
 export function reachableCacheDirectory(machine: Machine): string {
     const cache = cacheDirectory(machine.environment);
     return machine.isReachable(cache) ? cache : join(machine.root, systemCache);
-}
-
-/** Where Pulumi keeps its versions and plugins: `$PULUMI_HOME`, or `~/.pulumi`. */
-export function pulumiHome(environment: Machine["environment"]): string {
-    const home = environment["PULUMI_HOME"];
-    return home === undefined || home === "" ? join(homeOf(environment), ".pulumi") : home;
-}
-
-function homeOf(environment: Machine["environment"]): string {
-    const home = environment["HOME"];
-    return home === undefined || home === "" ? homedir() : home;
 }

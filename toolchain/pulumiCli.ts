@@ -8,7 +8,8 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { MigrationError } from "../engine/run/errors.ts";
 import type { Progress } from "../engine/run/progress.ts";
-import { findOnPath, isScript, pulumiHome, type Machine } from "./machine.ts";
+import { findOnPath, isScript, pulumiHome } from "./findProgram.ts";
+import type { Machine } from "./machine.ts";
 import { isAcceptedCli } from "./runtimeRules.ts";
 import { pulumiVersion } from "./versions.ts";
 

@@ -5,7 +5,8 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { MigrationError } from "../engine/run/errors.ts";
 import type { Progress } from "../engine/run/progress.ts";
-import { cacheDirectory, isScript, pulumiHome, type Machine } from "./machine.ts";
+import { isScript, pulumiHome } from "./findProgram.ts";
+import { cacheDirectory, type Machine } from "./machine.ts";
 import { cachedCli, type PulumiCli } from "./pulumiCli.ts";
 import { commandPluginVersion } from "./versions.ts";
 

@@ -4,7 +4,8 @@ import { delimiter, dirname, join, resolve } from "node:path";
 import { lineProgress, type Progress } from "../engine/run/progress.ts";
 import { redact } from "../engine/run/redaction.ts";
 import { lockFile } from "../engine/run/fileLock.ts";
-import { cacheDirectory, pulumiHome, thisMachine, type Machine } from "./machine.ts";
+import { pulumiHome } from "./findProgram.ts";
+import { cacheDirectory, thisMachine, type Machine } from "./machine.ts";
 import { ensurePostgres, findPostgres, type PostgresPrograms } from "./postgres.ts";
 import { ensurePulumiCli, findPulumiCli, type PulumiCli } from "./pulumiCli.ts";
 import { ensurePlugins, type Plugin } from "./pulumiPlugins.ts";
@@ -146,10 +147,6 @@ export function pulumiEnvironment(
         PATH: [...standIns, dirname(cli.program), machine.environment["PATH"] ?? ""].join(delimiter),
         PULUMI_HOME: resolve(pulumiHome(machine.environment)),
         PULUMI_SKIP_UPDATE_CHECK: "true",
-        // The program puts it into its report.
-        SYNAPSE_MIGRATION_PLUGINS: plugins
-            .map(({ name, kind }) => `${name}: ${kind === "stand-in" ? "offline stand-in" : "official"}`)
-            .join(", "),
         ...(withoutHost ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
     };
 }

@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path";
 import { generatedDatabase } from "../data/cache.ts";
 import { runPipeline, type Stage } from "../pipeline.ts";
 import type { Address } from "../server.ts";
-import { findOnPath } from "../../toolchain/machine.ts";
+import { findOnPath } from "../../toolchain/findProgram.ts";
 import { methodSeconds, type Bench, type Method } from "./method.ts";
 
 const connection = ({ host, port, user, name }: Address): string[] => [

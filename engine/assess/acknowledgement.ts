@@ -4,9 +4,10 @@ import type { ErrorCode } from "../run/errorCatalogue.ts";
 
 /** Nothing in the source or the target is wrong, but nobody should go on without having read it. */
 const blocksUntilAcknowledged: ReadonlySet<string> = new Set([
+    "SM-W0605",
     "SM-W0818",
     "SM-W0713",
-    "SM-W0725",
+    "SM-W0735",
     "SM-W0968",
 ] satisfies ErrorCode[]);
 

@@ -17,7 +17,7 @@ import { importedRuns } from "../runIdentity/importedRun.ts";
 type Assessment = z.infer<typeof assessContract.result>;
 
 /** A preview shows no progress. */
-const quiet: Progress = { say: () => undefined, during: (_title, work) => work() };
+const quiet: Progress = { say: () => undefined, note: () => undefined, during: (_title, work) => work() };
 
 /**
  * Once a run has loaded the bundle, its files are not looked at any more: they may be gone, and must not stand in the way of going on, or

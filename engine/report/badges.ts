@@ -46,6 +46,7 @@ export function outcomeTone(state: Outcome["state"]): Tone {
         case "unproven":
         case "blocked":
             return "bad";
+        case "moved":
         case "interrupted":
         case "rolled-back":
             return "warn";

@@ -14,6 +14,7 @@ import {
 } from "../../contract/index.ts";
 import { errorCatalogue, type CatalogueEntry } from "../run/errorCatalogue.ts";
 import { readJournal, type JournalRecord } from "../run/journal.ts";
+import { readNotes, type Note } from "../run/notes.ts";
 import { runDirectoryPaths } from "../run/runDirectory.ts";
 import { standingResult, stands, stepsOf } from "./attempts.ts";
 import { downtimeOf } from "./measuredDowntime.ts";
@@ -47,7 +48,8 @@ export async function collectRun(request: ReportRequest): Promise<RunRecord> {
     const records = (await readJournal(paths.journal)).filter(told);
     const evidence = (await readEvidence(paths.evidence)).filter(({ step }) => step !== ownStep);
     // Scrubbed before the outcome is put into words, so that names agree, and again after, when they are part of longer texts.
-    const facts = runRecord.omit({ outcome: true }).parse(scrubbed(factsOf(request, records, evidence)));
+    const notes = (await readNotes(request.run.directory)).filter(({ step }) => step !== ownStep);
+    const facts = runRecord.omit({ outcome: true }).parse(scrubbed(factsOf(request, records, evidence, notes)));
     return runRecord.parse(scrubbed({ ...facts, outcome: outcomeOf(facts) }));
 }
 
@@ -65,6 +67,7 @@ export function factsOf(
     request: ReportRequest,
     records: readonly JournalRecord[],
     evidence: readonly StepEvidence[],
+    notes: readonly Note[] = [],
 ): RunFacts {
     const steps = stepsOf(records);
     const assessment = assessed.safeParse(standingResult(records, assessContract.name)).data;
@@ -101,6 +104,7 @@ export function factsOf(
         environment,
         plugins: plugins?.includes("offline") === true ? "offline" : plugins === "official" ? plugins : "unknown",
         errors: errorsOf(steps),
+        leftToDo: leftToDo(steps, notes),
         unread: inOrder.flatMap(({ step, unread }) =>
             unread.map((reason) => ({ file: join("evidence", `${step}.json`), reason, stands: stands(steps, step) })),
         ),
@@ -168,6 +172,13 @@ function mediaOf(steps: readonly ReportedStep[], records: readonly JournalRecord
                 : undefined;
         return media === undefined ? [] : [{ step: name, ...media }];
     });
+}
+
+/** Of the last attempt at each step, or at taking it back: what an earlier one left, it has met again. */
+function leftToDo(steps: readonly ReportedStep[], notes: readonly Note[]): RunFacts["leftToDo"] {
+    const begun = new Map(steps.map(({ name, attempts }) => [name, attempts.at(-1)?.startedAt ?? ""]));
+    const current = notes.filter(({ step, at }) => at >= (begun.get(step) ?? ""));
+    return current.map((note) => ({ ...note, at: instant.parse(note.at) }));
 }
 
 function errorsOf(steps: readonly ReportedStep[]): RunFacts["errors"] {

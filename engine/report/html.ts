@@ -5,6 +5,7 @@ import type { RunRecord } from "./reportRecord.ts";
 import {
     errorsSection,
     findingsSection,
+    leftToDoSection,
     mediaSection,
     pluginNotice,
     proofsSection,
@@ -28,6 +29,7 @@ export function htmlReport(run: RunRecord): string {
     const stopped = run.errors.some(({ resolved }) => !resolved);
     const parts: Part[] = [
         ...(stopped ? [errors] : []),
+        ["left", "What is left to do", leftToDoSection(run)],
         ["timeline", "Timeline", timelineSection(run)],
         ["recovery", "Recovery time", recoverySection(run)],
         ["findings", "Findings", findingsSection(run)],

@@ -13,6 +13,7 @@ export function markdownReport(run: RunRecord): string {
     const asOf = run.asOf === undefined ? "before the first step" : `as of ${formatInstant(run.asOf)}`;
     const sections: [string, string][] = [
         ["Errors", errors(run)],
+        ["What is left to do", leftToDo(run)],
         ["Timeline", timeline(run)],
         ["Recovery time", recovery(run)],
         ["Findings", findings(run)],
@@ -25,6 +26,9 @@ export function markdownReport(run: RunRecord): string {
         `# ${escape(server)}: ${escape(run.outcome.headline)}`,
         `${escape(run.source)} → ${escape(run.target)}, run ${escape(run.run.id)}, phase ${escape(run.run.phase)}, ${asOf}`,
         ...run.outcome.sentences.map(escape),
+        run.outcome.notProven.length === 0
+            ? ""
+            : `Not proven:\n\n${list(run.outcome.notProven.map(({ what, reason }) => `**${escape(what)}**: ${escape(reason)}`))}`,
         run.outcome.notRun.length === 0 ? "" : `Not run, so not shown:\n\n${list(run.outcome.notRun.map(escape))}`,
         run.plugins === "offline" ? `**Offline plugins in use.** ${offlineNotice}` : "",
         list(
@@ -51,6 +55,10 @@ function errors({ errors }: RunRecord): string {
             return `### ${escape(`${error.code} ${error.title ?? ""}`.trim())} (${state})\n\n${list(lines)}`;
         })
         .join("\n\n");
+}
+
+function leftToDo({ leftToDo }: RunRecord): string {
+    return list(leftToDo.map(({ step, text }) => `${escape(step)}: ${escape(text)}`));
 }
 
 function timeline(run: RunRecord): string {

@@ -11,6 +11,7 @@ import {
     verifyBundleContract,
     verifyContract,
 } from "../../contract/index.ts";
+import { notProven } from "./identityProofs.ts";
 import { formatInstant, formatSeconds, plural } from "./quantities.ts";
 import type { Outcome, ReportedStep, RunRecord } from "./reportRecord.ts";
 
@@ -27,7 +28,13 @@ const isBundle = ({ steps }: Pick<RunFacts, "steps">): boolean =>
 
 export function outcomeOf(facts: RunFacts): Outcome {
     const { state, headline, sentence } = verdict(facts);
-    return { state, headline, sentences: [sentence, ...situation(facts, state)], notRun: notRunOf(facts) };
+    return {
+        state,
+        headline,
+        sentences: [sentence, ...situation(facts, state)],
+        notProven: state === "moved" ? notProven(facts.checks) : [],
+        notRun: notRunOf(facts),
+    };
 }
 
 interface Verdict {
@@ -116,6 +123,7 @@ function doubts({ checks, tables, ...facts }: RunFacts): string[] {
     ];
 }
 
+/** All is done and nothing failed: what the headline may claim is what was shown, and nothing that was only not contradicted. */
 function proven(facts: RunFacts, server: string): Verdict {
     const count = (state: string): number =>
         facts.checks.filter((check) => check.stands && check.state === state).length;
@@ -127,6 +135,13 @@ function proven(facts: RunFacts, server: string): Verdict {
             state: "proven",
             headline: "The bundle is proven whole",
             sentence: `The bundle of ${server} holds all of it: ${parts.join(", ")}.`,
+        };
+    const open = notProven(facts.checks).map(({ what }) => what);
+    if (open.length > 0)
+        return {
+            state: "moved",
+            headline: `Moved; not proven: ${open.join(", ")}`,
+            sentence: `${server} was moved, and nothing speaks against it, but not everything that would prove it the same server was shown: ${parts.join(", ")}.`,
         };
     return {
         state: "proven",
@@ -171,7 +186,7 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
             `The gateway is open since ${formatInstant(window.until)}, after ${formatSeconds(window.seconds ?? 0)} of downtime.`,
         );
     } else if (stateOf(openContract.name) === "done") sentences.push("The gateway is open.");
-    else if (state === "proven" && !isBundle({ steps }))
+    else if ((state === "proven" || state === "moved") && !isBundle({ steps }))
         sentences.push("The gateway is still closed: no client has reached the target yet.");
     if (state === "failed" || state === "interrupted")
         sentences.push("Running `pulumi up` again goes on where this stopped.");

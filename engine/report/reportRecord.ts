@@ -45,13 +45,17 @@ const comparedTable = z.strictObject({
 });
 
 const outcome = z.strictObject({
-    /** `proven` only when nothing failed and both `verify` and `probe` stand. */
+    /**
+     * `proven` only when nothing failed and every proof of identity ran, passed and stands; `moved` when nothing failed and some of them did
+     * not run.
+     */
     state: z.enum([
         "assessed",
         "blocked",
         "staged",
         "under-way",
         "proven",
+        "moved",
         "unproven",
         "failed",
         "interrupted",
@@ -60,6 +64,8 @@ const outcome = z.strictObject({
     headline: z.string(),
     /** The outcome in one sentence, then what it means for source and gateway. */
     sentences: z.array(z.string()),
+    /** Of a server that was moved: each proof of identity that was not given, in words, and why. */
+    notProven: z.array(z.strictObject({ what: z.string(), step: z.string(), check: z.string(), reason: z.string() })),
     /** Everything that would belong to a full proof and was not run: `step: check`. */
     notRun: z.array(z.string()),
 });
@@ -114,6 +120,8 @@ export const runRecord = z.strictObject({
     environment: z.record(z.string(), z.string()),
     plugins: z.enum(["official", "offline", "unknown"]),
     errors: z.array(raisedError),
+    /** What steps, and what took them back, have said must be done or known after the run. */
+    leftToDo: z.array(z.strictObject({ step: z.string(), at: instant, undo: z.boolean(), text: z.string() })),
     /** Evidence that is there and could not be used. */
     unread: z.array(z.strictObject({ file: z.string(), reason: z.string(), stands: z.boolean() })),
 });

@@ -9,8 +9,9 @@ import { shownSteps, story, timeline, timelinePauses } from "./timeline.ts";
 
 export function summarySection({ outcome, ...run }: RunRecord): Markup {
     const notRun = markup`<h3>Not run, so not shown</h3><ul>${outcome.notRun.map((name) => markup`<li>${prose(name)}</li>`)}</ul>`;
+    const notProven = markup`<h3>Not proven</h3><ul>${outcome.notProven.map(({ what, reason }) => markup`<li><b>${prose(what)}</b>: ${prose(reason)}</li>`)}</ul>`;
     return markup`<section class="${`outcome ${outcomeTone(outcome.state)}`}" aria-labelledby="outcome"><h2 id="outcome">${outcome.headline}</h2>
-${outcome.sentences.map((sentence) => markup`<p>${prose(sentence)}</p>\n`)}${outcome.notRun.length > 0 ? notRun : undefined}</section>
+${outcome.sentences.map((sentence) => markup`<p>${prose(sentence)}</p>\n`)}${outcome.notProven.length > 0 ? notProven : undefined}${outcome.notRun.length > 0 ? notRun : undefined}</section>
 <dl class="figures">${figures({ outcome, ...run }).map(
         ({ name, value, note }) =>
             markup`<div><dt>${name}</dt><dd>${value}${note === undefined ? undefined : markup`<small>${note}</small>`}</dd></div>\n`,
@@ -31,6 +32,16 @@ export function errorsSection({ errors }: RunRecord): Markup | undefined {
 <p>Step ${error.step}, attempt ${error.attempt}, ${formatInstant(error.at)}</p>${text("Found", whatWasFound(error))}${text("Why it matters", error.why)}${text("Fix", error.fix)}</div>`;
     });
     return section("errors", "Errors", markup`${entries}`);
+}
+
+/** What Pulumi showed for a moment, if at all. */
+export function leftToDoSection({ leftToDo }: RunRecord): Markup | undefined {
+    if (leftToDo.length === 0) return undefined;
+    const entries = leftToDo.map(({ step, text, at, undo }) => {
+        const when = markup`<span class="small">${undo ? "taken back" : "done"} ${formatInstant(at)}</span>`;
+        return markup`<li><b>${step}</b>: ${prose(text)} ${when}</li>`;
+    });
+    return section("left", "What is left to do", markup`<ul>${entries}</ul>`);
 }
 
 export function timelineSection(run: RunRecord): Markup | undefined {

@@ -1,6 +1,8 @@
 /** How `synapse-migrate` ends when something went wrong: what it says last, and its exit code. */
 import { CommanderError } from "commander";
+import { endingBytes } from "./boundedOutput.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
+import { fittingBlocks } from "./fittingBlocks.ts";
 import { redact } from "./redaction.ts";
 
 export interface Ending {
@@ -21,7 +23,9 @@ export function endingOf(error: unknown, stopped: AbortSignal | undefined): Endi
         return { lines: [redact(reason instanceof Error ? reason.message : String(reason))], exitCode: interrupted };
     }
     if (error instanceof MigrationError || error instanceof MigrationErrors) {
-        return { lines: [redact(error.block)], exitCode: error.exitCode };
+        const errors = error instanceof MigrationError ? [error] : error.errors;
+        const blocks = errors.map(({ code, block }) => ({ name: code, text: redact(block) }));
+        return { lines: [fittingBlocks(blocks, endingBytes - 1)], exitCode: error.exitCode };
     }
     if (error instanceof CommanderError) {
         return { lines: error.code === "usage" ? [error.message] : [], exitCode: error.exitCode };
@@ -29,5 +33,9 @@ export function endingOf(error: unknown, stopped: AbortSignal | undefined): Endi
     const defect =
         "this is a defect of synapse-migration: it met something that it does not expect. The step can be run again.";
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { lines: [redact(text), defect], exitCode: internalError };
+    const room = endingBytes - Buffer.byteLength(defect) - 2;
+    return {
+        lines: [fittingBlocks([{ name: "a defect", text: redact(text) }], room), defect],
+        exitCode: internalError,
+    };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { runReference } from "../../contract/shared.ts";
 import { readJournal } from "./journal.ts";
+import type { LineKind } from "./progress.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { undoStep } from "./runStep.ts";
 import type { AnyStep, StepCall } from "./openStep.ts";
@@ -12,7 +13,9 @@ import { failedAfter } from "./undoOrder.ts";
 /** Finds a step by its name. */
 export type StepFinder = (name: string) => Promise<AnyStep | undefined>;
 
-type Surroundings = Pick<StepCall, "write" | "signal">;
+interface Surroundings extends Pick<StepCall, "signal"> {
+    readonly write: (line: string, kind?: LineKind) => void;
+}
 
 /** Undoes the named steps of a run, in the given order. */
 export async function undoSteps(
@@ -27,10 +30,10 @@ export async function undoSteps(
         const specFile = join(runDirectoryPaths(runDirectory).specs, `${name}.json`);
         const text = await readFile(specFile, "utf8").catch(() => undefined);
         if (text === undefined) {
-            write(`what ${name} left stays: ${specFile} is gone, as after the phase finish`);
+            write(`[${name}] what it left stays: ${specFile} is gone, as after the phase finish`, "note");
             continue;
         }
-        write(`taking back what ${name} left`);
+        write(`[${name}] what it left is taken back`);
         await undoStep({ step, spec: JSON.parse(text), write, signal });
     }
 }

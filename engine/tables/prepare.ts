@@ -92,7 +92,7 @@ export async function prepareTables(options: TablesOptions): Promise<PreparedTab
     } catch (error) {
         // Without the signal: what was begun is taken back when it was stopped, too.
         await withClient(address, { step }, (client) => dropSideSchema(client, sideSchema)).catch(() => {
-            progress.say(
+            progress.note(
                 `the schema ${sideSchema} could not be dropped: synapse-migrate tables --discard ${sideSchema}`,
             );
         });

@@ -54,7 +54,7 @@ export const open = defineStep(
     async (spec, run) => {
         const state = await readGatewayState(gatewayFiles(spec.gatewayDirectory).state);
         if (state === undefined || state.run !== run.id) {
-            run.progress.say("the gateway is not this run's any more and stays as it is");
+            run.progress.note("the gateway is not this run's any more and stays as it is");
             return;
         }
         if (!(await closeGateway(spec, run))) {

@@ -45,7 +45,7 @@ export const prepareBundle = defineStep(
     },
     async ({ bundle }, run) => {
         if (!(await removeBundle(bundle.directory, run.directory)))
-            run.progress.say(`${bundle.directory} stays: it holds something that is not of this run's bundle`);
+            run.progress.note(`${bundle.directory} stays: it holds something that is not of this run's bundle`);
     },
 );
 

@@ -37,7 +37,7 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
         const keeping = copy === undefined ? undefined : await whyKept(database, previous, copy, until, run);
         if (keeping !== undefined) {
             kept.push(keeping);
-            run.progress.say(`database ${previous} and its copy are kept until ${until}${reasonOf(keeping)}`);
+            run.progress.note(`database ${previous} and its copy are kept until ${until}${reasonOf(keeping)}`);
         } else {
             if (await drop(await adminAddress(database), previous, copy !== undefined, run))
                 removedDatabases.push(previous);

@@ -44,7 +44,7 @@ export const canary = defineStep(
                 await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken, body: {} });
             } catch (error) {
                 // The traces are harmless: a room with one message, and a device that nobody uses.
-                run.progress.say(
+                run.progress.note(
                     `the test account's room and device stay on the source: ${error instanceof Error ? error.message : String(error)}`,
                 );
             }

@@ -120,7 +120,7 @@ async function liftedOnly(source: SelfHostedSource, record: SourceRecord, run: S
         await restoreReadOnly(client, address.name, record.readOnly);
         await releaseSource(client, run.reference);
     });
-    return new MigrationError("SM-E0724", {
+    return new MigrationError("SM-E0734", {
         where: source.service.pidFile,
         found: `${dirname(run.directory)} has no record of how it ran`,
         expected: "the record that the fence made",

@@ -88,7 +88,7 @@ export const handMedia = defineStep(
         const [first] = calls;
         if (first === undefined) return;
         // Its importer takes nothing back, and purging is for good: a person decides.
-        run.progress.say(
+        run.progress.note(
             `${calls.length} media that this run added stay in matrix-media-repo, which cannot take an import back. To go there again they need not be removed. To remove them, with the token of one of its administrators and the header "Host: ${spec.source.serverName}": ${first}; all ${calls.length} calls are in ${list}`,
         );
     },

@@ -72,7 +72,7 @@ export const purgeRemoteMedia = defineStep(
         await removeTemporaryAdmin({ address, serverName, step }, run).catch((error: unknown) => {
             // Undone with its database: the token was good for minutes, and the account for nothing else.
             if (!(error instanceof MigrationError)) throw error;
-            run.progress.say(`the temporary account could not be looked for: ${error.message}`);
+            run.progress.note(`the temporary account could not be looked for: ${error.message}`);
         });
     },
 );
@@ -128,7 +128,7 @@ async function withTestAccount<T>(
             const { accessToken } = login;
             // What was done, or why it failed, is worth more than a session of the test account that is left.
             await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken, body: {} }).catch(() => {
-                progress.say(`the test account could not be logged out: its device "${device}" is still there`);
+                progress.note(`the test account could not be logged out: its device "${device}" is still there`);
             });
         }
     }

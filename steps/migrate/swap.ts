@@ -24,11 +24,8 @@ export const swap = defineStep(
         const maintenance = await adminAddress(spec.database);
         const names = namesOf(spec);
         const renamed = await swapBack(maintenance, names, run.id, { step: "swap" }, spec.run.disposable === true);
-        run.progress.say(
-            renamed
-                ? `database ${names.name} is called ${names.incoming} again`
-                : `database ${names.name} is not this run's: nothing was renamed`,
-        );
+        if (renamed) run.progress.say(`database ${names.name} is called ${names.incoming} again`);
+        else run.progress.note(`database ${names.name} is not this run's: nothing was renamed`);
     },
 );
 

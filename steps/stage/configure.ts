@@ -80,7 +80,7 @@ export const configure = defineStep(
         );
 
         const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
-        for (const line of left) run.progress.say(`does not come along: ${line}`);
+        for (const line of left) run.progress.note(`does not come along: ${line}`);
         await run.evidence({ sections: Object.keys(homeserver).sort(), notCarried: left, findings: config.findings });
         return {
             configFiles: [

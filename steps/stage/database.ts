@@ -149,17 +149,14 @@ async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {
     if (server.kind !== "managed") return;
     const record = await readClusterRecord(server.directory);
     if (record?.run !== run.id) {
-        run.progress.say(
-            record === undefined
-                ? "there is no server of ours"
-                : `the server belongs to run ${record.run} now: it stays`,
-        );
+        if (record === undefined) run.progress.say("there is no server of ours");
+        else run.progress.note(`the server belongs to run ${record.run} now: it stays`);
         return;
     }
     if (record.initialised) {
         const kept = await neededDatabases(await targetOf(spec, run), spec.run.disposable === true);
         if (kept.length > 0) {
-            run.progress.say(`the server stays: ${kept.join(", ")}`);
+            run.progress.note(`the server stays: ${kept.join(", ")}`);
             return;
         }
     }
@@ -201,7 +198,7 @@ async function undoExisting(spec: DatabaseSpec, run: StepRun): Promise<void> {
         );
         run.progress.say(`database ${spec.name} was dropped`);
     } else if (found.state !== "absent") {
-        run.progress.say(`database ${spec.name} is not an empty one of this run: it stays`);
+        run.progress.note(`database ${spec.name} is not an empty one of this run: it stays`);
     }
     if (await run.recorded("role-was-absent", () => Promise.resolve(false)))
         await dropUnusedRole(maintenance, spec.owner, target.ownerPasswordFile, run);
@@ -224,6 +221,7 @@ async function dropUnusedRole(
         await client.query(`DROP ROLE IF EXISTS ${escapeIdentifier(role)}`);
         return false;
     });
-    run.progress.say(used ? `role ${role} owns something: it stays` : `role ${role} was dropped`);
+    if (used) run.progress.note(`role ${role} owns something: it stays`);
+    else run.progress.say(`role ${role} was dropped`);
     if (!used) await rm(passwordFile, { force: true });
 }

@@ -59,7 +59,7 @@ export const follow = defineStep(
             if (passwordFile !== undefined) await removeServerPassword(passwordFile);
             // Also when the step is being stopped, and without hiding why.
             const said = await dropIncoming(maintenance, incoming, run.id, { step }).catch(String);
-            run.progress.say(said);
+            run.progress.note(said);
             throw error;
         }
     },

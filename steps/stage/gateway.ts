@@ -90,7 +90,7 @@ export const gateway = defineStep(
         const files = gatewayFiles(spec.directory);
         const owner = (await readGatewayConfig(files.config))?.run;
         if (owner !== undefined && owner !== run.id) {
-            run.progress.say(`the gateway belongs to run ${owner} and stays`);
+            run.progress.note(`the gateway belongs to run ${owner} and stays`);
             return;
         }
         await stopDaemon(files.pid, { graceSeconds: stopSeconds, kill: true });

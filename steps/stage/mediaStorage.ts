@@ -22,7 +22,7 @@ export const mediaStorage = defineStep(
     async ({ mediaStore, mediaStorageProvider: provider }, run) => {
         if (provider?.kind === "s3") run.progress.say(await giveBack(provider, run));
         if (!(await removeStore(mediaStore, run.id))) {
-            run.progress.say(`${mediaStore} is not this run's and stays as it is`);
+            run.progress.note(`${mediaStore} is not this run's and stays as it is`);
         }
     },
 );

@@ -104,6 +104,15 @@ describe("the program", () => {
         expect(error.message).to.match(/SM-E0300[\s\S]*SM-E0512 events_stream_seq is behind[\s\S]*setval/);
     });
 
+    it("declares nothing at the cut-over that nobody could prove, until that is acknowledged", async () => {
+        const nobody = { canaryUser: undefined, canaryPassword: undefined };
+        const error = await failure(run({ phase: "cutover", ...nobody }));
+        expect(error.message).to.match(/SM-E0300[\s\S]*SM-W0605/);
+        const { recording } = await run({ phase: "cutover", ...nobody, acknowledge: "SM-W0605" });
+        expect(recording.names).to.include.members(["fence", "commit"]);
+        expect((await run({ phase: "migrate", ...nobody })).recording.names).to.include("fence");
+    });
+
     it("only tells what blocks as long as it only looks", async () => {
         const { recording } = await run({ phase: "assess" }, { run: answering(blocked) });
         expect(recording.names).to.have.members(["assess", "report"]);

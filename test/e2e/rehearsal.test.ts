@@ -2,6 +2,10 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { existsSync, readFileSync } from "node:fs";
+import { runRecord } from "../../engine/report/reportRecord.ts";
+import { thisMachine } from "../../toolchain/machine.ts";
+import { findPulumiCli } from "../../toolchain/pulumiCli.ts";
+import { findPlugins } from "../../toolchain/pulumiPlugins.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 
@@ -37,7 +41,17 @@ describe("a rehearsal with Pulumi", function () {
         const runDirectory = join(synapse.directory, "work", "runs", runId);
         const evidence = readFileSync(join(runDirectory, "evidence", "restore.json"), "utf8");
         expect(evidence, "one-time keys would be handed out twice").to.contain('"oneTimeKeys": "emptied"');
-        expect(readFileSync(report.markdown, "utf8")).to.contain("roven the same server");
+        expect(readFileSync(report.markdown, "utf8").split("\n")[0]).to.match(/: Proven the same server$/);
+        const { outcome, plugins, environment } = runRecord.parse(JSON.parse(readFileSync(report.json, "utf8")));
+        expect(outcome.notProven).to.deep.equal([]);
+        // Whichever plugins there are, the report and the warning tell the truth of them.
+        const standIns = findPlugins(thisMachine(), await findPulumiCli(thisMachine())).filter(
+            ({ kind }) => kind === "stand-in",
+        );
+        expect(plugins).to.equal(standIns.length > 0 ? "offline" : "official");
+        for (const { name } of standIns) expect(environment[name]).to.match(/^stand-in of synapse-migration/);
+        const warnings = listener.lines.filter((line) => line.includes("Pulumi's own plugins are not in use"));
+        expect(warnings.length > 0, "the warning of stand-ins").to.equal(standIns.length > 0);
         await stack.up("cutover", "--expect-no-changes");
         expect(existsSync(join(runDirectory, "dump")), "the dump is kept until the end").to.equal(true);
         await stack.up("finish");

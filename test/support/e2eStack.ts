@@ -28,6 +28,10 @@ class Listener implements Progress {
         this.onLine(line);
     }
 
+    public note(line: string): void {
+        this.say(line);
+    }
+
     public during<T>(_title: string, work: () => Promise<T>): Promise<T> {
         return work();
     }

@@ -70,6 +70,15 @@ const talkative = (more: PlannedCommand["arguments"]): PlannedCommand => ({
         ...more,
     },
 });
+/** The same text each time; only whether it is a secret changes. */
+const veiled = (isSecret: boolean): PlannedCommand => ({
+    arguments: {
+        create: "cat",
+        update: "echo updated >> veiled.txt; cat",
+        stdin: isSecret ? { secret: "canary-veiled" } : "canary-veiled",
+        logging: "none",
+    },
+});
 const changing = (stamp: string): Plan => ({
     previous: {
         arguments: {
@@ -110,7 +119,12 @@ const steady: Plan = {
         arguments: { create: "cat; echo ran >> dependent.txt", stdin: { stdoutOf: "kept" }, logging: "none" },
     },
 };
-const first: Plan = { kept: kept("cat > deleted.txt"), traced: traced("1"), ...changing("1"), ...steady };
+const first: Plan = {
+    ...{ kept: kept("cat > deleted.txt"), traced: traced("1") },
+    ...{ veiled: veiled(false), unveiled: veiled(true) },
+    ...changing("1"),
+    ...steady,
+};
 const everything = Object.keys(first);
 const failing: Plan = {
     failing: {
@@ -118,6 +132,14 @@ const failing: Plan = {
             create: "echo its-out; echo its-err >&2; exit 3",
             delete: "touch failing-deleted",
             logging: "none",
+        },
+        after: everything,
+    },
+    binary: {
+        arguments: {
+            create: "echo before-binary; printf '\\377\\n'; echo after-binary; touch binary-ran",
+            delete: "touch binary-deleted",
+            logging: "stdout",
         },
         after: everything,
     },
@@ -130,6 +152,7 @@ const failing: Plan = {
 const second: Plan = {
     kept: kept("cat > deleted.txt; echo changed >> deleted.txt"),
     traced: traced("2"),
+    ...{ veiled: veiled(true), unveiled: veiled(false) },
     ...changing("2"),
     ...steady,
 };
@@ -207,6 +230,19 @@ describe("the command plugin", function () {
             expect(state["halfway"]).to.deep.include({ stdout: "halfway-unseen", stderr: "halfway-err" });
             expect(state["silent"]).to.deep.include({ stdout: "silent-unseen", stderr: "silent-unseen" });
         });
+        it("shows a line as a status only: at the end it is gone, unlike the error of a command that failed", () => {
+            const [live = "", end = ""] = created.output.split("Diagnostics:");
+            expect(live).to.include("chatty-out").and.to.include("halfway-err").and.to.include("slow-line");
+            expect(end).to.include("its-err");
+            for (const said of ["chatty-out", "chatty-err", "halfway-err", "slow-line"])
+                expect(end, said).to.not.include(said);
+        });
+        it("fails a command whose output is no UTF-8, although it ran to its end, and logs the lines around it", () => {
+            expect(existsSync(join(project.directory, "binary-ran"))).to.equal(true);
+            expect(created.output).to.include("invalid UTF-8");
+            expect(created.output).to.include("before-binary").and.to.include("after-binary");
+            expect(state).to.not.have.any.keys("binary");
+        });
         it("runs commands at the same time", () => {
             expect(state).to.include.keys("left", "right");
         });
@@ -239,7 +275,7 @@ describe("the command plugin", function () {
             expect(created.output).to.include('signal: killed: running "exec sleep 60"');
         });
         it("does not record what failed to be created", () => {
-            expect(state).to.include.keys(everything).and.not.to.have.any.keys("failing", "endless");
+            expect(state).to.include.keys(everything).and.not.to.have.any.keys("failing", "endless", "binary");
         });
     });
 
@@ -254,7 +290,12 @@ describe("the command plugin", function () {
         it("runs update when only the text of delete changed, and keeps an output that update prints again", () => {
             expect(updated.exitCode, updated.output).to.equal(0);
             expect(state["kept"]).to.have.property("stdout", "canary-stdin canary-token");
-            expect(updated.output).to.include("5 updated").and.to.include("1 replaced");
+            expect(updated.output).to.include("7 updated").and.to.include("1 replaced");
+        });
+        it("runs update when a value becomes secret, or stops being one, and nothing else changed", async () => {
+            expect(await project.read("veiled.txt")).to.equal("updated\nupdated\n");
+            expect(state["veiled"]?.["stdin"]).to.have.property(secretSignature);
+            expect(state["unveiled"]).to.include({ stdin: "canary-veiled", stdout: "canary-veiled" });
         });
         it("creates the new one first and deletes the old one after it when triggers changed", async () => {
             expect(await project.read("order.txt")).to.equal("create-1\ncreate-2\ndelete-1\n");
@@ -294,6 +335,7 @@ describe("the command plugin", function () {
         });
         it("leaves alone what has not changed", async () => {
             expect(await project.read("repeated.txt")).to.equal("again\nagain\n");
+            expect(await project.read("veiled.txt")).to.equal("updated\nupdated\n");
         });
     });
 
@@ -311,7 +353,7 @@ describe("the command plugin", function () {
             expect(await project.read("talkative.txt")).to.equal("deleted\n");
         });
         it("never runs the delete of what was not created", () => {
-            for (const name of ["failing", "endless", "hanging"])
+            for (const name of ["failing", "endless", "hanging", "binary"])
                 expect(existsSync(join(project.directory, `${name}-deleted`)), name).to.equal(false);
         });
     });

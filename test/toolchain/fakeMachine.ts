@@ -2,7 +2,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { findOnPath, thisMachine, type Machine } from "../../toolchain/machine.ts";
+import { findOnPath } from "../../toolchain/findProgram.ts";
+import { thisMachine, type Machine } from "../../toolchain/machine.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 
@@ -75,6 +76,7 @@ export function keptProgress(): Progress & { readonly lines: string[] } {
     return {
         lines,
         say: (line) => void lines.push(line),
+        note: (line) => void lines.push(line),
         during: (title, work) => {
             lines.push(title);
             return work();

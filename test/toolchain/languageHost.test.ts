@@ -1,5 +1,6 @@
 /** States how a program like ours runs: TypeScript through tsx, ESM, without a build. Against whichever language host is used. */
 import { expect } from "chai";
+import { z } from "zod";
 import { PulumiProject, type Operation } from "./pulumiProject.ts";
 
 const projectFile = `
@@ -84,8 +85,26 @@ describe("the language host", function () {
         expect(output).to.match(/exit(ed with non-zero exit)? code:? 5/);
     });
 
-    it("says what it is and which packages the program depends on", async () => {
+    it("says what it is, and does not know what the program depends on while there is no lock file", async () => {
         const { output } = await project.pulumi("about");
-        expect(output).to.include(process.version).and.to.include("@pulumi/command");
+        expect(output).to.include(process.version);
+        expect(output).to.include("no package-lock.json or yarn.lock file found");
+        expect(output).to.not.match(/@pulumi\/command +1\.2\.1/);
+    });
+
+    it("reads the direct dependencies from the lock file, those for development included", async () => {
+        const manifest = z.looseObject({ dependencies: z.record(z.string(), z.string()) });
+        const { dependencies, ...others } = manifest.parse(JSON.parse(await project.read("package.json")));
+        const devDependencies = { tsx: "4.23.15" };
+        await project.write("package.json", JSON.stringify({ ...others, dependencies, devDependencies }));
+        const all = Object.entries({ ...dependencies, ...devDependencies });
+        const packages = {
+            "": { name: "probe", dependencies, devDependencies },
+            ...Object.fromEntries(all.map(([name, version]) => [`node_modules/${name}`, { version }])),
+        };
+        const lock = { name: "probe", lockfileVersion: 3, requires: true, packages };
+        await project.write("package-lock.json", JSON.stringify(lock));
+        const { output } = await project.pulumi("about");
+        for (const [name, version] of all) expect(output.replaceAll(/ +/g, " ")).to.include(`${name} ${version}`);
     });
 });

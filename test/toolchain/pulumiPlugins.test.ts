@@ -2,7 +2,7 @@ import { readlinkSync } from "node:fs";
 import { readdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
-import { isScript } from "../../toolchain/machine.ts";
+import { isScript } from "../../toolchain/findProgram.ts";
 import type { PulumiCli } from "../../toolchain/pulumiCli.ts";
 import { ensurePlugins, failureFile, findPlugins, type Plugin } from "../../toolchain/pulumiPlugins.ts";
 import { pulumiEnvironment } from "../../toolchain/toolchain.ts";

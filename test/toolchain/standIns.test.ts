@@ -8,11 +8,13 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { until } from "../../engine/run/until.ts";
 import { problemsOf } from "../../toolchain/offline/commandInputs.ts";
+import { lockedDependencies } from "../../toolchain/offline/lockedDependencies.ts";
 import { runCommandProcess, type CommandProcess } from "../../toolchain/offline/commandProcess.ts";
 import { engineAddress } from "../../toolchain/offline/pluginServer.ts";
 import {
     changesBetween,
     hasUnknown,
+    presentProperties,
     revealedProperties,
     unknownValue,
     type Properties,
@@ -49,6 +51,27 @@ describe("property values", () => {
             'environment["b.c"]': "update",
             "environment.D": "add",
             stdin: "add",
+        });
+    });
+
+    it("have changed when they become secret or stop being it, and a secret is one value", () => {
+        const old = {
+            stdin: "a",
+            dir: secret("b"),
+            environment: { A: secret("c"), B: secret("d") },
+            create: secret("e"),
+        };
+        const now = {
+            stdin: secret("a"),
+            dir: "b",
+            environment: { A: secret("x"), B: secret("d") },
+            create: secret("e"),
+        };
+        expect(Object.fromEntries(changesBetween(old, now))).to.deep.equal({
+            ...{ stdin: "update", dir: "update", "environment.A": "update" },
+        });
+        expect(presentProperties({ stdin: secret("a"), dir: null, triggers: [null] })).to.deep.equal({
+            ...{ stdin: secret("a"), triggers: [null] },
         });
     });
 
@@ -120,7 +143,22 @@ describe("a command's process", () => {
     });
 
     it("loses exactly one newline at the end of what is kept", async () => {
-        expect(await run("printf 'a\\n\\n'; printf b >&2")).to.deep.equal({ stdout: "a\n", stderr: "b" });
+        expect(await run("printf 'a\\n\\n'; printf b >&2")).to.deep.equal({
+            ...{ stdout: "a\n", stderr: "b" },
+            isUtf8: true,
+        });
+    });
+
+    it("logs no line that is no text, and says that not all of its output is", async () => {
+        const lines: string[] = [];
+        const log = (line: string): Promise<void> => Promise.resolve(void lines.push(line));
+        const logged = { stdout: true, stderr: false };
+        const { isUtf8 } = await run("printf 'a\\n\\377\\nü\\n'; printf '\\303'; sleep 0.1; printf '\\274'", {
+            logged,
+            log,
+        });
+        expect([lines, isUtf8]).to.deep.equal([["a", "ü", "ü"], false]);
+        expect((await run("printf '\\376' >&2")).isUtf8).to.equal(false);
     });
 
     it("need not read its input", async () => {
@@ -167,6 +205,49 @@ describe("what a program needs", () => {
 
     it("is nothing where there is no package.json", () => {
         expect(dependenciesOf("/proc/self")).to.deep.equal([]);
+    });
+});
+
+describe("what a program depends on", () => {
+    let directory: string;
+    const write = (path: string, content: unknown): Promise<void> =>
+        writeFile(join(directory, path), typeof content === "string" ? content : JSON.stringify(content));
+    beforeEach(async () => {
+        directory = await mkdtemp(join(tmpdir(), "synapse-migration-locked-"));
+        await mkdir(join(directory, "deep/program"), { recursive: true });
+        await write("package.json", { dependencies: { a: "^1", "@x/b": "2", gone: "3" }, devDependencies: { c: "*" } });
+    });
+    afterEach(() => rm(directory, { recursive: true, force: true }));
+    const locked = () => lockedDependencies(join(directory, "deep/program"));
+
+    it("has the versions of the lock file, whatever is installed, and nothing that others bring along", async () => {
+        const packages = {
+            "": {},
+            "node_modules/a": { version: "1.4.2" },
+            "node_modules/@x/b": { version: "2.0.0" },
+            "node_modules/c": { version: "0.3.0" },
+            "node_modules/a/node_modules/c": { version: "9.9.9" },
+            "node_modules/indirect": { version: "5.0.0" },
+        };
+        await write("package-lock.json", { lockfileVersion: 3, packages });
+        const expected = [
+            { name: "a", version: "1.4.2" },
+            { name: "@x/b", version: "2.0.0" },
+            { name: "c", version: "0.3.0" },
+        ];
+        expect(locked()).to.deep.equal(expected);
+        const dependencies = { a: { version: "1.4.2" }, "@x/b": { version: "2.0.0" }, c: { version: "0.3.0" } };
+        await write("package-lock.json", { lockfileVersion: 1, dependencies });
+        expect(locked()).to.deep.equal(expected);
+    });
+
+    it("is not known without a lock file, nor by one of yarn's", async () => {
+        expect(locked).to.throw(
+            /^no package-lock\.json or yarn\.lock file found \(searching upwards from .*program\)$/,
+        );
+        await write("yarn.lock", "");
+        await write("package-lock.json", {});
+        expect(locked).to.throw("yarn.lock");
     });
 });
 

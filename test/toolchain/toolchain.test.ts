@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { cacheDirectory, findOnPath, pulumiHome, thisMachine } from "../../toolchain/machine.ts";
+import { findOnPath, pulumiHome } from "../../toolchain/findProgram.ts";
+import { cacheDirectory, thisMachine } from "../../toolchain/machine.ts";
 import {
     ensureArchivePrograms,
     ensureChromium,

@@ -1,7 +1,7 @@
 /** Runs one command the way the official plugin `command` 1.2.1 does: captured, logged line by line, killed on cancel. */
+import { isUtf8 } from "node:buffer";
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { StringDecoder } from "node:string_decoder";
 
 export interface CommandProcess {
     /** The program and its first arguments; the command text is the last one. */
@@ -26,6 +26,12 @@ export interface CommandOutput {
     readonly stderr: string;
 }
 
+/** What a command that ended well has printed. */
+export interface FinishedCommand extends CommandOutput {
+    /** Whether all of it is text. What is not cannot be given to the engine. */
+    readonly isUtf8: boolean;
+}
+
 /** The official plugin reads lines into a buffer of this size and waits for ever at a longer one. This one fails. */
 const longestLine = 64 * 1024;
 
@@ -37,7 +43,7 @@ const longestLine = 64 * 1024;
  *
  * @throws Error with the exit status or signal, the command text and its whole output, in the official plugin's words
  */
-export async function runCommandProcess(request: CommandProcess): Promise<CommandOutput> {
+export async function runCommandProcess(request: CommandProcess): Promise<FinishedCommand> {
     const [program, ...args] = [...request.interpreter, request.command];
     if (request.signal.aborted) throw new Error(`context canceled: running ${JSON.stringify(request.command)}`);
     const child = spawn(program, args, {
@@ -60,7 +66,8 @@ export async function runCommandProcess(request: CommandProcess): Promise<Comman
             ended(child),
         ]);
         if (status !== "exit status 0") throw new Error(status);
-        return { stdout: stdout.replace(/\n$/, ""), stderr: stderr.replace(/\n$/, "") };
+        const text = (output: Buffer): string => output.toString("utf8").replace(/\n$/, "");
+        return { stdout: text(stdout), stderr: text(stderr), isUtf8: isUtf8(stdout) && isUtf8(stderr) };
     } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         const output = Buffer.concat(combined).toString();
@@ -86,18 +93,17 @@ async function capture(
     log: ((line: string) => Promise<void>) | undefined,
     combined: Buffer[],
     kill: () => void,
-): Promise<string> {
+): Promise<Buffer> {
     const captured: Buffer[] = [];
-    const decoder = new StringDecoder("utf8");
-    let rest = "";
+    let rest = Buffer.alloc(0);
     for await (const chunk of stream ?? []) {
         if (!Buffer.isBuffer(chunk)) continue;
         captured.push(chunk);
         combined.push(chunk);
         if (log === undefined) continue;
-        const lines = (rest + decoder.write(chunk)).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) await log(line.replace(/\r$/, ""));
+        const lines = linesOf(Buffer.concat([rest, chunk]));
+        rest = lines.pop() ?? Buffer.alloc(0);
+        for (const line of lines) await logText(line, log);
         if (rest.length >= longestLine || lines.some((line) => line.length >= longestLine)) {
             kill();
             throw new Error(
@@ -105,6 +111,22 @@ async function capture(
             );
         }
     }
-    if (log !== undefined && rest + decoder.end() !== "") await log(rest);
-    return Buffer.concat(captured).toString();
+    if (log !== undefined && rest.length > 0) await logText(rest, log);
+    return Buffer.concat(captured);
+}
+
+/** The lines, and last what has no line end yet. */
+function linesOf(bytes: Buffer<ArrayBuffer>): Buffer<ArrayBuffer>[] {
+    const lines: Buffer<ArrayBuffer>[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
+        lines.push(bytes.subarray(start, end));
+        start = end + 1;
+    }
+    return [...lines, bytes.subarray(start)];
+}
+
+/** A line that is no text is lost: no message to the engine can hold it. */
+async function logText(line: Buffer, log: (line: string) => Promise<void>): Promise<void> {
+    if (isUtf8(line)) await log(line.toString("utf8").replace(/\r$/, ""));
 }

@@ -15,31 +15,16 @@ import engine from "@pulumi/pulumi/proto/engine_pb.js";
 import pluginMessages from "@pulumi/pulumi/proto/plugin_pb.js";
 import providerServices from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
+import { diffCommand } from "./commandDiff.ts";
 import { commandInputs, commandState, problemsOf, runInputs, type ProcessInputs } from "./commandInputs.ts";
-import { runCommandProcess, type CommandOutput } from "./commandProcess.ts";
+import { runCommandProcess, type CommandOutput, type FinishedCommand } from "./commandProcess.ts";
 import { answering, channelOptions, engineAddress, servePlugin } from "./pluginServer.ts";
-import {
-    changesBetween,
-    revealedProperties,
-    unknownValue,
-    type ChangeKind,
-    type Properties,
-} from "./propertyValues.ts";
+import { plain, unknownValue, wire, type Message } from "./propertyValues.ts";
 
 const version = "1.2.1";
 const logSeconds = 30;
 const resourceType = "command:local:Command";
 const runToken = "command:local:run";
-const inputNames = Object.keys(commandInputs.shape);
-
-const { DiffResponse } = provider;
-const ChangeKinds = provider.PropertyDiff.Kind;
-type ChangeKindCode = Parameters<InstanceType<typeof provider.PropertyDiff>["setKind"]>[0];
-const kinds: Readonly<Record<ChangeKind, { readonly update: ChangeKindCode; readonly replace: ChangeKindCode }>> = {
-    add: { update: ChangeKinds.ADD, replace: ChangeKinds.ADD_REPLACE },
-    delete: { update: ChangeKinds.DELETE, replace: ChangeKinds.DELETE_REPLACE },
-    update: { update: ChangeKinds.UPDATE, replace: ChangeKinds.UPDATE_REPLACE },
-};
 
 const address = engineAddress(process.argv.slice(2));
 const engineClient =
@@ -49,7 +34,10 @@ const engineClient =
 const cancellation = new AbortController();
 let running = 0;
 
-/** Gives a line to the engine's log. A line that the engine cannot take is lost, the command goes on. */
+/**
+ * Shows a line as the resource's status, as the official plugin does: the next line takes its place, and none is left among the diagnostics
+ * at the end. A line that the engine cannot take is lost, the command goes on.
+ */
 function logTo(urn: string): (line: string) => Promise<void> {
     return (line) =>
         new Promise((resolve) => {
@@ -57,6 +45,7 @@ function logTo(urn: string): (line: string) => Promise<void> {
             request.setSeverity(engine.LogSeverity.INFO);
             request.setMessage(line);
             request.setUrn(urn);
+            request.setEphemeral(true);
             if (engineClient === undefined) resolve();
             else
                 engineClient.log(request, new grpc.Metadata(), { deadline: Date.now() + logSeconds * 1000 }, () =>
@@ -75,7 +64,14 @@ interface Execution {
     readonly signal: AbortSignal;
 }
 
-async function execute({ command, inputs, previous, urn, timeoutSeconds, signal }: Execution): Promise<CommandOutput> {
+async function execute({
+    command,
+    inputs,
+    previous,
+    urn,
+    timeoutSeconds,
+    signal,
+}: Execution): Promise<FinishedCommand> {
     const logging = inputs.logging ?? "stdoutAndStderr";
     const signals = [cancellation.signal, signal];
     if (timeoutSeconds > 0) signals.push(AbortSignal.timeout(timeoutSeconds * 1000));
@@ -112,10 +108,10 @@ function previousOutput(inputs: ProcessInputs, previous?: CommandOutput): Record
     };
 }
 
-type Message = InstanceType<typeof struct.Struct> | undefined;
-
-const wire = (message: Message): Properties => message?.toJavaScript() ?? {};
-const plain = (message: Message): Properties => revealedProperties(wire(message));
+/** What a message with bytes that are no text comes to. The command has run by then, and what it did is not recorded. */
+function refuseOtherThanUtf8({ isUtf8 }: FinishedCommand): void {
+    if (!isUtf8) throw new Error("grpc: error while marshaling: string field contains invalid UTF-8");
+}
 
 /** The inputs as they came, secrets still wrapped at their own paths, and the outputs in the open. */
 function stateOf(inputs: Message, outputs: CommandOutput): InstanceType<typeof struct.Struct> {
@@ -146,29 +142,6 @@ function check(request: InstanceType<typeof provider.CheckRequest>): InstanceTyp
     return response;
 }
 
-function diff(request: InstanceType<typeof provider.DiffRequest>): InstanceType<typeof provider.DiffResponse> {
-    const state = plain(request.getOlds());
-    const old = Object.fromEntries(Object.entries(state).filter(([key]) => inputNames.includes(key)));
-    const now = plain(request.getNews());
-    for (const key of request.getIgnorechangesList()) {
-        const kept = old[key];
-        if (kept !== undefined) now[key] = kept;
-    }
-    const changes = changesBetween(old, now);
-    const replaces = (path: string): boolean => /^triggers\b/.test(path);
-    const response = new DiffResponse();
-    response.setHasdetaileddiff(true);
-    response.setChanges(changes.size > 0 ? DiffResponse.DiffChanges.DIFF_SOME : DiffResponse.DiffChanges.DIFF_NONE);
-    response.setDiffsList([...new Set([...changes.keys()].map((path) => path.split(/[.[]/)[0] ?? path))]);
-    response.setReplacesList([...changes.keys()].some(replaces) ? ["triggers"] : []);
-    for (const [path, kind] of changes) {
-        const change = new provider.PropertyDiff();
-        change.setKind(kinds[kind][replaces(path) ? "replace" : "update"]);
-        response.getDetaileddiffMap().set(path, change);
-    }
-    return response;
-}
-
 async function create(
     request: InstanceType<typeof provider.CreateRequest>,
     signal: AbortSignal,
@@ -181,7 +154,7 @@ async function create(
     const inputs = commandInputs.parse(plain(request.getProperties()));
     const outputs =
         inputs.create === undefined
-            ? { stdout: "", stderr: "" }
+            ? { stdout: "", stderr: "", isUtf8: true }
             : await execute({
                   command: inputs.create,
                   inputs,
@@ -189,6 +162,7 @@ async function create(
                   timeoutSeconds: request.getTimeout(),
                   signal,
               });
+    refuseOtherThanUtf8(outputs);
     response.setId(`${request.getName()}${randomBytes(4).toString("hex")}`);
     response.setProperties(stateOf(request.getProperties(), outputs));
     return response;
@@ -208,7 +182,7 @@ async function update(
     const command = inputs.update ?? inputs.create;
     const outputs =
         command === undefined
-            ? { stdout, stderr }
+            ? { stdout, stderr, isUtf8: true }
             : await execute({
                   command,
                   inputs,
@@ -217,6 +191,7 @@ async function update(
                   timeoutSeconds: request.getTimeout(),
                   signal,
               });
+    refuseOtherThanUtf8(outputs);
     response.setProperties(stateOf(request.getNews(), outputs));
     return response;
 }
@@ -254,6 +229,7 @@ async function invoke(
     if (request.getTok() !== runToken) refuseOtherTypes(request.getTok());
     const inputs = runInputs.parse(plain(request.getArgs()));
     const outputs = await execute({ command: inputs.command, inputs, urn: "", timeoutSeconds: 0, signal });
+    refuseOtherThanUtf8(outputs);
     const response = new provider.InvokeResponse();
     response.setReturn(stateOf(request.getArgs(), outputs));
     return response;
@@ -283,7 +259,7 @@ await servePlugin({
             response.setInputs(request.getNews());
             return response;
         }),
-        diffConfig: answering(() => new DiffResponse()),
+        diffConfig: answering(() => new provider.DiffResponse()),
         configure: answering(() => {
             const response = new provider.ConfigureResponse();
             response.setAcceptsecrets(true);
@@ -291,7 +267,7 @@ await servePlugin({
             return response;
         }),
         check: answering(check),
-        diff: answering(diff),
+        diff: answering(diffCommand),
         create: answering(create),
         update: answering(update),
         delete: answering(remove),

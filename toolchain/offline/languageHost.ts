@@ -14,6 +14,7 @@ import languageServices from "@pulumi/pulumi/proto/language_grpc_pb.js";
 import language from "@pulumi/pulumi/proto/language_pb.js";
 import pluginMessages from "@pulumi/pulumi/proto/plugin_pb.js";
 import { z } from "zod";
+import { lockedDependencies } from "./lockedDependencies.ts";
 import { answering, engineAddress, servePlugin } from "./pluginServer.ts";
 import { dependenciesOf } from "./requiredPackages.ts";
 
@@ -127,7 +128,7 @@ await servePlugin({
             const answer = new language.GetProgramDependenciesResponse();
             const directory = request.getInfo()?.getProgramDirectory();
             answer.setDependenciesList(
-                (directory === undefined ? [] : dependenciesOf(directory)).map((dependency) => {
+                (directory === undefined ? [] : lockedDependencies(directory)).map((dependency) => {
                     const entry = new language.DependencyInfo();
                     entry.setName(dependency.name);
                     entry.setVersion(dependency.version);

@@ -1,5 +1,5 @@
 /** Property values as the engine writes them on the wire: secrets, unknowns, and what changed between two sets. */
-import type { JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb.js";
+import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 
 export type PropertyValue = JavaScriptValue;
 export type Properties = Record<string, PropertyValue>;
@@ -36,6 +36,20 @@ export function revealedProperties(properties: Properties): Properties {
     );
 }
 
+function present(value: PropertyValue): PropertyValue {
+    if (Array.isArray(value)) return value.map(present);
+    return isMap(value) ? presentProperties(value) : value;
+}
+
+/** The properties without those that are null, which count as absent; secrets stay wrapped. */
+export function presentProperties(properties: Properties): Properties {
+    return Object.fromEntries(
+        Object.entries(properties).flatMap(([key, value]) => (value === null ? [] : [[key, present(value)] as const])),
+    );
+}
+
+const isSecret = (value: PropertyValue): boolean => isMap(value) && value[signatureKey] === secretSignature;
+
 /** Whether the value is unknown or has an unknown part. */
 export function hasUnknown(value: PropertyValue): boolean {
     if (Array.isArray(value)) return value.some(hasUnknown);
@@ -46,8 +60,9 @@ export function hasUnknown(value: PropertyValue): boolean {
 export type ChangeKind = "add" | "delete" | "update";
 
 /**
- * What changed between two sets of revealed properties, by path as the engine writes paths: `environment.HOME`, `triggers[0]`,
- * `environment["a.b"]`.
+ * What changed between two sets of properties, by path as the engine writes paths: `environment.HOME`, `triggers[0]`, `environment["a.b"]`.
+ *
+ * A secret is one value, whatever is in it, and another one than the same in the open (sdk/go/common/resource/properties_diff.go).
  */
 export function changesBetween(old: Properties, now: Properties): Map<string, ChangeKind> {
     const changes = new Map<string, ChangeKind>();
@@ -63,6 +78,10 @@ function compare(
 ): void {
     if (old === undefined || now === undefined) {
         if (old !== now) changes.set(path, old === undefined ? "add" : "delete");
+    } else if (isSecret(old) || isSecret(now)) {
+        const within = new Map<string, ChangeKind>();
+        if (isSecret(old) && isSecret(now)) compare("", revealed(old), revealed(now), within);
+        if (within.size > 0 || isSecret(old) !== isSecret(now)) changes.set(path, "update");
     } else if (isList(old) && isList(now)) {
         for (let index = 0; index < Math.max(old.length, now.length); index++)
             compare(`${path}[${index}]`, old[index], now[index], changes);
@@ -78,3 +97,11 @@ function memberPath(path: string, key: string): string {
     if (!/^[A-Za-z_$][\w$]*$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
     return path === "" ? key : `${path}.${key}`;
 }
+
+/** A set of properties as it comes. */
+export type Message = InstanceType<typeof Struct> | undefined;
+
+/** As it came, secrets wrapped. */
+export const wire = (message: Message): Properties => message?.toJavaScript() ?? {};
+/** For use, without its wrappers. */
+export const plain = (message: Message): Properties => revealedProperties(wire(message));

@@ -73,7 +73,7 @@ export async function catchUp(replication: Replication, options: CatchUpOptions)
         }),
     );
     const left = await timed("source cleared", () => clearSource(replication, run.signal));
-    for (const line of left) run.progress.say(`still on the source: ${line}`);
+    for (const line of left) run.progress.note(`still on the source: ${line}`);
     return { ...proof, bulk, parts, left };
 }
 

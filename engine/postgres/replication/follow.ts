@@ -80,7 +80,7 @@ export async function follow(replication: Replication, options: FollowOptions): 
         return { ...(await begin(replication, options)), findings };
     } catch (error) {
         const left = await undoFollowing(replication, true).catch((failure: unknown) => [String(failure)]);
-        for (const line of left) run.progress.say(`left behind: ${line}`);
+        for (const line of left) run.progress.note(`left behind: ${line}`);
         throw error;
     }
 }

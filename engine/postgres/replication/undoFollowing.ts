@@ -62,7 +62,7 @@ export async function clearSource(replication: Replication, signal: AbortSignal)
         await part(failures, "replica identities: ALTER TABLE ... REPLICA IDENTITY DEFAULT", async () => {
             const needed = await resetIdentities(client, record?.identities ?? [], { signal });
             // Whoever needs them now took them over, or publishes the tables for another purpose.
-            for (const table of needed) run.progress.say(`the replica identity of ${table} stays: it is published`);
+            for (const table of needed) run.progress.note(`the replica identity of ${table} stays: it is published`);
         });
     }
 }

@@ -164,7 +164,7 @@ async function testRestore(
     } finally {
         // Also when the step is being stopped, and without hiding why; what cannot be dropped now is dropped by the next attempt or the undo.
         await removeScratch(database, run).catch((error: unknown) =>
-            run.progress.say(`${scratch} stays: ${String(error)}`),
+            run.progress.note(`${scratch} stays: ${String(error)}`),
         );
     }
 }

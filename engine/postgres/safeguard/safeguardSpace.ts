@@ -31,7 +31,7 @@ export async function refuseLackingSpace(client: Client, need: CopyNeed, progres
     const restored = data === undefined ? undefined : await spaceAt(data, need.bytes * restoreFactor);
     const copied = await spaceAt(need.runDirectory, need.bytes * copyFactor);
     if (restored === undefined)
-        progress.say(
+        progress.note(
             "the free space of the PostgreSQL server cannot be seen from here: is there room for the database once more?",
         );
     const lacking = lackingSpace([copied, restored].filter((known) => known !== undefined));

@@ -26,6 +26,12 @@ export const e06Proofs = {
         "without its traces nobody can prove that passwords and tokens still work",
         "correct config `canary`; can the account log in with its password, and is the source running?",
     ),
+    "SM-W0605": entry(
+        "check",
+        "the moved server will not be proven the same to its users",
+        "a wrong pepper, lost sessions or a room that does not open would be found by users, when the source must never serve again",
+        "set config `canaryUser` and the secret `canaryPassword` before phase `migrate`: may an account be made on the source for it?",
+    ),
     "SM-E0607": entry(
         "state",
         "somebody has the account that this run would make for a moment",

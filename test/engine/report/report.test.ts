@@ -51,14 +51,15 @@ describe("report", () => {
     describe("of a successful run", () => {
         it("says that the server is proven the same, and names what was not run", async () => {
             const { outcome } = await recordOf(migrated);
-            expect(outcome.state).to.equal("proven");
+            expect(outcome).to.include({ state: "proven", headline: "Proven the same server" });
+            expect(outcome.notProven).to.deep.equal([]);
             expect(outcome.sentences[0]).to.equal(
-                "example.org on the target is proven the same server: 7 checks passed, none failed, 1 warning, 3 not run (listed below).",
+                "example.org on the target is proven the same server: 12 checks passed, none failed, 1 warning, 3 not run (listed below).",
             );
             expect(outcome.notRun).to.deep.equal([
                 "assess: rows-break-index",
                 "verify: remote-media",
-                "probe: guest-token",
+                "probe: guest-token-macaroon",
             ]);
             expect(outcome.sentences).to.include(
                 "The target is committed: the source is fenced and must never serve again.",

@@ -142,7 +142,11 @@ export function testRun(id = "run1"): { run: StepRun; said: string[]; evidence: 
         id,
         directory: "/nonexistent",
         reference: { id, directory: "/nonexistent" },
-        progress: { say: (line) => void said.push(line), during: (_title, work) => work() },
+        progress: {
+            say: (line) => void said.push(line),
+            note: (line) => void said.push(line),
+            during: (_title, work) => work(),
+        },
         journal: { read: () => Promise.resolve([]), append: () => Promise.reject(new Error("not journaled here")) },
         signal: new AbortController().signal,
         async recorded<T>(action: string, act: () => Promise<T>): Promise<T> {

@@ -98,7 +98,7 @@ describe("the fence", function () {
             run: { id: "first", directory: join(synapse.directory, "second", "first") },
         };
         await done(fence, spec("first"), fenceContract.result);
-        const error = await expectError("SM-E0721", () => done(fence, second, fenceContract.result));
+        const error = await expectError("SM-E0731", () => done(fence, second, fenceContract.result));
         expect(error.detail.found).to.contain(join(synapse.directory, "runs"));
         await undone(fence, second);
         expect(await synapse.homeserver.answers(), "the first one's fence holds").to.equal(false);
@@ -112,7 +112,7 @@ describe("the fence", function () {
         await markSourceCommitted(sourceOf(synapse), run, "test");
         await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
         await undone(fence, spec("left"));
-        await expectError("SM-E0721", () => done(fence, spec("again"), fenceContract.result));
+        await expectError("SM-E0731", () => done(fence, spec("again"), fenceContract.result));
         expect(await synapse.homeserver.answers()).to.equal(false);
         await withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
@@ -126,7 +126,7 @@ describe("the fence", function () {
         await done(fence, spec("lost"), fenceContract.result);
         const runs = join(synapse.directory, "runs");
         await rename(join(runs, "fence-holder.json"), join(runs, "fence-holder.lost"));
-        await expectError("SM-E0724", () => undone(fence, spec("lost")));
+        await expectError("SM-E0734", () => undone(fence, spec("lost")));
         await undone(fence, spec("lost"));
         await withSession((client) => client.query("CREATE TABLE it_may_be_written_to ()"));
         await withSession((client) => client.query("DROP TABLE it_may_be_written_to"));

@@ -49,6 +49,7 @@ describe("the step safeguard, where the database may be replaced", function () {
             ...run,
             progress: {
                 say: (line) => progress.say(line),
+                note: (line) => progress.note(line),
                 during: async (begun, work, detail) => {
                     if (begun.startsWith(title)) await act();
                     return progress.during(begun, work, detail);
