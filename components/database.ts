@@ -12,6 +12,7 @@ import {
     settleContract,
     swapContract,
     type BundleSource,
+    type FenceTarget,
     type SafeguardCopy,
     type SelfHostedSource,
     type Source,
@@ -77,6 +78,12 @@ export class Database extends pulumi.ComponentResource {
         );
         this.connection = result.database;
         this.registerOutputs({ serverVersion: result.serverVersion });
+    }
+
+    /** What has to answer before the source is stopped. */
+    public get successor(): pulumi.Output<FenceTarget> {
+        const own = ownDirectory(this.#args.layout.server);
+        return this.connection.apply((database) => ({ database, ...own }));
     }
 
     /**
@@ -150,9 +157,7 @@ export class Database extends pulumi.ComponentResource {
     /** Copies a source that goes on running, and has the copy follow it. */
     public follow(source: SelfHostedSource, how: FollowOptions) {
         const { steps, layout } = this.#args;
-        const { server } = layout;
-        const own = server.kind === "managed" ? { serverDirectory: server.directory } : {};
-        const spec = { run: steps.run, source, database: this.connection, ...how, ...own };
+        const spec = { run: steps.run, source, database: this.connection, ...how, ...ownDirectory(layout.server) };
         return steps.add(followContract, spec, { parent: this });
     }
 
@@ -192,4 +197,9 @@ export class Database extends pulumi.ComponentResource {
             { parent: this },
         );
     }
+}
+
+/** Of a server that we have made. */
+function ownDirectory(server: TargetLayout["database"]["server"]): { readonly serverDirectory?: string } {
+    return server.kind === "managed" ? { serverDirectory: server.directory } : {};
 }

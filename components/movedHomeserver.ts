@@ -59,7 +59,7 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     const from = new SourceHomeserver("source", { steps, source }, { parent });
     const canary = leaveCanary(from, args);
     if (followed !== undefined) return catchUpWith(followed, source, from, canary, args);
-    const fence = config.rehearsal ? undefined : from.fence(canary);
+    const fence = config.rehearsal ? undefined : from.fence(args.database.successor, canary);
     const fenceToken = fence?.result.token;
     const jobs = config.copyJobs ?? archiveJobs;
     const left = { fenceToken, canaryFile: canary?.result.canaryFile };
@@ -126,7 +126,10 @@ function catchUpWith(
     // Before the source is stopped, as a copy of what is replaced may take long.
     const safeguard = database.safeguard(canary, config.copyJobs ?? archiveJobs);
     const settled = database.settle(source, followed, how);
-    const fence = from.fence(canary, settled, { resource: safeguard.resource, result: safeguard.previous });
+    const fence = from.fence(database.successor, canary, settled, {
+        resource: safeguard.resource,
+        result: safeguard.previous,
+    });
     const { token } = fence.result;
     const { result, resource } = database.catchUp(source, followed, token, safeguard, how);
     return {

@@ -1,6 +1,12 @@
 /** The homeserver that is left: what is asked of it, and how it is stopped. */
 import * as pulumi from "@pulumi/pulumi";
-import { canaryContract, dumpContract, fenceContract, type SelfHostedSource } from "../contract/index.ts";
+import {
+    canaryContract,
+    dumpContract,
+    fenceContract,
+    type FenceTarget,
+    type SelfHostedSource,
+} from "../contract/index.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
@@ -27,10 +33,14 @@ export class SourceHomeserver extends pulumi.ComponentResource {
         return steps.add(canaryContract, { run: steps.run, source, ...canary, password }, { parent: this });
     }
 
-    /** Stops it, and proves that it can no longer write. */
-    public fence(...after: readonly (EarlierStep | undefined)[]) {
+    /**
+     * Stops it, and proves that it can no longer write.
+     *
+     * @param target  must answer before anything is stopped
+     */
+    public fence(target: pulumi.Output<FenceTarget>, ...after: readonly (EarlierStep | undefined)[]) {
         const { steps, source } = this.#args;
-        return steps.add(fenceContract, { run: steps.run, source }, { parent: this, after });
+        return steps.add(fenceContract, { run: steps.run, source, target }, { parent: this, after });
     }
 
     /**

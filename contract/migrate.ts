@@ -29,6 +29,14 @@ export const canaryContract = contract({
     }),
 });
 
+/** Where the source's rows will go: it must be there to take over before the source is stopped. */
+const fenceTarget = z.strictObject({
+    database: targetDatabase,
+    /** Of a server of our own on this machine, which is started when it does not run. */
+    serverDirectory: absolutePath.optional(),
+});
+export type FenceTarget = z.infer<typeof fenceTarget>;
+
 /** Stops the source and proves that it can no longer write. */
 export const fenceContract = contract({
     name: "fence",
@@ -36,7 +44,12 @@ export const fenceContract = contract({
     version: 1,
     irrevocable: true,
     owner: "source",
-    spec: z.strictObject({ run: runReference, source: selfHostedSource }),
+    spec: z.strictObject({
+        run: runReference,
+        source: selfHostedSource,
+        /** Absent where the source is exported into files. */
+        target: fenceTarget.optional(),
+    }),
     result: z.strictObject({
         /** SHA-256 of the fence token, which is kept in the run directory. */
         token: sha256,

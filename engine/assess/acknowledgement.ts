@@ -7,7 +7,7 @@ const blocksUntilAcknowledged: ReadonlySet<string> = new Set([
     "SM-W0605",
     "SM-W0818",
     "SM-W0713",
-    "SM-W0735",
+    "SM-W0745",
     "SM-W0968",
 ] satisfies ErrorCode[]);
 

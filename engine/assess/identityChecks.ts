@@ -168,5 +168,5 @@ async function fencedByAnother(spec: AssessmentContext["spec"], client: Client):
     if (spec.rehearsal === true) return [];
     const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
     const record = await fenceInTheWay(client, runsDirectory);
-    return record === undefined ? [] : [finding("SM-E0731", describeSourceRecord(record))];
+    return record === undefined ? [] : [finding("SM-E0741", describeSourceRecord(record))];
 }

@@ -11,7 +11,7 @@ export function unsupervised(spec: z.infer<typeof assessContract.spec>): Finding
     if (spec.bundle !== undefined || isThrownAway) return [];
     return [
         finding(
-            "SM-W0735",
+            "SM-W0745",
             `the servers in ${spec.targetDirectory} are processes of this program: they end with this machine, or with the session or job that starts them`,
         ),
     ];

@@ -38,7 +38,7 @@ const lockNumber = 5_790_216_377;
 /**
  * Of the database one is connected to. Only reads.
  *
- * @throws MigrationError SM-E0733 when it is damaged
+ * @throws MigrationError SM-E0743 when it is damaged
  */
 export async function readSourceRecord(client: ClientBase): Promise<SourceRecord | undefined> {
     return (await readComment(client)).record;
@@ -48,7 +48,7 @@ export async function readSourceRecord(client: ClientBase): Promise<SourceRecord
  * Makes the run the one that fences the source. Of two that try, one finds the other's record.
  *
  * @param readOnly  what the database set before anybody fenced it
- * @throws MigrationError SM-E0731 when another stack has fenced the source, or any has committed it
+ * @throws MigrationError SM-E0741 when another stack has fenced the source, or any has committed it
  */
 export async function claimSource(
     client: ClientBase,
@@ -72,7 +72,7 @@ export async function claimSource(
 }
 
 /**
- * @throws MigrationError SM-E0731 unless the record is this run's. A source that was fenced by a program that kept no records has none.
+ * @throws MigrationError SM-E0741 unless the record is this run's. A source that was fenced by a program that kept no records has none.
  */
 export async function refuseOthersFence(client: ClientBase, run: RunReference): Promise<void> {
     const found = await readSourceRecord(client);
@@ -131,7 +131,7 @@ export function describeSourceRecord({ owner: of, stack, run, since, state, targ
 }
 
 function notOurs(record: SourceRecord): MigrationError {
-    return new MigrationError("SM-E0731", {
+    return new MigrationError("SM-E0741", {
         where: "the source's database",
         found: describeSourceRecord(record),
         expected: "a source that nobody has fenced, or that this very run has",
@@ -155,7 +155,7 @@ async function readComment(client: ClientBase): Promise<Comment> {
     if (found === null) return { text: comment ?? "", record: undefined };
     const parsed = sourceRecord.safeParse(parseJson(found[1] ?? ""));
     if (!parsed.success)
-        throw new MigrationError("SM-E0733", {
+        throw new MigrationError("SM-E0743", {
             where: "the comment on the source's database",
             found: `"${label}" with something else after it`,
             expected: "a record of this program",

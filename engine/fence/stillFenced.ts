@@ -9,7 +9,7 @@ import { foreignSessions, listed, stillLive } from "./writingSessions.ts";
 /**
  * Refuses unless the source still stands where the token says it was fenced.
  *
- * @throws MigrationError SM-E0702 naming what moved or who is connected, SM-E0731 when another stack holds the fence
+ * @throws MigrationError SM-E0702 naming what moved or who is connected, SM-E0741 when another stack holds the fence
  */
 export async function refuseUnlessStillFenced(
     source: Source,

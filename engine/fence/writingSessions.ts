@@ -13,9 +13,11 @@ const session = z.object({
     application: z.string(),
     role: z.string().nullable(),
     address: z.string().nullable(),
+    /** Of the client; -1 for a local socket. Null where PostgreSQL does not tell it of another role's session. */
+    port: z.number().nullable(),
     state: z.string().nullable(),
 });
-type Session = z.infer<typeof session>;
+export type Session = z.infer<typeof session>;
 
 /**
  * Client sessions of the current database except this tool's own, which name themselves `synapse-migration …`, and what reads from a slot
@@ -25,7 +27,7 @@ type Session = z.infer<typeof session>;
  */
 export async function foreignSessions(client: ClientBase): Promise<Session[]> {
     const { rows } = await client.query(
-        `SELECT pid, coalesce(application_name, '') AS application, usename AS role, client_addr::text AS address, state
+        `SELECT pid, coalesce(application_name, '') AS application, usename AS role, client_addr::text AS address, client_port AS port, state
          FROM pg_stat_activity
          WHERE datname = current_database() AND usesysid IS NOT NULL
            AND coalesce(backend_type, 'client backend') = 'client backend'

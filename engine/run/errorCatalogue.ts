@@ -3,6 +3,7 @@ import { e02Usage } from "./catalogue/e02Usage.ts";
 import { e05Checks } from "./catalogue/e05Checks.ts";
 import { e06Proofs } from "./catalogue/e06Proofs.ts";
 import { e07State } from "./catalogue/e07State.ts";
+import { e072Fence } from "./catalogue/e072Fence.ts";
 import { e08Identity } from "./catalogue/e08Identity.ts";
 import { e090Dumps } from "./catalogue/e090Dumps.ts";
 import { e091Inputs } from "./catalogue/e091Inputs.ts";
@@ -27,6 +28,7 @@ export const errorCatalogue = {
     ...e05Checks,
     ...e06Proofs,
     ...e07State,
+    ...e072Fence,
     ...e08Identity,
     ...e090Dumps,
     ...e091Inputs,

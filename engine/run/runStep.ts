@@ -23,7 +23,7 @@ const largestResult = 4096;
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0705 when it was done with another one,
- *     SM-E0706 when another process does it now, SM-E0730, SM-E0732, SM-E1502 when the target is another's, SM-E1503 when it would act on a
+ *     SM-E0706 when another process does it now, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
  *     target that is committed, and what the step itself throws
  */
 export async function doStep(call: StepCall): Promise<string> {
@@ -95,7 +95,7 @@ export async function reprintStep({
 /**
  * Takes a step back. What was taken back before, what is replaced, what belongs to another and what must outlive the commit is left alone.
  *
- * @throws MigrationError SM-E0715 when nobody knows of the step, SM-E0732 when the work directory was lost
+ * @throws MigrationError SM-E0715 when nobody knows of the step, SM-E0742 when the work directory was lost
  */
 export async function undoStep(call: StepCall): Promise<void> {
     await withStep(call, async ({ spec, run, state, records, answered }) => {

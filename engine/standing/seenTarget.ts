@@ -19,7 +19,7 @@ export interface SeenTarget {
 
 /**
  * @param pinned  the run that the journals say must be gone on with
- * @throws MigrationError SM-E0733 when the record is damaged
+ * @throws MigrationError SM-E0743 when the record is damaged
  */
 export async function seenTarget(
     directory: string,
@@ -47,7 +47,7 @@ export async function seenTarget(
     };
 }
 
-/** @throws MigrationError SM-E0730, SM-E0732 */
+/** @throws MigrationError SM-E0740, SM-E0742 */
 export function refuseAnother({ refusal }: SeenTarget): void {
     if (refusal !== undefined) throw refusal;
 }

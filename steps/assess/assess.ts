@@ -5,6 +5,7 @@ import type { AssessmentCheck, AssessmentContext } from "../../engine/assess/che
 import { constraintChecks } from "../../engine/assess/constraintChecks.ts";
 import { copyChecks, replicationChecks } from "../../engine/assess/serverCopyChecks.ts";
 import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
+import { fenceChecks } from "../../engine/assess/fenceChecks.ts";
 import { identityChecks } from "../../engine/assess/identityChecks.ts";
 import { indexChecks } from "../../engine/assess/indexChecks.ts";
 import { machineChecks } from "../../engine/assess/machineChecks.ts";
@@ -43,6 +44,7 @@ const thoroughStatementSeconds = 6 * 3600;
 const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...machineChecks,
     ...replicationChecks,
+    ...fenceChecks,
     ...targetChecks,
     ...mediaRepoChecks,
 ];
@@ -55,6 +57,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...copyChecks,
     ...replicationChecks,
     ...identityChecks,
+    ...fenceChecks,
     ...mediaRepoChecks,
     ...mediaStorageChecks,
     ...targetChecks,

@@ -2,8 +2,11 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
+import type { z } from "zod";
 import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
-import { claimFence, readFenceHolder, releaseFence } from "../../engine/fence/fenceHolder.ts";
+import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
+import { givenBack } from "../../engine/fence/givenBack.ts";
+import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
 import {
     claimSource,
     describeSourceRecord,
@@ -31,57 +34,39 @@ const servingSeconds = 120;
 
 export const fence = defineStep(
     fenceContract,
-    async ({ source }, run) => {
+    async ({ source, target }, run) => {
         const service = serviceControl(source.service, { signal: run.signal });
         const address = await sourceAddress(source);
+        const before = await readFenceHolder(dirname(run.directory));
+        // An attempt that was killed may have stopped it: then there is nothing left to look at before.
+        if (before === undefined || (await service.status()).running)
+            await refuseObstacles(source, address, run.signal);
+        const takenOver = await run.recorded("taken-over", () =>
+            Promise.resolve(before !== undefined && before.run !== run.id),
+        );
         // In the source's own database first: of two stacks that would fence it, one is refused while it still serves.
         await withClient(address, { step: "fence" }, async (client) =>
             claimSource(client, run.reference, await readOnlySetting(client)),
         );
         // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
-        await claimFence(run, async () => ({
+        const holder = await claimFence(run, async () => ({
             service: (await service.status()).record,
             readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
         }));
-        // The downtime begins here, whatever this step still has to do.
-        const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
-        await run.progress.during("stopping the source homeserver", () => service.stop());
-        return withClient(address, { step: "fence" }, async (client) => {
-            const sessions = await run.progress.during("waiting for its database sessions to end", () =>
-                sessionsGone(client),
-            );
-            await makeReadOnly(client, address.name);
-            await refuseOpenTransactions(client);
-            const before = await readWatermarks(client);
-            await delay(stillSeconds * 1000, undefined, { signal: run.signal });
-            const moved = movements(before, await readWatermarks(client));
-            if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
-            const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
-            await writeToken(run.directory, token);
-            await run.evidence({
-                checks: [
-                    {
-                        id: "service-stopped",
-                        state: "passed",
-                        evidence: "the process has ended and nothing took its place",
-                    },
-                    { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
-                    {
-                        id: "exclusive-lock",
-                        state: "passed",
-                        evidence: "an exclusive lock on every table was granted at once",
-                    },
-                    {
-                        id: "streams-still",
-                        state: "passed",
-                        evidence: `all sequences and row counters stood still for ${stillSeconds} s`,
-                    },
-                ],
-                fencedAt,
-                watermarks: before,
-            });
-            return { token: tokenDigest(token), fencedAt, stillSeconds, sessionsEnded: sessions };
-        });
+        let told = false;
+        try {
+            if (target !== undefined)
+                await run.progress.during("looking whether the target's database answers", () =>
+                    readyTarget(target, run, source.serverName, run.signal),
+                );
+            // The downtime begins here, whatever this step still has to do.
+            const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
+            told = true;
+            await run.progress.during("stopping the source homeserver", () => service.stop());
+            return await proveFenced(source, run, fencedAt);
+        } catch (error) {
+            throw await givenBack(error, { run, holder, takenOver, told, lift: () => lift(source, run, holder) });
+        }
     },
     async ({ source }, run) => {
         const address = await sourceAddress(source);
@@ -89,38 +74,95 @@ export const fence = defineStep(
             whoseFence(client, run.reference),
         );
         if (record !== undefined && whose !== "ours") {
-            run.progress.say(`the source stays stopped: it is ${describeSourceRecord(record)}`);
+            run.progress.note(`the source stays stopped: it is ${describeSourceRecord(record)}`);
             return;
         }
         const holder = await readFenceHolder(dirname(run.directory));
-        if (holder === undefined && record !== undefined) throw await liftedOnly(source, record, run);
+        if (holder === undefined && record !== undefined) {
+            await liftRecorded(source, record, run);
+            return;
+        }
         if (holder?.run !== run.id) {
             run.progress.say(
                 holder === undefined ? "nothing was fenced" : "a newer run holds the fence: the source stays stopped",
             );
             return;
         }
-        await withClient(address, { step: "fence" }, (client) =>
-            restoreReadOnly(client, address.name, holder.readOnly),
-        );
-        await run.progress.during("starting the source homeserver again", async () => {
-            await serviceControl(source.service).start(holder.service);
-            if (holder.service.process !== undefined) await serving(source);
-        });
-        await rm(tokenFile(run.directory), { force: true });
-        await withClient(address, { step: "fence" }, (client) => releaseSource(client, run.reference));
-        await releaseFence(run);
+        await lift(source, run, holder);
     },
 );
 
-/** How the service ran was lost with the work directory: the database gets back what its record has, the rest is a person's to do. */
-async function liftedOnly(source: SelfHostedSource, record: SourceRecord, run: StepRun): Promise<MigrationError> {
+/** Proves, in the database of a source that was stopped, that nobody is left who could write. */
+async function proveFenced(
+    source: SelfHostedSource,
+    run: StepRun,
+    fencedAt: string,
+): Promise<z.infer<typeof fenceContract.result>> {
+    const address = await sourceAddress(source);
+    return withClient(address, { step: "fence", signal: run.signal }, async (client) => {
+        const sessions = await run.progress.during("waiting for its database sessions to end", () =>
+            sessionsGone(client),
+        );
+        await makeReadOnly(client, address.name);
+        await refuseOpenTransactions(client);
+        const before = await readWatermarks(client);
+        await delay(stillSeconds * 1000, undefined, { signal: run.signal });
+        const moved = movements(before, await readWatermarks(client));
+        if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
+        const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
+        await writeToken(run.directory, token);
+        await run.evidence({
+            checks: [
+                {
+                    id: "service-stopped",
+                    state: "passed",
+                    evidence: "the process has ended and nothing took its place",
+                },
+                { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
+                {
+                    id: "exclusive-lock",
+                    state: "passed",
+                    evidence: "an exclusive lock on every table was granted at once",
+                },
+                {
+                    id: "streams-still",
+                    state: "passed",
+                    evidence: `all sequences and row counters stood still for ${stillSeconds} s`,
+                },
+            ],
+            fencedAt,
+            watermarks: before,
+        });
+        return { token: tokenDigest(token), fencedAt, stillSeconds, sessionsEnded: sessions };
+    });
+}
+
+/** Gives the source back as it was, and gives up the fence. */
+async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder): Promise<void> {
+    const address = await sourceAddress(source);
+    await withClient(address, { step: "fence" }, (client) => restoreReadOnly(client, address.name, holder.readOnly));
+    await run.progress.during("starting the source homeserver again", async () => {
+        await serviceControl(source.service).start(holder.service);
+        if (holder.service.process !== undefined) await serving(source);
+    });
+    await rm(tokenFile(run.directory), { force: true });
+    await withClient(address, { step: "fence" }, (client) => releaseSource(client, run.reference));
+    await releaseFence(run);
+}
+
+/**
+ * How the service ran was lost with the work directory: the database gets back what its record has, the rest is a person's to do.
+ *
+ * @throws MigrationError SM-E0744 where the source does not run
+ */
+async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run: StepRun): Promise<void> {
     const address = await sourceAddress(source);
     await withClient(address, { step: "fence" }, async (client) => {
         await restoreReadOnly(client, address.name, record.readOnly);
         await releaseSource(client, run.reference);
     });
-    return new MigrationError("SM-E0734", {
+    if ((await serviceControl(source.service).status()).running) return;
+    throw new MigrationError("SM-E0744", {
         where: source.service.pidFile,
         found: `${dirname(run.directory)} has no record of how it ran`,
         expected: "the record that the fence made",

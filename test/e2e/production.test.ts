@@ -14,7 +14,7 @@ import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What the administrator says of a target without a supervisor. */
-const production = { acknowledge: "SM-W0735" };
+const production = { acknowledge: "SM-W0745" };
 
 describe("a homeserver that was moved for good", function () {
     this.timeout(900_000);
@@ -111,8 +111,8 @@ describe("a homeserver that was moved for good", function () {
 
     it("meets its record when the work directory is lost, and is adopted", async () => {
         renameSync(below("work"), below("lost"));
-        expect(await refused(() => made.stack.up("finish"))).to.include("SM-E0732");
-        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E0732");
+        expect(await refused(() => made.stack.up("finish"))).to.include("SM-E0742");
+        expect(await refused(() => made.stack.up("stage"))).to.include("SM-E0742");
         const { runId } = await made.stack.outputs(stackOutputs);
         const adopt = ["adopt", below("target"), "--work-directory", below("work")];
         expect(await synapseMigrate(adopt)).to.include(`--confirm ${runId}`);
@@ -134,7 +134,7 @@ describe("a homeserver that was moved for good", function () {
         const said = second.listener.lines;
         await second.stack.up("migrate").then(
             () => expect.fail("it was moved a second time"),
-            () => expect(said.join("\n")).to.include("SM-E0731"),
+            () => expect(said.join("\n")).to.include("SM-E0741"),
         );
         expect(existsSync(below("second", "target", "postgres"))).to.equal(false);
         await second.stack.destroy();

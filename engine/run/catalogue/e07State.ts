@@ -116,37 +116,37 @@ export const e07State = {
         "without its own journal nobody can tell how far the move got: going on could undo it, or do it twice",
         "is `workDirectory` of the stack the one that it was made with? Put that directory back, whole. Was the step taken back while Pulumi was killed? Then declare the phase before it, and this one again",
     ),
-    "SM-E0730": entry(
+    "SM-E0740": entry(
         "state",
         "the target belongs to another stack",
         "two stacks with one target destroy each other's work; after a commit it is the only server there is",
         "is it the same move, from another work directory? Go on with that one. Is that one gone? `synapse-migrate adopt` shows what it left, and takes it over",
     ),
-    "SM-E0731": entry(
+    "SM-E0741": entry(
         "state",
         "the source was fenced by another stack, or was left for good",
         "two targets of one source are two servers with one signing key; a source that is started after a commit is the second one",
         "go on with the named stack, or take it back with its phase `stage`; is its work directory gone? `synapse-migrate adopt` shows what it left, and takes it over",
     ),
-    "SM-E0732": entry(
+    "SM-E0742": entry(
         "state",
         "the work directory that made this target is gone",
         "without its journal nobody can tell how far the move got: beginning anew would remove what may be the only server there is",
         "put the directory back, whole; is it lost? `synapse-migrate adopt` shows what the target knows, and makes it this work directory's",
     ),
-    "SM-E0733": entry(
+    "SM-E0743": entry(
         "state",
         "the record of who owns this is damaged",
         "without it nobody can tell whether this is the only server there is",
         "look at it; who wrote it? Put it back from a backup, or make it anew with `synapse-migrate adopt`",
     ),
-    "SM-E0734": entry(
+    "SM-E0744": entry(
         "state",
         "how the source's service ran is not known any more",
         "it was stopped by a fence whose record was lost with the work directory, so that nobody can start it as it was",
         "start the source as you always do; then run the same command again",
     ),
-    "SM-W0735": entry(
+    "SM-W0745": entry(
         "state",
         "nobody looks after the target's servers",
         "after a power cut nobody is served until a person starts them again: a target of kind `local` is for rehearsals",

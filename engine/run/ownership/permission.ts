@@ -23,7 +23,7 @@ const beforeTheCommit: readonly string[] = ["stage", "migrate"];
 /**
  * Whether the step is done and the journal answers, as it does for all that was done before the commit; else it may act.
  *
- * @throws MigrationError SM-E0730, SM-E0732, SM-E1502 when the target is another's, SM-E1503 when it would be made again
+ * @throws MigrationError SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would be made again
  */
 export async function answersFromJournal(
     contract: Contract,
@@ -58,13 +58,12 @@ async function ownRecord({ target, directory }: RunReference): Promise<TargetRec
 
 /** Of what is left alone somebody must know after the run. */
 export type Permission =
-    | { readonly undo: true }
-    | { readonly undo: false; readonly because: string; readonly isNote: boolean };
-const no = (because: string): Permission => ({ undo: false, because, isNote: true });
+    { readonly undo: true } | { readonly undo: false; readonly because: string; readonly isNote: boolean };
+const no = (because: string, isNote = true): Permission => ({ undo: false, because, isNote });
 
 /**
  * @param state  of the step, as the journal has it
- * @throws MigrationError SM-E0715 when neither journal nor record know of the step, SM-E0732 when the work directory was lost
+ * @throws MigrationError SM-E0715 when neither journal nor record know of the step, SM-E0742 when the work directory was lost
  */
 export async function mayUndo(
     contract: Contract,
@@ -87,7 +86,7 @@ export async function mayUndo(
     if (committed && (contract.irrevocable === true || !disposable))
         return no("left as it is: the target is committed, and this belongs to the only server there is now");
     if (state.state !== "clean") return { undo: true };
-    if (isKnown) return { ...no("nothing to take back"), isNote: false };
+    if (isKnown) return no("nothing to take back", false);
     // The stack has the step, and the journal has lost it: what it made says itself whose it is.
     if (isOurs || contract.owner === "source") return { undo: true };
     if (disposable) return no("nothing to take back: its work directory and its target's record are gone");

@@ -38,7 +38,7 @@ const recordFile = (target: string): string => join(recordDirectory(target), "re
 /**
  * Undefined where nobody has acted.
  *
- * @throws MigrationError SM-E0733 when what is there is no record of ours
+ * @throws MigrationError SM-E0743 when what is there is no record of ours
  */
 export async function readTargetRecord(target: string): Promise<TargetRecord | undefined> {
     const path = recordFile(target);
@@ -68,7 +68,7 @@ export async function holderOf(record: TargetRecord | undefined, runsDirectory: 
  * new one's steps before it deletes the old one's.
  *
  * @param committed  by the journal: a target of a program that kept no records
- * @throws MigrationError SM-E0730 when it is another stack's, SM-E0732 when its work directory was lost, SM-E1502 when another run of
+ * @throws MigrationError SM-E0740 when it is another stack's, SM-E0742 when its work directory was lost, SM-E1502 when another run of
  *     this stack was committed
  */
 export async function claimTarget(run: RunReference, committed: boolean): Promise<TargetRecord | undefined> {
@@ -146,7 +146,7 @@ export function describeRecord({ owner: of, stack, run, state, since, committedA
 }
 
 export function heldByAnother(target: string, record: TargetRecord): MigrationError {
-    return new MigrationError("SM-E0730", {
+    return new MigrationError("SM-E0740", {
         where: target,
         found: describeRecord(record),
         expected: "a target that nobody holds, or this very stack with the work directory that it was made with",
@@ -155,7 +155,7 @@ export function heldByAnother(target: string, record: TargetRecord): MigrationEr
 }
 
 export function workDirectoryLost(target: string, record: TargetRecord): MigrationError {
-    return new MigrationError("SM-E0732", {
+    return new MigrationError("SM-E0742", {
         where: record.owner.directory,
         found: `nothing of the owner that ${target} names: ${describeRecord(record)}`,
         expected: "the work directory that made the target",
@@ -173,7 +173,7 @@ export function anotherRunCommitted(run: { readonly id: string }, record: Target
 }
 
 function damaged(path: string, found: string): MigrationError {
-    return new MigrationError("SM-E0733", {
+    return new MigrationError("SM-E0743", {
         where: path,
         found,
         expected: "a record of this program",

@@ -85,9 +85,9 @@ describe("the record at the source", () => {
         withRuns((a, b) =>
             connected(async (client) => {
                 await claimSource(client, a, null);
-                const error = await expectError("SM-E0731", () => claimSource(client, b, null));
+                const error = await expectError("SM-E0741", () => claimSource(client, b, null));
                 expect(error.detail.found).to.include("stack-a").and.to.include("fenced since");
-                await expectError("SM-E0731", () => refuseOthersFence(client, b));
+                await expectError("SM-E0741", () => refuseOthersFence(client, b));
                 await refuseOthersFence(client, a);
                 expect((await whoseFence(client, b)).whose).to.equal("another");
                 expect((await whoseFence(client, a)).whose).to.equal("ours");
@@ -115,7 +115,7 @@ describe("the record at the source", () => {
             connected(async (client) => {
                 const { rows } = await client.query<{ name: string }>("SELECT quote_ident(current_database()) AS name");
                 await client.query(`COMMENT ON DATABASE ${rows[0]?.name ?? ""} IS 'synapse-migration: {"run": "r1"}'`);
-                await expectError("SM-E0733", () => claimSource(client, a, null));
+                await expectError("SM-E0743", () => claimSource(client, a, null));
                 await client.query(`COMMENT ON DATABASE ${rows[0]?.name ?? ""} IS NULL`);
             }),
         ));

@@ -68,12 +68,18 @@ describe("the assessment", () => {
         expect(assessment.versions).to.have.keys("source", "target");
     });
 
-    it("needs a role that may only read", async () => {
+    it("needs a role that may only read, and says that the fence needs another one", async () => {
         await superuser("CREATE ROLE reader LOGIN PASSWORD 'reader-password' IN ROLE pg_read_all_data");
         const passwordFile = join(synapse.directory, "reader.password");
         await writeFile(passwordFile, "reader-password", { mode: 0o600 });
         const source = { ...sourceOf(synapse), database: { user: "reader", passwordFile } };
-        expect(await done(assess, spec({ source }), assessContract.result)).to.deep.include({ errors: 0, notRun: [] });
+        const { notRun, findings } = await done(assess, spec({ source }), assessContract.result);
+        expect(notRun).to.deep.equal([]);
+        const blocking = findings.filter(({ severity }) => severity === "error");
+        expect(blocking.map(({ id }) => id)).to.deep.equal(["SM-E0723"]);
+        expect(blocking[0]?.evidence).to.contain("reader does not own the database");
+        const rehearsed = await done(assess, spec({ source, rehearsal: true }), assessContract.result);
+        expect(rehearsed).to.deep.include({ errors: 0, notRun: [] });
     });
 
     it("lists thorough checks as not run in a preview, and keeps the same run id from one to the next", async () => {
@@ -211,6 +217,20 @@ describe("the assessment", () => {
             expect(await idsOf()).to.include("SM-E0508");
         } finally {
             await sql("ALTER TABLE state_groups_away RENAME TO state_groups");
+        }
+    });
+
+    it("tells the homeserver's own sessions from those of somebody else (SM-W0720)", async () => {
+        expect(await idsOf()).not.to.include.members(["SM-W0720", "SM-W0725"]);
+        const { host, port, name, user, password } = synapse.cluster.synapse;
+        const exporter = new Client({ host, port, database: name, user, password, application_name: "exporter" });
+        await exporter.connect();
+        try {
+            const found = (await findingsOf()).filter(({ id }) => ["SM-W0720", "SM-W0725"].includes(id));
+            expect(found.map(({ id }) => id)).to.deep.equal(["SM-W0720"]);
+            expect(found[0]?.evidence).to.contain('application "exporter"').and.to.contain(`process ${process.pid}`);
+        } finally {
+            await exporter.end();
         }
     });
 

@@ -1,7 +1,6 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { Client } from "pg";
 import { fenceContract } from "../../../contract/index.ts";
 import { markSourceCommitted } from "../../../engine/fence/sourceRecord.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
@@ -10,25 +9,16 @@ import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, sourceOf, undone } from "../../support/migrationSpecs.ts";
 import { startTestSynapse, type TestSynapse } from "../../support/synapse.ts";
+import { fencedSource, type FencedSource } from "./fencedSource.ts";
 
 describe("the fence", function () {
     let synapse: TestSynapse;
-    const spec = (run: string) => ({ run: runOf(synapse, run), source: sourceOf(synapse) });
-
-    /** A session of the source's own role, as a forgotten worker would have it. */
-    async function withSession<T>(work: (client: Client) => Promise<T>): Promise<T> {
-        const { host, port, name, user, password } = synapse.cluster.synapse;
-        const client = new Client({ host, port, database: name, user, password, application_name: "forgotten worker" });
-        await client.connect();
-        try {
-            return await work(client);
-        } finally {
-            await client.end();
-        }
-    }
+    let source: FencedSource;
+    const spec = (run: string) => source.spec(run);
 
     before(async () => {
         synapse = await startTestSynapse();
+        source = fencedSource(synapse);
     });
     after(() => synapse.stop());
     afterEach(async () => {
@@ -38,7 +28,7 @@ describe("the fence", function () {
     it("stops the source, makes it read-only, and yields a token that still holds", async () => {
         const { token } = await done(fence, spec("stops"), fenceContract.result);
         expect(await synapse.homeserver.answers()).to.equal(false);
-        await withSession((client) =>
+        await source.withSession((client) =>
             client.query("INSERT INTO users (name) VALUES ('@late:x')").then(
                 () => expect.fail("a row was written"),
                 (error: unknown) => expect(String(error)).to.contain("read-only"),
@@ -50,30 +40,18 @@ describe("the fence", function () {
     });
 
     it("starts the source again exactly as it was when it is taken back", async () => {
-        const before = await commandLine(synapse);
+        const before = await source.commandLine();
         await done(fence, spec("back"), fenceContract.result);
         await undone(fence, spec("back"));
         expect(await synapse.homeserver.answers()).to.equal(true);
-        expect(await commandLine(synapse)).to.equal(before);
-        const settings = await synapse.cluster.query(
-            "SELECT * FROM pg_db_role_setting WHERE setconfig::text LIKE '%read_only%'",
-        );
-        expect(settings.rows).to.deep.equal([]);
-    });
-
-    it("refuses while a session is left, names it, and starts the source again when it is taken back", async () => {
-        await withSession(async () => {
-            const error = await expectError("SM-E0702", () => done(fence, spec("session"), fenceContract.result));
-            expect(error.detail.found).to.contain("forgotten worker");
-        });
-        await undone(fence, spec("session"));
-        expect(await synapse.homeserver.answers()).to.equal(true);
+        expect(await source.commandLine()).to.equal(before);
+        expect(await source.settings()).to.deep.equal([]);
     });
 
     it("does not hold any more once the source has been written to", async () => {
         const { token } = await done(fence, spec("written"), fenceContract.result);
         const read = await readToken(runOf(synapse, "written").directory, token);
-        await withSession(async (client) => {
+        await source.withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
             await client.query("SELECT nextval('events_stream_seq')");
         });
@@ -82,6 +60,17 @@ describe("the fence", function () {
         );
         expect(error.detail.found).to.contain("events_stream_seq");
         await undone(fence, spec("written"));
+    });
+
+    it("does not hold any more once counters were reset and a superuser's session that has ended has changed a row", async () => {
+        const { token } = await done(fence, spec("reset"), fenceContract.result);
+        const read = await readToken(runOf(synapse, "reset").directory, token);
+        await synapse.cluster.administer("SELECT pg_stat_reset()");
+        await refuseUnlessStillFenced(sourceOf(synapse), read);
+        await synapse.cluster.administer("BEGIN READ WRITE; UPDATE schema_version SET upgraded = upgraded; COMMIT");
+        const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read));
+        expect(error.detail.found).to.contain("set to zero");
+        await undone(fence, spec("reset"));
     });
 
     it("stays when a newer run holds it", async () => {
@@ -98,7 +87,7 @@ describe("the fence", function () {
             run: { id: "first", directory: join(synapse.directory, "second", "first") },
         };
         await done(fence, spec("first"), fenceContract.result);
-        const error = await expectError("SM-E0731", () => done(fence, second, fenceContract.result));
+        const error = await expectError("SM-E0741", () => done(fence, second, fenceContract.result));
         expect(error.detail.found).to.contain(join(synapse.directory, "runs"));
         await undone(fence, second);
         expect(await synapse.homeserver.answers(), "the first one's fence holds").to.equal(false);
@@ -112,7 +101,7 @@ describe("the fence", function () {
         await markSourceCommitted(sourceOf(synapse), run, "test");
         await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
         await undone(fence, spec("left"));
-        await expectError("SM-E0731", () => done(fence, spec("again"), fenceContract.result));
+        await expectError("SM-E0741", () => done(fence, spec("again"), fenceContract.result));
         expect(await synapse.homeserver.answers()).to.equal(false);
         await withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
@@ -126,7 +115,7 @@ describe("the fence", function () {
         await done(fence, spec("lost"), fenceContract.result);
         const runs = join(synapse.directory, "runs");
         await rename(join(runs, "fence-holder.json"), join(runs, "fence-holder.lost"));
-        await expectError("SM-E0734", () => undone(fence, spec("lost")));
+        await expectError("SM-E0744", () => undone(fence, spec("lost")));
         await undone(fence, spec("lost"));
         await withSession((client) => client.query("CREATE TABLE it_may_be_written_to ()"));
         await withSession((client) => client.query("DROP TABLE it_may_be_written_to"));
@@ -147,8 +136,3 @@ describe("the fence", function () {
         await undone(fence, spec("token"));
     });
 });
-
-async function commandLine({ homeserver }: TestSynapse): Promise<string> {
-    const pid = (await readFile(homeserver.files.pidFile, "utf8")).trim();
-    return (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ");
-}

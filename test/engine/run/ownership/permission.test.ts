@@ -103,7 +103,7 @@ describe("whose a target is", () => {
     it("keeps another stack from acting, and tells it who holds the target", () =>
         withStacks(async ({ a, b }) => {
             await a.do("secrets");
-            const error = await expectError("SM-E0730", () => b.do("secrets"));
+            const error = await expectError("SM-E0740", () => b.do("secrets"));
             expect(error.detail.found).to.include(dirname(a.run().directory)).and.to.include("held since");
             expect(b.acts).to.deep.equal([]);
         }));
@@ -139,8 +139,8 @@ describe("whose a target is", () => {
         withStacks(async ({ a, directory }) => {
             await a.do("secrets");
             await rm(join(directory, "a"), { recursive: true });
-            await expectError("SM-E0732", () => a.do("secrets"));
-            await expectError("SM-E0732", () => a.undo("secrets"));
+            await expectError("SM-E0742", () => a.do("secrets"));
+            await expectError("SM-E0742", () => a.undo("secrets"));
             expect(a.acts).to.deep.equal(["do secrets"]);
         }));
 
@@ -162,13 +162,13 @@ describe("whose a target is", () => {
             const good = await readFile(file, "utf8");
             for (const bad of ["", "{}", good.replace('"held"', '"mine"')]) {
                 await writeFile(file, bad);
-                await expectError("SM-E0733", () => a.do("secrets"));
-                await expectError("SM-E0733", () => a.undo("secrets"));
+                await expectError("SM-E0743", () => a.do("secrets"));
+                await expectError("SM-E0743", () => a.undo("secrets"));
             }
             await writeFile(`${file}.elsewhere`, good);
             await rm(file);
             await symlink(`${file}.elsewhere`, file);
-            await expectError("SM-E0733", () => a.do("secrets"));
+            await expectError("SM-E0743", () => a.do("secrets"));
         }));
 
     it("goes with the last undo, and takes the directory along that it had made", () =>
