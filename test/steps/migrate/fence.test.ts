@@ -38,7 +38,7 @@ describe("the fence", function () {
         const { token } = await done(fence, spec("stops"), fenceContract.result);
         expect(await synapse.homeserver.answers()).to.equal(false);
         await withSession((client) =>
-            client.query("INSERT INTO users (name) VALUES ('@late:x')").then(
+            client.query("INSERT INTO public.users (name) VALUES ('@late:x')").then(
                 () => expect.fail("a row was written"),
                 (error: unknown) => expect(String(error)).to.contain("read-only"),
             ),
@@ -73,7 +73,7 @@ describe("the fence", function () {
         const read = await readToken(runOf(synapse, "written").directory, token);
         await withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
-            await client.query("SELECT nextval('events_stream_seq')");
+            await client.query("SELECT nextval('public.events_stream_seq')");
         });
         const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read));
         expect(error.detail.found).to.contain("events_stream_seq");
