@@ -116,4 +116,10 @@ export const e07State = {
         "without its own journal nobody can tell how far the move got: going on could undo it, or do it twice",
         "is `workDirectory` of the stack the one that it was made with? Put that directory back, whole. Was the step taken back while Pulumi was killed? Then declare the phase before it, and this one again",
     ),
+    "SM-E0730": entry(
+        "state",
+        "what has the marker's name is not a marker",
+        "a trigger, a rule or a view there is code of the database's owner, which would run with the rights of whoever reads or writes it",
+        "what laid it there? Look at the database as its owner, never as a superuser; is it a run's own? Then drop it, take that run back, and look where its data came from",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
