@@ -133,7 +133,7 @@ async function look(client: Client, spec: ImportSpec): Promise<Finding[]> {
     const targetSynapse = await installedSynapse(spec.targetPython);
     const findings: Finding[] = [];
     for (const { run } of databaseChecks) {
-        const found = await run({ client, targetSynapse });
+        const found = await run({ client, targetSynapse, foreignCode: spec.foreignCode ?? [] });
         if (found !== "not-run") findings.push(...found);
     }
     // Without the tables of a homeserver there are no users or events to check.
