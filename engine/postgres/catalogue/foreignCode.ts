@@ -39,7 +39,7 @@ const queries: readonly string[] = [
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname NOT LIKE 'pg\\_temp\\_%' AND ${own("pg_proc", "p")}`,
 
-    `SELECT 'trigger' AS kind, ${relation("g.tgrelid")} || ': ' || quote_ident(g.tgname) AS name,
+    `SELECT CASE WHEN g.tgenabled IN ('A', 'R') THEN 'replica trigger' ELSE 'trigger' END AS kind, ${relation("g.tgrelid")} || ': ' || quote_ident(g.tgname) AS name,
         CASE WHEN g.tgenabled = 'O' THEN pg_get_triggerdef(g.oid) END AS says
     FROM pg_trigger g WHERE NOT g.tgisinternal AND ${own("pg_class", "g", "g.tgrelid")}`,
 
@@ -83,6 +83,14 @@ const queries: readonly string[] = [
     `SELECT 'event trigger' AS kind, quote_ident(v.evtname) AS name, NULL AS says FROM pg_event_trigger v WHERE ${own("pg_event_trigger", "v")}`,
     `SELECT 'extension' AS kind, quote_ident(x.extname) AS name, NULL AS says FROM pg_extension x WHERE x.extname <> 'plpgsql'`,
 ];
+
+/** What a server runs while it only takes over the rows of another one: no trigger that is not made for that. */
+const runsOnReplica = /^(replica trigger|check|constraint|index|default|domain|operator) /;
+
+/** Of names of {@link foreignCode} those of what runs where rows are replicated to. */
+export function runByReplication(names: readonly string[]): string[] {
+    return names.filter((name) => runsOnReplica.test(name));
+}
 
 const foundShape = z.object({ kind: z.string(), name: z.string(), says: z.string().nullable() });
 

@@ -3,7 +3,7 @@ import type { Finding } from "../../../contract/shared.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import { compareDefinitions, describeDifference, readDefinitions } from "../catalogue/catalogue.ts";
-import { foreignCode } from "../catalogue/foreignCode.ts";
+import { foreignCode, runByReplication } from "../catalogue/foreignCode.ts";
 import { describeAddress, type DatabaseAddress } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../compare/fingerprint.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
@@ -148,7 +148,8 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
 const actsAsOwner = 160000;
 
 /**
- * Before, it acts as the role that made the subscription, a superuser, and what checks and indexes call would run as that one.
+ * Before, it acts as the role that made the subscription, a superuser, and what checks and indexes call would run as that one. Triggers do
+ * not fire there unless they are made for replicas.
  *
  * @param where  the source, to know early; the target has what will run
  * @throws MigrationError SM-E0545 also for code that is accepted
@@ -156,7 +157,8 @@ const actsAsOwner = 160000;
 async function refuseCodeOfWorker(replication: Replication, where: "source" | "target"): Promise<void> {
     const { versionNumber } = await onTarget(replication, readDatabaseFacts);
     if (versionNumber >= actsAsOwner) return;
-    const names = await (where === "source" ? onSource : onTarget)(replication, (client) => foreignCode(client));
+    const on = where === "source" ? onSource : onTarget;
+    const names = runByReplication(await on(replication, (client) => foreignCode(client)));
     if (names.length === 0) return;
     throw new MigrationError("SM-E0545", {
         where: describeAddress(replication[where]),

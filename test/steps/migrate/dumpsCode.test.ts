@@ -66,10 +66,10 @@ describe("a dump whose CHECK calls a function that lays a trap for a role with m
         );
 
     /** With an administrator who is a superuser, as of a server of our own. */
-    const specOf = async (format: string, more: Partial<ImportSpec> = {}) => {
+    const specOf = async (format: string, more: Partial<ImportSpec> = {}, admin = "postgres") => {
         const run = await newRun(cluster);
         const spec = await importSpec(cluster, run, backupOf([dumps[format] ?? ""]));
-        return { run, spec: { ...spec, database: { ...spec.database, admin: "postgres" }, ...more } };
+        return { run, spec: { ...spec, database: { ...spec.database, admin }, ...more } };
     };
 
     const verifySpecOf = async ({ run, spec }: Awaited<ReturnType<typeof specOf>>) => {
@@ -105,6 +105,15 @@ describe("a dump whose CHECK calls a function that lays a trap for a role with m
             );
             expect(trigger).to.equal(undefined);
         });
+
+    it("is compared as its owner: who looks after databases needs no right to anything in it", async () => {
+        const { password = "" } = cluster.superuserAddress();
+        await cluster.query("postgres", `CREATE ROLE keeper LOGIN CREATEDB PASSWORD '${password}' IN ROLE synapse`);
+        const made = await specOf("plain", { foreignCode: [...names] }, "keeper");
+        const given = await verifySpecOf(made);
+        await cluster.query("postgres", "REVOKE synapse FROM keeper");
+        await verify.act(given, made.run);
+    });
 
     for (const format of ["plain", "custom"])
         it(`is refused, naming what it brings, before any of its rows is loaded (${format})`, async () => {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
+import { databaseChecks } from "../../../../engine/assess/databaseChecks.ts";
 import { foreignCode } from "../../../../engine/postgres/catalogue/foreignCode.ts";
 import { withClient } from "../../../../engine/postgres/connection.ts";
 import { runProgram } from "../../../../engine/machines/program.ts";
@@ -43,7 +44,7 @@ const cases: readonly (readonly [title: string, statements: string, names: reado
     [
         "one of Synapse's triggers that fires for replicas, too",
         "ALTER TABLE public.partial_state_events ENABLE ALWAYS TRIGGER check_partial_state_events",
-        ["trigger public.partial_state_events: check_partial_state_events"],
+        ["replica trigger public.partial_state_events: check_partial_state_events"],
     ],
     ["a rule", "CREATE RULE r AS ON DELETE TO public.users DO INSTEAD NOTHING", ["rule public.users: r"]],
     [
@@ -129,6 +130,29 @@ describe("code that Synapse does not have", function () {
             "synapse",
         );
         expect(await found(name)).to.deep.equal([]);
+    });
+
+    it("blocks an assessment and an import, each by its name, until it is accepted", async () => {
+        const name = await cluster.createDatabase("synapse");
+        await cluster.query(
+            name,
+            "CREATE VIEW public.v AS SELECT 1 AS n; CREATE VIEW public.w AS SELECT 1 AS n",
+            "synapse",
+        );
+        const check = databaseChecks.find(({ id }) => id === "foreign-code");
+        if (check === undefined) throw new Error("there is no such check");
+        const context = { targetSynapse: { version: "1", schema: 1, compat: 1 }, foreignCode: ["view public.w"] };
+        const findings = await withClient(cluster.address(name), { step: "test", readOnly: true }, (client) =>
+            check.run({ client, ...context }),
+        );
+        if (findings === "not-run") throw new Error("the check did not run");
+        expect(findings.map(({ id, severity, evidence }) => ({ id, severity, evidence }))).to.deep.equal([
+            {
+                id: "SM-E0545",
+                severity: "error",
+                evidence: "the database holds code that Synapse does not have: view public.v",
+            },
+        ]);
     });
 
     it("is not what older and newer schemas of Synapse have, as Synapse's own files make it", async () => {
