@@ -95,7 +95,7 @@ describe("a dump whose CHECK calls a function that lays a trap for a role with m
             const given = await verifySpecOf(made);
             await verify.act(given, made.run);
             const { run, database, incoming } = given;
-            await swap.act({ run, database, incoming, proof: "p" } as Parameters<typeof swap.act>[0], made.run);
+            await swap.act({ run, database, incoming, proof: "0".repeat(64) }, made.run);
             expect(await sprung(), "the dump ran a program").to.equal(false);
             const marker = await withClient(cluster.address(database.name), { step: "test" }, readMarker);
             expect(marker?.state).to.equal("swapped");

@@ -78,9 +78,9 @@ describe("before a source is followed", function () {
         );
         const { detail } = await expectError("SM-E1303", () => preflightSource(pair.replication));
         for (const part of [
-            "materialized view seen",
+            "materialized view public.seen",
             "large object",
-            "table users",
+            "table public.users",
             "background updates",
             "event_stats",
         ])
