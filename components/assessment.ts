@@ -57,6 +57,7 @@ export function assessmentSpec(
         ...mode,
         copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
         acknowledged: [...config.acknowledge],
+        ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
         secretKey: secrets.secretKey,

@@ -155,6 +155,7 @@ export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserve
         secretKey,
         targetPython,
         verifyKeys,
+        ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
     });
     const keys = { passphrase, secretKey };
     const { mediaRepo } = args;

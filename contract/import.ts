@@ -15,6 +15,8 @@ export const importContract = contract({
         run: runReference,
         source: bundleSource,
         database: targetDatabase,
+        /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
+        foreignCode: z.array(z.string()).optional(),
         /** Orders the safeguard before the import. */
         safeguard: z.string(),
         jobs: z.number().int().min(1).max(64),

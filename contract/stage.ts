@@ -92,6 +92,8 @@ export const assessContract = contract({
         enforce: z.boolean(),
         /** Codes of warnings that would block otherwise. */
         acknowledged: z.array(z.string()).optional(),
+        /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
+        foreignCode: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
         passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */

@@ -41,7 +41,7 @@ export async function generate(generation: Generation): Promise<void> {
     say(`making the rows of ${events} events`);
     await withClient(address, { step: "bench", statementSeconds: 0 }, async (client) => {
         // The plan of a statement must not change the order in which rows are numbered.
-        await client.query("SET jit = off; SET work_mem = '256MB'");
+        await client.query("SET search_path = public; SET jit = off; SET work_mem = '256MB'");
         for (const statement of [
             ...sessionFunctions(shape),
             ...eventStatements(shape),

@@ -26,6 +26,7 @@ export async function startWriter(address: DatabaseAddress, eventsPerSecond: num
         ready = resolve;
     });
     const done = withClient(address, { step: "bench writer", statementSeconds }, async (client) => {
+        await client.query("SET search_path = public");
         const population = await readPopulation(client);
         ready();
         return write(client, population, eventsPerSecond, stopping.signal);

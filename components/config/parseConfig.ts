@@ -40,6 +40,8 @@ export interface MigrationConfig {
     readonly remoteMedia: "carry" | "drop";
     /** Codes of warnings that block until somebody has read and accepted them. */
     readonly acknowledge: readonly string[];
+    /** Code in the source's database that is not Synapse's and may move: `function public.f(integer)`. */
+    readonly foreignCode: readonly string[];
     /** Runs are kept below it, a directory each, named by their id. */
     readonly workDirectory: string;
     /** Where reports go, a directory a run. They stay when the stack is destroyed. */
@@ -101,7 +103,7 @@ const isSecretKey = (key: string): key is SecretKey => secretKeys.some((known) =
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
     const { serverName, rehearsal, protect, run, target, copyJobs, copyRateLimit, safeguardHours } = config;
-    const { remoteMedia, publicBaseUrl, acknowledge } = config;
+    const { remoteMedia, publicBaseUrl, acknowledge, foreignCode } = config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
@@ -122,6 +124,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         safeguardHours,
         remoteMedia,
         acknowledge,
+        foreignCode,
         workDirectory: work,
         reportDirectory: config.reportDirectory ?? join(work, "reports"),
         publicBaseUrl,

@@ -52,6 +52,11 @@ export const plainSchema = z.strictObject({
         .transform((text) => text.split(/[\s,]+/).filter((code) => code !== ""))
         .pipe(z.array(z.string().regex(/^SM-W\d{4}$/, "must be codes of warnings, for example SM-W0818")))
         .default([]),
+    foreignCode: z
+        .string()
+        .transform((text) => text.split(/[\n;]+/).map((name) => name.trim()))
+        .transform((names) => names.filter((name) => name !== ""))
+        .default([]),
     workDirectory: absolutePath.optional(),
     reportDirectory: absolutePath.optional(),
     publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),

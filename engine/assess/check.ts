@@ -18,10 +18,12 @@ export interface AssessmentContext {
     readonly secrets: HomeserverSecrets;
     /** The source is fenced already: its service is meant to be down, and the disk is being filled by this run. */
     readonly begun: boolean;
+    /** Names of code in the database that is not Synapse's and is known: see `foreignCode`. */
+    readonly foreignCode: readonly string[];
 }
 
 /** What a check of a database alone looks at: of the source's, or of one that was made from a dump. */
-type DatabaseContext = Pick<AssessmentContext, "client" | "targetSynapse">;
+type DatabaseContext = Pick<AssessmentContext, "client" | "targetSynapse" | "foreignCode">;
 
 export interface DatabaseCheck extends Omit<AssessmentCheck, "run"> {
     readonly run: (context: DatabaseContext) => Promise<Finding[] | "not-run">;

@@ -1,6 +1,7 @@
 /** Checks of the source's database: is it Synapse's, can the target's Synapse take it over, will every index be built again? */
 import { z } from "zod";
 import { query, queryOne, quotedName } from "../postgres/connection.ts";
+import { foreignCode } from "../postgres/catalogue/foreignCode.ts";
 import { sequenceFindings } from "../postgres/sequences/synapseSequences.ts";
 import type { Finding } from "../../contract/index.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
@@ -52,12 +53,12 @@ export const databaseChecks: readonly DatabaseCheck[] = [
             const [schema] = await query(
                 client,
                 z.object({ version: z.number(), upgraded: z.boolean() }),
-                "SELECT version, upgraded FROM schema_version",
+                "SELECT version, upgraded FROM public.schema_version",
             );
             const [compat] = await query(
                 client,
                 z.object({ version: z.number() }),
-                "SELECT compat_version AS version FROM schema_compat_version",
+                "SELECT compat_version AS version FROM public.schema_compat_version",
             );
             if (schema === undefined)
                 return [finding("SM-E0506", "the table schema_version is empty, as after an incomplete restore")];
@@ -71,12 +72,18 @@ export const databaseChecks: readonly DatabaseCheck[] = [
             const pending = await query(
                 client,
                 z.object({ name: z.string() }),
-                "SELECT update_name AS name FROM background_updates ORDER BY ordering, update_name",
+                "SELECT update_name AS name FROM public.background_updates ORDER BY ordering, update_name",
             );
             if (pending.length === 0) return [];
             const names = pending.slice(0, rowsShown).map(({ name }) => name);
             return [finding("SM-W0507", `${pending.length} pending, among them ${names.join(", ")}`)];
         },
+    },
+    {
+        id: "foreign-code",
+        cost: "cheap",
+        run: async ({ client, foreignCode: known }) =>
+            (await foreignCode(client, known)).map((name) => finding("SM-E0545", name)),
     },
     { id: "sequences", cost: "thorough", run: ({ client }) => sequenceFindings(client) },
     {

@@ -75,7 +75,7 @@ export const identityChecks: readonly AssessmentCheck[] = [
             const { hashes } = await queryOne(
                 client,
                 z.object({ hashes: z.boolean() }),
-                "SELECT EXISTS (SELECT 1 FROM users WHERE password_hash IS NOT NULL) AS hashes",
+                "SELECT EXISTS (SELECT 1 FROM public.users WHERE password_hash IS NOT NULL) AS hashes",
             );
             return hashes
                 ? [finding("SM-E0820", "the stack has no pepper, the source has one, and users have passwords")]
@@ -114,7 +114,7 @@ export async function foreignUsers(client: Client, serverName: string): Promise<
         client,
         z.object({ domain: z.string(), users: z.coerce.number(), samples: z.array(z.string()) }),
         `SELECT substring(name FROM position(':' IN name) + 1) AS domain, count(*)::text AS users, (array_agg(name ORDER BY name))[1:${usersShown}] AS samples
-         FROM users WHERE name NOT LIKE '%:' || replace(replace(replace($1::text, '\\', '\\\\'), '%', '\\%'), '_', '\\_')
+         FROM public.users WHERE name NOT LIKE '%:' || replace(replace(replace($1::text, '\\', '\\\\'), '%', '\\%'), '_', '\\_')
          GROUP BY 1 ORDER BY count(*) DESC`,
         [serverName],
     );
@@ -143,9 +143,9 @@ export async function newestEvents(
         client,
         z.object({ eventId: z.string(), json: z.string(), roomVersion: z.string() }),
         `SELECT e.event_id AS "eventId", j.json, coalesce(r.room_version, '1') AS "roomVersion"
-         FROM (SELECT event_id, room_id, stream_ordering FROM events
+         FROM (SELECT event_id, room_id, stream_ordering FROM public.events
                WHERE sender LIKE '%:' || $1 AND stream_ordering > 0 AND NOT outlier ORDER BY stream_ordering DESC LIMIT ${eventsVerified}) e
-         JOIN event_json j USING (event_id) LEFT JOIN rooms r ON r.room_id = e.room_id ORDER BY e.stream_ordering DESC`,
+         JOIN public.event_json j USING (event_id) LEFT JOIN public.rooms r ON r.room_id = e.room_id ORDER BY e.stream_ordering DESC`,
         [serverName],
     );
     if (events.length === 0) return [finding("SM-W0817", "the server has not sent an event yet")];

@@ -52,8 +52,8 @@ async function mediaFacts(client: Client): Promise<MediaFacts> {
     const { present, tells } = await queryOne(
         client,
         z.object({ present: z.boolean(), tells: z.boolean() }),
-        `SELECT to_regclass('local_media_repository') IS NOT NULL AS present, EXISTS (SELECT FROM pg_attribute
-            WHERE attrelid = to_regclass('local_media_repository') AND attname = 'authenticated' AND NOT attisdropped) AS tells`,
+        `SELECT to_regclass('public.local_media_repository') IS NOT NULL AS present, EXISTS (SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('public.local_media_repository') AND attname = 'authenticated' AND NOT attisdropped) AS tells`,
     );
     if (!present) return { bytes: 0 };
     return queryOne(
@@ -61,6 +61,6 @@ async function mediaFacts(client: Client): Promise<MediaFacts> {
         z.object({ bytes: z.coerce.number(), longestBytes: z.coerce.number(), authenticated: z.coerce.number() }),
         `SELECT coalesce(sum(media_length), 0)::text AS bytes, coalesce(max(media_length), 0)::text AS "longestBytes",
             ${tells ? "count(*) FILTER (WHERE authenticated)" : "0"}::text AS authenticated
-            FROM local_media_repository WHERE media_length IS NOT NULL`,
+            FROM public.local_media_repository WHERE media_length IS NOT NULL`,
     );
 }

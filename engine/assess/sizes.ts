@@ -57,6 +57,6 @@ async function readMedia(client: Client): Promise<z.infer<typeof media>> {
         client,
         media,
         `SELECT coalesce(sum(media_length), 0)::text AS bytes, count(*)::text AS files
-         FROM local_media_repository WHERE media_length IS NOT NULL`,
+         FROM public.local_media_repository WHERE media_length IS NOT NULL`,
     );
 }

@@ -2,7 +2,8 @@
 import { finding } from "../run/finding.ts";
 import { openDump } from "../bundle/dump/openDump.ts";
 import { readOpened } from "../bundle/dump/readOpened.ts";
-import { withClient } from "../postgres/connection.ts";
+import { foreignCode } from "../postgres/catalogue/foreignCode.ts";
+import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
 import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { loadPlainDump } from "../postgres/plainDump/load.ts";
 import { readDatabaseFacts } from "../postgres/server/serverFacts.ts";
@@ -28,6 +29,7 @@ export const fillFromDump: Fill = async (spec, address, run) => {
                 readOpened(opened, (dump) =>
                     loadPlainDump({
                         ...{ dump, address, jobs: spec.jobs, signal: run.signal },
+                        beforeRows: () => refuseForeignCode(address, spec.foreignCode ?? [], run.signal),
                         onProgress: ({ bytes, tables, rows, phase }) =>
                             (state = `${phase}: ${bytes} bytes, ${tables} tables, ${rows} rows`),
                     }),
@@ -50,6 +52,24 @@ export const fillFromDump: Fill = async (spec, address, run) => {
         await opened.close();
     }
 };
+
+/** @throws MigrationError SM-E0545 naming what the dump brings that is not Synapse's */
+async function refuseForeignCode(
+    address: DatabaseAddress,
+    accepted: readonly string[],
+    signal: AbortSignal,
+): Promise<void> {
+    const names = await withClient(address, { step: "import", readOnly: true, signal }, (client) =>
+        foreignCode(client, accepted),
+    );
+    if (names.length === 0) return;
+    throw new MigrationError("SM-E0545", {
+        where: "the dump",
+        found: names.join("\n"),
+        expected: "the functions and triggers of Synapse, and what config `foreignCode` names",
+        changed: "nothing that serves, and none of it has run: no row was loaded",
+    });
+}
 
 /** @throws MigrationError SM-E0503 */
 function refuseNewerDump(dump: string, server: { versionNumber: number; version: string }, where: string): void {

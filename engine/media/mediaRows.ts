@@ -43,7 +43,7 @@ export async function withMediaRows<T>(
             const { hashed } = await queryOne(
                 client,
                 z.object({ hashed: z.boolean() }),
-                `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'local_media_repository'::regclass
+                `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'public.local_media_repository'::regclass
                     AND attname = 'sha256' AND NOT attisdropped) AS hashed`,
             );
             return work({
@@ -51,20 +51,20 @@ export async function withMediaRows<T>(
                     client,
                     mediaRow,
                     `SELECT media_id AS "mediaId", media_length AS length, ${hashed ? "sha256" : "NULL::text"} AS sha256
-                        FROM local_media_repository WHERE url_cache IS NULL`,
+                        FROM public.local_media_repository WHERE url_cache IS NULL`,
                 ),
                 thumbnails: rows(
                     client,
                     thumbnailRow,
                     `SELECT t.media_id AS "mediaId", t.thumbnail_width AS width, t.thumbnail_height AS height,
                             t.thumbnail_type AS type, t.thumbnail_method AS method, t.thumbnail_length AS length
-                        FROM local_media_repository_thumbnails t JOIN local_media_repository m USING (media_id)
+                        FROM public.local_media_repository_thumbnails t JOIN public.local_media_repository m USING (media_id)
                         WHERE m.url_cache IS NULL AND t.thumbnail_length IS NOT NULL`,
                 ),
                 remoteMedia: rows(
                     client,
                     remoteRow,
-                    `SELECT media_origin AS origin, filesystem_id AS "filesystemId" FROM remote_media_cache
+                    `SELECT media_origin AS origin, filesystem_id AS "filesystemId" FROM public.remote_media_cache
                         WHERE media_origin IS NOT NULL AND filesystem_id IS NOT NULL`,
                 ),
                 remoteThumbnails: rows(
@@ -72,7 +72,7 @@ export async function withMediaRows<T>(
                     remoteThumbnailRow,
                     `SELECT media_origin AS origin, filesystem_id AS "mediaId", thumbnail_width AS width,
                             thumbnail_height AS height, thumbnail_type AS type, thumbnail_method AS method
-                        FROM remote_media_cache_thumbnails WHERE media_origin IS NOT NULL AND filesystem_id IS NOT NULL`,
+                        FROM public.remote_media_cache_thumbnails WHERE media_origin IS NOT NULL AND filesystem_id IS NOT NULL`,
                 ),
             });
         }),

@@ -34,10 +34,19 @@ const keepAliveMilliseconds = 60_000;
 const defaultStatementSeconds = 60;
 
 /**
- * Settings that make the text of a value the same on every server: row hashes are made of it (PostgreSQL manual 20.11).
+ * Where the names in our own statements are looked up: nowhere but in PostgreSQL's own schema. With `public` anywhere in it, a function or an
+ * operator there that fits a call better is taken instead of PostgreSQL's (manual 10.2, 10.3), and runs with our rights or answers in its
+ * place. Tables of the homeserver are named with their schema.
+ */
+const ownNames = "pg_catalog, pg_temp";
+
+/**
+ * First of all `search_path`, whatever the database's owner has set for the database or the role. Then settings that make the text of a
+ * value the same on every server: row hashes are made of it (PostgreSQL manual 20.11).
  * `row_security` turns rows that a policy would hide into an error. The last line ends statements of a caller that is gone.
  */
 const sessionSettings = `
+    SET search_path = ${ownNames}; SET standard_conforming_strings = on; SET quote_all_identifiers = off; SET transform_null_equals = off;
     SET bytea_output = hex; SET extra_float_digits = 1; SET DateStyle = ISO; SET IntervalStyle = postgres;
     SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'; SET row_security = off; SET lock_timeout = '30s';
     SELECT set_config(name, '5000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'`;
@@ -71,6 +80,11 @@ export async function withClient<T>(
         // Destroys the socket when a statement is still running.
         await client.end().catch(() => undefined);
     }
+}
+
+/** Has the names in our own statements looked up in PostgreSQL's own schema again: `RESET` would ask the database's owner. */
+export async function resetSearchPath(client: Client): Promise<void> {
+    await client.query(`SET search_path = ${ownNames}`);
 }
 
 /** Runs a statement and checks the shape of its rows. */

@@ -80,18 +80,18 @@ async function insertAdmin(client: Client, userId: string, token: string, until:
     const { approves } = await queryOne(
         client,
         z.object({ approves: z.boolean() }),
-        `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'approved'
+        `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'public.users'::regclass AND attname = 'approved'
             AND NOT attisdropped) AS approves`,
     );
     await client.query("BEGIN");
     try {
         await client.query(
-            `INSERT INTO users (name, creation_ts, admin, is_guest, deactivated, user_type${approves ? ", approved" : ""})
+            `INSERT INTO public.users (name, creation_ts, admin, is_guest, deactivated, user_type${approves ? ", approved" : ""})
                 VALUES ($1, $2, 1, 0, 0, 'support'${approves ? ", true" : ""}) ON CONFLICT (name) DO NOTHING`,
             [userId, Math.floor(Date.now() / 1000)],
         );
         await client.query(
-            "INSERT INTO access_tokens (id, user_id, device_id, token, valid_until_ms) VALUES ($1, $2, NULL, $3, $4)",
+            "INSERT INTO public.access_tokens (id, user_id, device_id, token, valid_until_ms) VALUES ($1, $2, NULL, $3, $4)",
             [-randomInt(1, 2 ** 47), userId, token, until],
         );
         await client.query("COMMIT");
@@ -106,7 +106,7 @@ async function removeAccount(client: Client, userId: string): Promise<void> {
     const { taken } = await queryOne(
         client,
         z.object({ taken: z.boolean() }),
-        `SELECT EXISTS (SELECT FROM users WHERE name = $1
+        `SELECT EXISTS (SELECT FROM public.users WHERE name = $1
             AND (user_type IS DISTINCT FROM 'support' OR password_hash IS NOT NULL)) AS taken`,
         [userId],
     );
@@ -117,9 +117,9 @@ async function removeAccount(client: Client, userId: string): Promise<void> {
             expected: "none of this name",
         });
     for (const statement of [
-        "DELETE FROM access_tokens WHERE user_id = $1",
-        "DELETE FROM user_ips WHERE user_id = $1",
-        "DELETE FROM users WHERE name = $1",
+        "DELETE FROM public.access_tokens WHERE user_id = $1",
+        "DELETE FROM public.user_ips WHERE user_id = $1",
+        "DELETE FROM public.users WHERE name = $1",
     ])
         await client.query(statement, [userId]);
 }

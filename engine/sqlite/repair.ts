@@ -62,7 +62,7 @@ export async function repairPorted(target: DatabaseAddress, signal?: AbortSignal
         }
         const after = await readSequences(client);
         const queued = await queueDirectory(client);
-        await client.query("DROP TABLE IF EXISTS port_from_sqlite3");
+        await client.query("DROP TABLE IF EXISTS public.port_from_sqlite3");
         await client.query("COMMIT");
         await client.query("ANALYZE");
         return { sequences: changes(before, after, whys), queued };
@@ -97,7 +97,7 @@ async function queueDirectory(client: Parameters<typeof query>[0]): Promise<stri
     const unfilled = await query(
         client,
         z.object({ found: z.number() }),
-        `SELECT 1 AS found FROM user_directory_stream_pos WHERE stream_id IS NULL AND NOT EXISTS (SELECT FROM user_directory)`,
+        `SELECT 1 AS found FROM public.user_directory_stream_pos WHERE stream_id IS NULL AND NOT EXISTS (SELECT FROM public.user_directory)`,
     );
     if (unfilled.length === 0) return [];
     const queued: string[] = [];
@@ -105,7 +105,7 @@ async function queueDirectory(client: Parameters<typeof query>[0]): Promise<stri
         const added = await query(
             client,
             z.object({ name: z.string() }),
-            `INSERT INTO background_updates (update_name, progress_json, depends_on) VALUES ($1, '{}', $2)
+            `INSERT INTO public.background_updates (update_name, progress_json, depends_on) VALUES ($1, '{}', $2)
             ON CONFLICT DO NOTHING RETURNING update_name AS name`,
             [update, directoryUpdates[index - 1] ?? ""],
         );

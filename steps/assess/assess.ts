@@ -127,6 +127,7 @@ async function assessSource(
         const outcome = await runChecks({
             ...{ spec: { ...spec, source }, config, secrets, client, targetSynapse, measured },
             begun: pinnedId !== undefined,
+            foreignCode: spec.foreignCode ?? [],
         });
         const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
         return { ...outcome, sizes: measured.sizes, server, fingerprint };

@@ -19,7 +19,7 @@ export const catchUp = defineStep(
     catchUpContract,
     async (spec, run) => {
         const replication = await replicationOf(spec, step, run);
-        const { incoming, owner } = replication;
+        const { incoming, target } = replication;
         await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken), run.reference);
         const { digest, verify, jobs = defaultJobs } = spec;
         const { bulk, parts, left, ...proof } = await catchUpDatabase(replication, { digest, verify, jobs });
@@ -29,7 +29,7 @@ export const catchUp = defineStep(
             ...{ run: run.id, serverName: spec.source.serverName, verify, copiedAt, copied, definitions },
             ...proof,
         });
-        await withClient(owner, { step, signal: run.signal }, (client) =>
+        await withClient(target, { step, signal: run.signal }, (client) =>
             advanceMarker(client, run.id, ["restoring"], "restored"),
         );
         const { position, checks } = proof;

@@ -52,6 +52,7 @@ export const copy = defineStep(
         const incoming = incomingName(checkedName(spec.database.name), run.id);
         const maintenance = await adminAddress(spec.database);
         const target = await ownerAddress(spec.database, incoming);
+        const admin = { ...maintenance, name: incoming };
         const origin = await suitableSource(source, spec, run);
         await refuseUnsuitableTarget(maintenance, spec.database, origin, run.id, session);
         // A source that has stood still since is the same one; of a running one, another snapshot is another state.
@@ -60,11 +61,11 @@ export const copy = defineStep(
             await refuseUnlessStillFenced(spec.source, await readToken(run.directory, fenceToken), run.reference);
         const resume = fenceToken === undefined ? undefined : { state: fenceToken };
         const continued =
-            resume !== undefined && (await continueCopy(maintenance, incoming, run.id, resume.state, session));
+            resume !== undefined && (await continueCopy(maintenance, target, run.id, resume.state, session));
         if (continued) run.progress.say(`continuing what an earlier attempt has copied into ${incoming}`);
         else {
             await makeIncoming(maintenance, incoming, spec.database.owner, run.id, session);
-            await withClient(target, session, (client) =>
+            await withClient(admin, session, (client) =>
                 createMarker(client, run.id, spec.source.serverName, "restoring"),
             );
         }
@@ -87,9 +88,9 @@ export const copy = defineStep(
         const manifestDigest = await writeManifest(manifestFile(run), manifest);
         await withClient(target, { ...session, statementSeconds: 0 }, async (client) => {
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
-            await advanceMarker(client, run.id, ["restoring"], "restored");
-            await forgetCopy(client);
         });
+        await withClient(admin, session, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
+        await withClient(target, session, forgetCopy);
         const { tables, sequences, bytes } = content;
         const rows = tables.reduce((sum, table) => sum + table.rows, 0);
         const { database, synapse, programVersion } = origin;

@@ -42,6 +42,7 @@ export const importDump = defineStep(
         const incoming = incomingName(checkedName(database.name), run.id);
         const maintenance = await adminAddress(database);
         const owner = await ownerAddress(database, incoming);
+        const admin = { ...maintenance, name: incoming };
         const options = { step: "import", signal: run.signal };
         await refuseUsedTarget(maintenance, spec, run);
         await refuseOtherInputs(run.directory, source.database);
@@ -49,7 +50,7 @@ export const importDump = defineStep(
         const opening = { passphrase, secretKey, workDirectory: run.directory };
         const fill = (await isSqlite(source.database, opening)) ? fillFromSqlite : fillFromDump;
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
-        await withClient(owner, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));
+        await withClient(admin, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));
         const filled = await fill(spec, owner, run);
         const looked = await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
             const findings = [...filled.findings, ...(await look(client, spec))];
@@ -58,7 +59,7 @@ export const importDump = defineStep(
             const { newest } = await queryOne(
                 client,
                 z.object({ newest: z.coerce.number().nullable() }),
-                "SELECT max(received_ts)::text AS newest FROM events",
+                "SELECT max(received_ts)::text AS newest FROM public.events",
             );
             return {
                 findings,
@@ -91,7 +92,7 @@ export const importDump = defineStep(
             tables: tables.map((table) => ({ ...table, columns: undefined })),
         });
         refuseErrors(findings, `the database that was loaded from ${source.database.join(", ")}`);
-        await withClient(owner, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
+        await withClient(admin, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
         return {
             incoming,
             manifestFile,
@@ -132,7 +133,7 @@ async function look(client: Client, spec: ImportSpec): Promise<Finding[]> {
     const targetSynapse = await installedSynapse(spec.targetPython);
     const findings: Finding[] = [];
     for (const { run } of databaseChecks) {
-        const found = await run({ client, targetSynapse });
+        const found = await run({ client, targetSynapse, foreignCode: spec.foreignCode ?? [] });
         if (found !== "not-run") findings.push(...found);
     }
     // Without the tables of a homeserver there are no users or events to check.

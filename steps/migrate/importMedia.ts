@@ -177,7 +177,7 @@ async function fromArchive(directory: string, spec: ImportMediaSpec, run: StepRu
 }
 
 async function mediaRowCount(client: Client): Promise<number> {
-    const sql = "SELECT count(*)::text AS rows FROM local_media_repository";
+    const sql = "SELECT count(*)::text AS rows FROM public.local_media_repository";
     return (await queryOne(client, z.object({ rows: z.coerce.number() }), sql)).rows;
 }
 

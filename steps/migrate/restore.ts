@@ -27,6 +27,7 @@ export const restore = defineStep(
         const incoming = incomingName(checkedName(database.name), run.id);
         const maintenance = await adminAddress(database);
         const owner = await ownerAddress(database, incoming);
+        const admin = { ...maintenance, name: incoming };
         const options = { step: "restore", signal: run.signal };
         await refuseUnsuitableTarget(maintenance, database, manifest, run.id, options);
         const program = await programVersion(database.clientDirectory, "pg_restore");
@@ -40,7 +41,7 @@ export const restore = defineStep(
             () => `${read} of ${bytes} bytes`,
         );
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
-        await withClient(owner, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
+        await withClient(admin, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
         await restoreArchive(
             {
                 ...{ clientDirectory: database.clientDirectory, directory, address: owner, step: "restore" },
@@ -52,8 +53,8 @@ export const restore = defineStep(
         await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
             await run.progress.during("analysing the restored tables", () => client.query("ANALYZE"));
-            await advanceMarker(client, run.id, ["restoring"], "restored");
         });
+        await withClient(admin, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
         const seconds = Math.round(performance.now() - began) / 1000;
         const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
         await run.evidence({

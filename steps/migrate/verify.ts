@@ -14,7 +14,7 @@ import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { advanceMarker } from "../../engine/postgres/databases/marker.ts";
 import { compareReplica } from "../../engine/postgres/replication/compareReplica.ts";
 import { readReplicaManifest } from "../../engine/postgres/replication/replicaManifest.ts";
-import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
+import { adminAddress, ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
@@ -22,7 +22,9 @@ import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 type VerifySpec = z.infer<typeof verifyContract.spec>;
 
 export const verify = defineStep(verifyContract, async (spec, run) => {
-    const address = await adminAddress(spec.database, spec.incoming);
+    // What is compared may be a program (functions of checks, indexes, types), so it is asked with no more rights than its own.
+    const address = await ownerAddress(spec.database, spec.incoming);
+    const admin = await adminAddress(spec.database, spec.incoming);
     const compared = await run.progress.during("comparing the restored database with the manifest", () =>
         compare(spec, address),
     );
@@ -46,7 +48,7 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
             changed: "nothing that serves was changed: the restored database keeps its incoming name",
         });
     }
-    await withClient(address, { step: "verify" }, (client) => advanceMarker(client, run.id, ["restored"], "verified"));
+    await withClient(admin, { step: "verify" }, (client) => advanceMarker(client, run.id, ["restored"], "verified"));
     return {
         proof: createHash("sha256")
             .update(JSON.stringify({ manifest: spec.manifestDigest, checks }))

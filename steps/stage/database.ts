@@ -33,7 +33,7 @@ import {
     type DatabaseFacts,
 } from "../../engine/postgres/server/serverFacts.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
-import { adminAddress, checkedName, ownerAddress, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
+import { adminAddress, checkedName, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
@@ -71,7 +71,7 @@ export const database = defineStep(
         // One that somebody else made, for us to use, stays theirs: without our marker it is never dropped.
         if (made || found.marker?.state === "staged") {
             const { serverName } = spec.source;
-            await withClient(await ownerAddress(target, spec.name), options, (client) =>
+            await withClient({ ...maintenance, name: spec.name }, options, (client) =>
                 createMarker(client, run.id, serverName, "staged"),
             );
         }

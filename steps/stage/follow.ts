@@ -41,7 +41,7 @@ export const follow = defineStep(
         refuseLeftovers(await undoFollowing(replication, found.state !== "absent"), "what an earlier attempt has left");
         await makeIncoming(maintenance, incoming, database.owner, run.id, options);
         try {
-            await withClient(replication.owner, options, (client) =>
+            await withClient(replication.target, options, (client) =>
                 createMarker(client, run.id, spec.source.serverName, "restoring"),
             );
             if (passwordFile !== undefined) await writeServerPassword(passwordFile, replication.source);

@@ -35,6 +35,7 @@ describe("parseConfig", () => {
             copyRateLimit: undefined,
             remoteMedia: "carry",
             acknowledge: [],
+            foreignCode: [],
             workDirectory: "/home/admin/.local/state/synapse-migration/test",
             reportDirectory: "/home/admin/.local/state/synapse-migration/test/reports",
         });
@@ -55,6 +56,13 @@ describe("parseConfig", () => {
         expect(configWith({ acknowledge: "SM-W0818, SM-W0704" }).acknowledge).to.deep.equal(["SM-W0818", "SM-W0704"]);
         const problems = problemsOf(() => configWith({ acknowledge: "everything" }));
         expect(summary(problems)).to.deep.equal(["SM-E0211 acknowledge.0"]);
+    });
+
+    it("takes names of code that is not Synapse's, one a line or behind semicolons", () => {
+        const foreignCode = "function public.f(integer, text); trigger public.users: t\n  view public.v\n";
+        expect(configWith({ foreignCode }).foreignCode).to.deep.equal([
+            ...["function public.f(integer, text)", "trigger public.users: t", "view public.v"],
+        ]);
     });
 
     it("takes several configuration files in their order", () => {

@@ -157,6 +157,7 @@ export class TestCluster {
     /** Runs statements in a database, as a superuser when it is not said who. */
     public async query(name: string, sql: string, user = superuser): Promise<Record<string, unknown>[]> {
         return withClient(this.address(name, user), { step: "test" }, async (client) => {
+            await client.query("SET search_path = public");
             const result = await client.query<Record<string, unknown>>(sql);
             return Array.isArray(result) ? [] : result.rows;
         });

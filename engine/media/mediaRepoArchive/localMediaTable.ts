@@ -72,7 +72,7 @@ export async function* localMediaRows(client: Client): AsyncGenerator<ReadMediaR
     const cursor = client.query(
         new Cursor<unknown>(
             `SELECT ${list.join(", ")}, row_number() OVER (PARTITION BY lower(media_id) ORDER BY media_id COLLATE "C") AS twin
-                FROM local_media_repository ORDER BY lower(media_id), twin`,
+                FROM public.local_media_repository ORDER BY lower(media_id), twin`,
         ),
     );
     try {
@@ -110,7 +110,7 @@ export async function insertMediaRows(
                 client,
                 z.object({ id: z.string() }),
                 `SELECT there.media_id AS id FROM jsonb_to_recordset($1::jsonb) AS new (${shape})
-                    JOIN local_media_repository there USING (media_id)
+                    JOIN public.local_media_repository there USING (media_id)
                     WHERE there.media_length IS DISTINCT FROM new.media_length
                         ${present.has("sha256") ? "OR there.sha256 <> new.sha256" : ""}
                     ORDER BY 1`,
@@ -122,7 +122,7 @@ export async function insertMediaRows(
         let inserted = 0;
         for (const batch of batches(rows)) {
             const { rowCount } = await client.query(
-                `INSERT INTO local_media_repository (${names})
+                `INSERT INTO public.local_media_repository (${names})
                     SELECT ${names} FROM jsonb_to_recordset($1::jsonb) AS new (${shape})
                     ON CONFLICT (media_id) DO NOTHING`,
                 [batch],
@@ -150,7 +150,7 @@ async function presentColumns(client: Client): Promise<ReadonlySet<string>> {
         client,
         z.object({ name: z.string() }),
         `SELECT attname AS name FROM pg_attribute
-            WHERE attrelid = 'local_media_repository'::regclass AND attnum > 0 AND NOT attisdropped`,
+            WHERE attrelid = 'public.local_media_repository'::regclass AND attnum > 0 AND NOT attisdropped`,
     );
     return new Set(found.map(({ name }) => name));
 }

@@ -41,7 +41,7 @@ export const arrivalQuery = `
         media.creation_ts <> item.created_ts AS redated
     FROM jsonb_to_recordset($2::jsonb) AS item
         (media_id text, size_bytes bigint, sha256 text, uploader text, name text, content_type text, created_ts bigint, quarantined boolean)
-    LEFT JOIN media ON media.origin = $1 AND media.media_id = item.media_id
+    LEFT JOIN public.media ON media.origin = $1 AND media.media_id = item.media_id
     ORDER BY item.media_id`;
 
 const flag = z
@@ -113,11 +113,11 @@ export async function presentMedia(
         const { made } = await queryOne(
             client,
             z.object({ made: z.boolean() }),
-            "SELECT to_regclass('media') IS NOT NULL AS made",
+            "SELECT to_regclass('public.media') IS NOT NULL AS made",
         );
         for (let start = 0; made && start < items.length; start += itemsAtOnce) {
             const some = items.slice(start, start + itemsAtOnce);
-            const sql = `SELECT media_id AS "mediaId", quarantined FROM media WHERE origin = $1 AND media_id = ANY ($2::text[])`;
+            const sql = `SELECT media_id AS "mediaId", quarantined FROM public.media WHERE origin = $1 AND media_id = ANY ($2::text[])`;
             const values = [some[0]?.origin ?? "", some.map(({ mediaId }) => mediaId)];
             for (const { mediaId, quarantined } of await query(client, stored, sql, values))
                 present.set(mediaId, quarantined);

@@ -28,7 +28,7 @@ export async function countRemoteRows(client: Client): Promise<RemoteRowCounts> 
         counts,
         `SELECT count(*) FILTER (WHERE ${askable})::text AS askable,
             count(*) FILTER (WHERE ${askable} AND last_access_ts IS NULL)::text AS undated,
-            count(*) FILTER (WHERE NOT (${askable}))::text AS quarantined FROM remote_media_cache`,
+            count(*) FILTER (WHERE NOT (${askable}))::text AS quarantined FROM public.remote_media_cache`,
     );
 }
 
@@ -42,7 +42,7 @@ export async function boundaryOf(client: Client, rows: number): Promise<number |
     const [found] = await query(
         client,
         z.object({ ts: z.coerce.number() }),
-        `SELECT max(last_access_ts)::text AS ts FROM (SELECT last_access_ts FROM remote_media_cache
+        `SELECT max(last_access_ts)::text AS ts FROM (SELECT last_access_ts FROM public.remote_media_cache
             WHERE ${askable} AND last_access_ts IS NOT NULL ORDER BY last_access_ts LIMIT $1) AS oldest
             HAVING count(*) > 0`,
         [rows],
@@ -59,7 +59,7 @@ export async function newestRemoteMedia(client: Client): Promise<RemoteMediaAddr
     const [found] = await query(
         client,
         address,
-        `SELECT media_origin AS origin, media_id AS "mediaId" FROM remote_media_cache WHERE ${askable}
+        `SELECT media_origin AS origin, media_id AS "mediaId" FROM public.remote_media_cache WHERE ${askable}
             ORDER BY last_access_ts DESC NULLS LAST, media_origin, media_id LIMIT 1`,
     );
     return found;
@@ -71,7 +71,7 @@ export async function rowsWithoutFile(client: Client, mediaStore: string, signal
     const found: Listed = { count: 0, first: [] };
     const cursor = client.query(
         new Cursor<unknown>(
-            `SELECT media_origin AS origin, media_id AS "mediaId", filesystem_id AS file FROM remote_media_cache WHERE ${askable}`,
+            `SELECT media_origin AS origin, media_id AS "mediaId", filesystem_id AS file FROM public.remote_media_cache WHERE ${askable}`,
         ),
     );
     try {

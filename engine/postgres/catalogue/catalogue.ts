@@ -1,7 +1,7 @@
 /** All definitions of a database, from its catalogues: never from a list of what Synapse is expected to have. */
 import { z } from "zod";
 import { definitionQueries, ownerQuery } from "./catalogueQueries.ts";
-import { query, type Client } from "../connection.ts";
+import { query, resetSearchPath, type Client } from "../connection.ts";
 
 export const definitionShape = z.strictObject({
     /** `table`, `column`, `index`, `constraint`, `trigger`, `function`, `sequence`, `comment`, ... */
@@ -85,6 +85,6 @@ async function withEmptySearchPath<T>(client: Client, work: () => Promise<T>): P
     try {
         return await work();
     } finally {
-        await client.query("RESET search_path").catch(() => undefined);
+        await resetSearchPath(client).catch(() => undefined);
     }
 }

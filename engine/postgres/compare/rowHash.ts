@@ -4,7 +4,7 @@ import { escapeIdentifier } from "pg";
 /** A column of a table whose rows are hashed. */
 export interface HashedColumn {
     readonly name: string;
-    /** As `format_type` names it. */
+    /** As `format_type` names it to a session of `withClient`: with its schema where it is not one of PostgreSQL's own. */
     readonly type: string;
 }
 
@@ -36,5 +36,7 @@ function columnHash(column: string, type: string, seed: bigint): string {
     // Its upper half is the seed of its lower half: folded to 32 bits, 4 and 2³² + 5 would be the same.
     if (type === "bigint")
         return `hashint8extended(${column} & 4294967295, hashint8extended(${column} >> 32, ${seed}))`;
-    return `hashtextextended(${column}::text COLLATE "C", ${seed})`;
+    // A cast to text of somebody's own type may be a function of theirs; `format` asks the type's output function, which is PostgreSQL's.
+    const text = type.includes(".") ? `format('%s', ${column})` : `${column}::text`;
+    return `hashtextextended(${text} COLLATE "C", ${seed})`;
 }

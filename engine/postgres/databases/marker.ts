@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
 import { query, type Client } from "../connection.ts";
+import { markerTable, withMarkerTable, withNewMarkerTable } from "./markerTable.ts";
 
-/** Our own schema; left out wherever databases are compared. */
-export const markerSchema = "synapse_migration";
+export { markerSchema } from "./markerTable.ts";
 
 /** How far a database got, in order. */
 const markerStates = ["staged", "restoring", "restored", "verified", "swapped", "committed"] as const;
@@ -19,50 +19,45 @@ const markerShape = z.object({
 });
 export type Marker = z.infer<typeof markerShape>;
 
-/** The marker of the database one is connected to; undefined when it has none. */
+const markerColumns = `run, server_name AS "serverName", state, created_at::text AS "createdAt", updated_at::text AS "updatedAt"`;
+
+/**
+ * The marker of the database one is connected to; undefined when it has none. In no transaction.
+ *
+ * @throws MigrationError SM-E0730 when its table would run somebody's code
+ */
 export async function readMarker(client: Client): Promise<Marker | undefined> {
-    const [found] = await query(
-        client,
-        z.object({ present: z.boolean() }),
-        `SELECT to_regclass('${markerSchema}.marker') IS NOT NULL AS present`,
+    const rows = await withMarkerTable(client, "read", () =>
+        query(client, markerShape, `SELECT ${markerColumns} FROM ONLY ${markerTable}`),
     );
-    if (found?.present !== true) return undefined;
-    const rows = await query(
-        client,
-        markerShape,
-        `SELECT run, server_name AS "serverName", state, created_at::text AS "createdAt", updated_at::text AS "updatedAt"
-        FROM ${markerSchema}.marker`,
-    );
-    return rows[0];
+    return rows?.[0];
 }
 
-/** Makes the marker of a database that has none. */
+/**
+ * Makes the marker of a database that has none. In no transaction.
+ *
+ * @param client  of the role that looks after databases, and not of the database's owner: what the owner loads must not be able to change it
+ * @throws MigrationError SM-E0730 when something else has its name
+ */
 export async function createMarker(client: Client, run: string, serverName: string, state: MarkerState): Promise<void> {
-    await client.query("BEGIN");
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${markerSchema}`);
-    await client.query(
-        `CREATE TABLE IF NOT EXISTS ${markerSchema}.marker (
-            only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-            run text NOT NULL,
-            server_name text NOT NULL,
-            state text NOT NULL,
-            created_at timestamptz NOT NULL DEFAULT now(),
-            updated_at timestamptz NOT NULL DEFAULT now())`,
-    );
-    await client.query(
-        `INSERT INTO ${markerSchema}.marker (run, server_name, state) VALUES ($1, $2, $3)
-        ON CONFLICT (only_row) DO UPDATE SET run = $1, server_name = $2, state = $3, updated_at = now()
-        WHERE marker.state = 'staged'`,
-        [run, serverName, state],
-    );
-    await client.query("COMMIT");
+    await withNewMarkerTable(client, async () => {
+        // Every column is given: the default of a table that was there may be a call of somebody's function.
+        await client.query(
+            `INSERT INTO ${markerTable} AS marker (only_row, run, server_name, state, created_at, updated_at)
+            VALUES (true, $1, $2, $3, now(), now())
+            ON CONFLICT (only_row) DO UPDATE SET run = $1, server_name = $2, state = $3, updated_at = now()
+            WHERE marker.state = 'staged'`,
+            [run, serverName, state],
+        );
+    });
 }
 
 /**
  * Moves this run's marker on, and on disk: the commit waits for the write-ahead log of all that was written before it.
  *
+ * @param client  of the role that looks after databases; in no transaction
  * @param from  states that the marker may be in; the new one is always allowed, so that the move can be repeated
- * @throws MigrationError SM-E0708 when the marker is another run's, or in another state
+ * @throws MigrationError SM-E0708 when the marker is another run's, or in another state; SM-E0730 when its table would run somebody's code
  */
 export async function advanceMarker(
     client: Client,
@@ -72,14 +67,15 @@ export async function advanceMarker(
 ): Promise<Marker> {
     const marker = requireMarker(await readMarker(client), run, [...from, to], `database ${client.database ?? ""}`);
     await client.query("SET synchronous_commit = on");
-    const [moved] = await query(
-        client,
-        markerShape,
-        `UPDATE ${markerSchema}.marker SET state = $1, updated_at = now() WHERE run = $2 AND state = $3
-        RETURNING run, server_name AS "serverName", state, created_at::text AS "createdAt", updated_at::text AS "updatedAt"`,
-        [to, run, marker.state],
+    const moved = await withMarkerTable(client, "write", () =>
+        query(
+            client,
+            markerShape,
+            `UPDATE ONLY ${markerTable} SET state = $1, updated_at = now() WHERE run = $2 AND state = $3 RETURNING ${markerColumns}`,
+            [to, run, marker.state],
+        ),
     );
-    return requireMarker(moved, run, [to], `database ${client.database ?? ""}`);
+    return requireMarker(moved?.[0], run, [to], `database ${client.database ?? ""}`);
 }
 
 /** @throws MigrationError SM-E0708 unless the marker is this run's and in one of the states */

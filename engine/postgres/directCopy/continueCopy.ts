@@ -12,17 +12,19 @@ const endSeconds = 30;
 /**
  * Ends the sessions that the killed attempt has left on the target: an index that is still being built would be built twice.
  *
+ * @param target  the incoming database as its owner, whose tables say what was copied: who has more rights does not read them
  * @param state  of the source; see `CopyResume`
  * @returns whether there is a copy to continue
  * @throws MigrationError SM-E0709 when sessions do not end
  */
 export async function continueCopy(
     maintenance: DatabaseAddress,
-    incoming: string,
+    target: DatabaseAddress,
     run: string,
     state: string,
     options: ConnectionOptions,
 ): Promise<boolean> {
+    const incoming = target.name;
     const found = await inspectDatabase(maintenance, incoming, options);
     if (found.marker?.run !== run || !["restoring", "restored"].includes(found.marker.state)) return false;
     await withClient(maintenance, options, async (client) => {
@@ -40,5 +42,5 @@ export async function continueCopy(
         });
         await refuseSessions(client, [incoming]);
     });
-    return withClient({ ...maintenance, name: incoming }, options, (client) => hasCopy(client, state));
+    return withClient(target, options, (client) => hasCopy(client, state));
 }

@@ -24,6 +24,11 @@ export interface PlainDumpLoad {
     readonly address: DatabaseAddress;
     /** Connections that load at a time; there is one more for the statements. */
     readonly jobs: number;
+    /**
+     * Looks at the database after all statements so far and before rows are loaded or indexes are built, which runs what the statements have
+     * made. Ends the load when it throws.
+     */
+    readonly beforeRows?: () => Promise<void>;
     readonly signal?: AbortSignal;
     readonly onProgress?: (progress: PlainDumpProgress) => void;
     /** Collects the planner's statistics at the end; true when absent. */
@@ -36,7 +41,7 @@ const step = "import";
  * Loads all of it. The database is complete only when this returns: after an error it is to be dropped.
  *
  * @throws MigrationError SM-E0901 to SM-E0904, SM-E0907, SM-E0909 about the dump; SM-E0804 about the database; SM-E0511 about extensions;
- *     SM-E0513, SM-E0912, SM-E0515, SM-E1104, SM-E1102 from the server, with the dump's line; whatever the dump's stream throws
+ *     SM-E0513, SM-E0912, SM-E0515, SM-E1104, SM-E1102 from the server, with the dump's line; whatever the dump's stream or `beforeRows` throws
  */
 export async function loadPlainDump(load: PlainDumpLoad): Promise<PlainDumpContent> {
     const { address, jobs } = load;
@@ -71,6 +76,8 @@ class Loader implements PlainDumpSink {
     private readonly later: PlacedStatement[] = [];
     /** Statements before the rows share a transaction: each in its own takes half as long again. */
     private inTransaction = false;
+    /** Whether statements have made something that nobody has looked at yet. */
+    private unseen = true;
     private read: ReadProgress = { bytes: 0, tables: 0, rows: 0 };
 
     constructor(client: Client, queue: WorkQueue, load: PlainDumpLoad, signal: AbortSignal) {
@@ -90,7 +97,7 @@ class Loader implements PlainDumpSink {
                 this.report("data");
             },
         });
-        await this.commit();
+        await this.makeReady();
         await this.queue.drained();
         const plan = planLoad(this.later, content.tables);
         this.report("indexes");
@@ -116,11 +123,12 @@ class Loader implements PlainDumpSink {
         }
         if (!this.inTransaction) await this.client.query("BEGIN");
         this.inTransaction = true;
+        if (statement.kind !== "setval") this.unseen = true;
         await runPlaced(this.client, placed);
     }
 
     public async beginRows(block: CopyBlock): Promise<void> {
-        await this.commit();
+        await this.makeReady();
         this.dealer.begin(block);
     }
 
@@ -133,10 +141,12 @@ class Loader implements PlainDumpSink {
         return Promise.resolve();
     }
 
-    /** Lets the other connections see what was made. */
-    private async commit(): Promise<void> {
+    /** Lets the other connections see what was made, and has it looked at. */
+    private async makeReady(): Promise<void> {
         if (this.inTransaction) await this.client.query("COMMIT");
         this.inTransaction = false;
+        if (this.unseen) await this.load.beforeRows?.();
+        this.unseen = false;
     }
 
     private runAll(tasks: readonly Task[]): Promise<void> {

@@ -32,7 +32,8 @@ async function schemaDigest(client: Client): Promise<string> {
         const rows = await query(
             client,
             z.object({ row: z.string() }),
-            `SELECT t::text AS row FROM public.${table} t ORDER BY t::text COLLATE "C"`,
+            // Not `t::text`: a cast of the table's row type may be somebody's function.
+            `SELECT ROW(t.*)::text AS row FROM ONLY public.${table} t ORDER BY ROW(t.*)::text COLLATE "C"`,
         );
         digest.update(JSON.stringify([table, rows.map(({ row }) => row)]));
     }

@@ -3,6 +3,7 @@ import type { Finding } from "../../../contract/shared.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import { compareDefinitions, describeDifference, readDefinitions } from "../catalogue/catalogue.ts";
+import { foreignCode, runByReplication } from "../catalogue/foreignCode.ts";
 import { describeAddress, type DatabaseAddress } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../compare/fingerprint.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
@@ -69,13 +70,14 @@ export interface Following {
  *
  * Whatever a killed attempt has left is removed first. On failure everything is taken back; the incoming database is the caller's.
  *
- * @throws MigrationError SM-E1301 to SM-E1304, SM-E1305, SM-E1306, SM-E1307 when copy and snapshot differ, SM-E1309
+ * @throws MigrationError SM-E0545, SM-E1301 to SM-E1304, SM-E1305, SM-E1306, SM-E1307 when copy and snapshot differ, SM-E1309
  */
 export async function follow(replication: Replication, options: FollowOptions): Promise<Following> {
     const { run } = replication;
     refuseLeftovers(await undoFollowing(replication, true), "what an earlier attempt has left");
     const findings = await preflightSource(replication);
     await preflightTarget(replication);
+    await refuseCodeOfWorker(replication, "source");
     try {
         return { ...(await begin(replication, options)), findings };
     } catch (error) {
@@ -112,6 +114,7 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
             await run.progress.during("comparing the copy with the snapshot", () =>
                 refuseUnequalCopy(replication, tables, jobs),
             );
+            await refuseCodeOfWorker(replication, "target");
             const { targetVersion, temporaryKeys } = await onTarget(replication, async (target) => {
                 await setIdentities(target, await missingIdentities(target), { signal: run.signal });
                 const { version, versionNumber } = await readDatabaseFacts(target);
@@ -138,6 +141,31 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
         } finally {
             await slot.release();
         }
+    });
+}
+
+/** From this version on the worker that applies changes acts as the owner of each table. */
+const actsAsOwner = 160000;
+
+/**
+ * Before, it acts as the role that made the subscription, a superuser, and what checks and indexes call would run as that one. Triggers do
+ * not fire there unless they are made for replicas.
+ *
+ * @param where  the source, to know early; the target has what will run
+ * @throws MigrationError SM-E0545 also for code that is accepted
+ */
+async function refuseCodeOfWorker(replication: Replication, where: "source" | "target"): Promise<void> {
+    const { versionNumber } = await onTarget(replication, readDatabaseFacts);
+    if (versionNumber >= actsAsOwner) return;
+    const on = where === "source" ? onSource : onTarget;
+    const names = runByReplication(await on(replication, (client) => foreignCode(client)));
+    if (names.length === 0) return;
+    throw new MigrationError("SM-E0545", {
+        where: describeAddress(replication[where]),
+        found: names.join("\n"),
+        expected:
+            "only Synapse's own, as a server before PostgreSQL 16 runs what it takes over with the rights of a superuser",
+        fix: "set `copy: direct`, use a target of PostgreSQL 16 or newer, or remove it from the source; naming it in `foreignCode` is not enough here",
     });
 }
 

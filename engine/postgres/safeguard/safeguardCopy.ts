@@ -153,7 +153,9 @@ async function testRestore(
     try {
         // As Synapse's role, never as one that may do more: what is restored can be a program (functions in indexes and checks).
         const address = await ownerAddress(database, scratch);
-        await withClient(address, options, (client) => createMarker(client, run.id, "", "restoring"));
+        await withClient({ ...maintenance, name: scratch }, options, (client) =>
+            createMarker(client, run.id, "", "restoring"),
+        );
         const tables = manifest.tables.length;
         await restoreArchive({ clientDirectory, directory, address, step, jobs, tables }, run);
         const checks = await run.progress.during("comparing the restored copy with the database", () =>

@@ -200,4 +200,10 @@ export const e05Checks = {
         "a direct copy takes tables and sequences from one server to the other; what it leaves out would be missing on the target",
         "set `copy: archive`, or remove it from the source when nothing needs it",
     ),
+    "SM-E0545": entry(
+        "check",
+        "the database holds code that Synapse does not have",
+        "a function, trigger, rule, view or the like runs whenever the homeserver uses its table, and may have been put there by whoever made the dump",
+        "do you know what it does, and is it meant to move? Then add it to config `foreignCode`, each on a line of its own, as it is named here; else remove it from the source and dump again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

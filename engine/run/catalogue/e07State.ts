@@ -152,4 +152,10 @@ export const e07State = {
         "after a power cut nobody is served until a person starts them again: a target of kind `local` is for rehearsals",
         "is that meant? `pulumi up`, or `synapse-migrate serve <target.directory>` as a job at boot, starts them again",
     ),
+    "SM-E0730": entry(
+        "state",
+        "what has the marker's name is not a marker",
+        "a trigger, a rule or a view there is code of the database's owner, which would run with the rights of whoever reads or writes it",
+        "what laid it there? Look at the database as its owner, never as a superuser; is it a run's own? Then drop it, take that run back, and look where its data came from",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

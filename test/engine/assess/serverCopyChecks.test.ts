@@ -25,7 +25,7 @@ describe("what a direct copy leaves out", function () {
             const [blocking, ...more] = await found(name, mode);
             expect(more).to.deep.equal([]);
             expect(blocking).to.include({ id: "SM-E0540", severity: "error" });
-            expect(blocking?.evidence).to.contain("1 large objects, materialized view seen");
+            expect(blocking?.evidence).to.contain("1 large objects, materialized view public.seen");
             expect(blocking?.fix).to.contain("copy: archive");
         }
         expect(await found(name, "archive")).to.deep.equal([]);

@@ -33,7 +33,7 @@ describe("the sizes of a source", function () {
 
     it("are listed as not run when they take too long, and then nothing is said about free space", async () => {
         const name = await cluster.createDatabase("synapse", cluster.newName("sizes"));
-        const lock = "BEGIN; LOCK TABLE local_media_repository IN ACCESS EXCLUSIVE MODE";
+        const lock = "BEGIN; LOCK TABLE public.local_media_repository IN ACCESS EXCLUSIVE MODE";
         await withClient(cluster.address(name), { step: "holder" }, async (holder) => {
             await holder.query(lock);
             const options = { step: "test", statementSeconds: 0.3 };

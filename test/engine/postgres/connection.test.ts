@@ -44,7 +44,7 @@ describe("a connection to PostgreSQL", () => {
         const name = await cluster.createDatabase();
         const write = () =>
             withClient(cluster.address(name), { step: "test", readOnly: true }, (client) =>
-                client.query("CREATE TABLE t (a int)"),
+                client.query("CREATE TABLE public.t (a int)"),
             );
         expect((await expectError("SM-E1104", write)).detail.found).to.match(
             /read-only transaction \(SQLSTATE 25006\)/,
@@ -102,7 +102,7 @@ describe("a connection to PostgreSQL", () => {
             const { id } = await queryOne(holder, z.object({ id: z.string() }), "SELECT pg_export_snapshot() AS id");
             await cluster.query(name, "INSERT INTO t VALUES (1)");
             const seen = await withClient(cluster.address(name), { step: "test" }, (client) =>
-                inSnapshot(client, id, () => query(client, count, "SELECT count(*)::int AS n FROM t")),
+                inSnapshot(client, id, () => query(client, count, "SELECT count(*)::int AS n FROM public.t")),
             );
             expect(seen).to.deep.equal([{ n: 0 }]);
         });

@@ -29,7 +29,7 @@ describe("the fence", function () {
         const { token } = await done(fence, spec("stops"), fenceContract.result);
         expect(await synapse.homeserver.answers()).to.equal(false);
         await source.withSession((client) =>
-            client.query("INSERT INTO users (name) VALUES ('@late:x')").then(
+            client.query("INSERT INTO public.users (name) VALUES ('@late:x')").then(
                 () => expect.fail("a row was written"),
                 (error: unknown) => expect(String(error)).to.contain("read-only"),
             ),
@@ -53,7 +53,7 @@ describe("the fence", function () {
         const read = await readToken(runOf(synapse, "written").directory, token);
         await source.withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
-            await client.query("SELECT nextval('events_stream_seq')");
+            await client.query("SELECT nextval('public.events_stream_seq')");
         });
         const error = await expectError("SM-E0702", () =>
             refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "written")),
@@ -66,9 +66,11 @@ describe("the fence", function () {
         const { token } = await done(fence, spec("reset"), fenceContract.result);
         const read = await readToken(runOf(synapse, "reset").directory, token);
         await synapse.cluster.administer("SELECT pg_stat_reset()");
-        await refuseUnlessStillFenced(sourceOf(synapse), read);
+        await refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "reset"));
         await synapse.cluster.administer("BEGIN READ WRITE; UPDATE schema_version SET upgraded = upgraded; COMMIT");
-        const error = await expectError("SM-E0702", () => refuseUnlessStillFenced(sourceOf(synapse), read));
+        const error = await expectError("SM-E0702", () =>
+            refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "reset")),
+        );
         expect(error.detail.found).to.contain("set to zero");
         await undone(fence, spec("reset"));
     });
@@ -103,7 +105,7 @@ describe("the fence", function () {
         await undone(fence, spec("left"));
         await expectError("SM-E0741", () => done(fence, spec("again"), fenceContract.result));
         expect(await synapse.homeserver.answers()).to.equal(false);
-        await withSession(async (client) => {
+        await source.withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
             await client.query(`COMMENT ON DATABASE ${client.escapeIdentifier(synapse.cluster.synapse.name)} IS NULL`);
         });
@@ -117,8 +119,8 @@ describe("the fence", function () {
         await rename(join(runs, "fence-holder.json"), join(runs, "fence-holder.lost"));
         await expectError("SM-E0744", () => undone(fence, spec("lost")));
         await undone(fence, spec("lost"));
-        await withSession((client) => client.query("CREATE TABLE it_may_be_written_to ()"));
-        await withSession((client) => client.query("DROP TABLE it_may_be_written_to"));
+        await source.withSession((client) => client.query("CREATE TABLE it_may_be_written_to ()"));
+        await source.withSession((client) => client.query("DROP TABLE it_may_be_written_to"));
     });
 
     it("is not mistaken for another: a token that is altered, missing or of another fence is refused", async () => {

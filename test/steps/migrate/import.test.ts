@@ -97,7 +97,7 @@ describe("the step import", function () {
         expect((await markerOf(incoming))?.state).to.equal("restored");
         const owners = await cluster.query(
             incoming,
-            "SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE oid >= 16384",
+            "SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relnamespace = 'public'::regnamespace",
         );
         expect(owners).to.deep.equal([{ owner: "synapse" }]);
         expect(await keysIn(incoming)).to.equal(0);

@@ -110,8 +110,8 @@ describe("the clean-up of cached media that did not come along", function () {
             query(
                 client,
                 z.unknown(),
-                `SELECT name FROM users WHERE name LIKE '@synapse-migration%' UNION ALL
-                    SELECT user_id FROM access_tokens WHERE user_id LIKE '@synapse-migration%' OR id < 0`,
+                `SELECT name FROM public.users WHERE name LIKE '@synapse-migration%' UNION ALL
+                    SELECT user_id FROM public.access_tokens WHERE user_id LIKE '@synapse-migration%' OR id < 0`,
             ),
         );
 

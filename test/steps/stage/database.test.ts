@@ -27,11 +27,10 @@ describe("the step database", function () {
     });
 
     const sql = (address: DatabaseAddress, text: string) =>
-        withClient(
-            address,
-            { step: "test" },
-            async (client) => (await client.query<Record<string, unknown>>(text)).rows,
-        );
+        withClient(address, { step: "test" }, async (client) => {
+            await client.query("SET search_path = public");
+            return (await client.query<Record<string, unknown>>(text)).rows;
+        });
 
     describe("on a server of our own", () => {
         let directory: string;
@@ -94,7 +93,10 @@ describe("the step database", function () {
             expect(run.said.at(-1)).to.equal(`[test] the server belongs to run ${newer.id} now: it stays`);
             expect(await isClusterRunning(managed().directory)).to.equal(true);
 
-            await sql(owner, "UPDATE synapse_migration.marker SET state = 'committed'");
+            expect(
+                await sql(owner, "UPDATE synapse_migration.marker SET state = 'committed'").catch(String),
+            ).to.contain("permission denied");
+            await sql(await adminAddress(target, "synapse"), "UPDATE synapse_migration.marker SET state = 'committed'");
             await expectError("SM-E0707", async () => database.act(await specOf(newer), newer));
             await sql(owner, "CREATE TABLE users (a int)");
             await database.undo?.(await specOf(newer), newer);

@@ -106,7 +106,7 @@ export async function fill(
     media: readonly { readonly row: LocalMediaRow; readonly content?: string | Buffer }[],
 ): Promise<void> {
     await mkdir(store, { recursive: true });
-    await client.query("TRUNCATE local_media_repository");
+    await client.query("TRUNCATE public.local_media_repository");
     await insertMediaRows(
         client,
         media.map(({ row }) => row),

@@ -372,7 +372,7 @@ describe("the way from a store to an archive and into a store", () => {
                     const target = join(directory, "target");
                     await mkdir(target);
                     const { rows } = await placeInSynapseStore(archive, { mediaStore: target });
-                    await client.query("TRUNCATE local_media_repository");
+                    await client.query("TRUNCATE public.local_media_repository");
                     await insertMediaRows(client, rows);
                     expect(await rowsOf(client)).to.deep.equal(before);
                     expect(await contentOf(target)).to.deep.equal(await contentOf(store));

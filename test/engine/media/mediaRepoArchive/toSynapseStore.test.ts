@@ -130,14 +130,14 @@ describe("adding rows of media to Synapse's database", () => {
         const cluster = await testCluster();
         const name = await cluster.createDatabase("synapse");
         await withClient(cluster.address(name), { step: "test" }, async (client) => {
-            await client.query("TRUNCATE local_media_repository");
+            await client.query("TRUNCATE public.local_media_repository");
             await work(client);
         });
     };
     const stored = async (client: Client): Promise<unknown[]> =>
-        (await client.query<{ row: unknown }>("SELECT to_jsonb(m) AS row FROM local_media_repository m")).rows.map(
-            ({ row }) => row,
-        );
+        (
+            await client.query<{ row: unknown }>("SELECT to_jsonb(m) AS row FROM public.local_media_repository m")
+        ).rows.map(({ row }) => row);
 
     it("adds what is not there and keeps rows of the same content as they are", async () => {
         await withTable(async (client) => {
@@ -185,7 +185,7 @@ describe("adding rows of media to Synapse's database", () => {
                 inserted: 0,
                 already: 1,
             });
-            await client.query("ALTER TABLE local_media_repository DROP sha256, DROP authenticated");
+            await client.query("ALTER TABLE public.local_media_repository DROP sha256, DROP authenticated");
             expect(await insertMediaRows(client, [rowOf("secondMedia", "")])).to.deep.equal({
                 inserted: 1,
                 already: 0,

@@ -50,7 +50,7 @@ describe("a direct copy of a database", function () {
         await from.query(sourceName, "SELECT lo_create(0); CREATE MATERIALIZED VIEW seen AS SELECT 1", "synapse");
         const copy = { from, sourceName, to: from, targetName: await from.createDatabase() };
         const { detail } = await expectError("SM-E0540", () => runCopy(copy));
-        expect(detail.found).to.equal("1 large objects\nmaterialized view seen");
+        expect(detail.found).to.equal("1 large objects\nmaterialized view public.seen");
         expect(
             await from.query(copy.targetName, "SELECT FROM pg_namespace WHERE nspname = 'synapse_migration'"),
         ).to.deep.equal([]);

@@ -171,8 +171,10 @@ describe("loading a plain dump", () => {
             fc.asyncProperty(fc.array(fc.tuple(text, text), { minLength: 60, maxLength: 120 }), async (rows) => {
                 const source = cluster.address(await cluster.createDatabase());
                 await withClient(source, { step: "test" }, async (client) => {
-                    await client.query("CREATE TABLE users (name text, x text); CREATE TABLE events (a text)");
-                    for (const row of rows) await client.query("INSERT INTO users VALUES ($1, $2)", row);
+                    await client.query(
+                        "CREATE TABLE public.users (name text, x text); CREATE TABLE public.events (a text)",
+                    );
+                    for (const row of rows) await client.query("INSERT INTO public.users VALUES ($1, $2)", row);
                 });
                 const { address, content } = await load(await pgDump(cluster, source.name));
                 const read = (of: DatabaseAddress): Promise<unknown> =>

@@ -265,12 +265,12 @@ describe("what goes wrong while a source is followed", function () {
         const pair = await makePair(cluster, cluster);
         const { digest } = await begin(pair);
         await withClient(cluster.address(pair.incoming), { step: "test" }, (client) =>
-            client.query("UPDATE events SET json = '{}' WHERE stream_ordering = 2999"),
+            client.query("UPDATE public.events SET json = '{}' WHERE stream_ordering = 2999"),
         );
         const error = await expectError("SM-E1307", () => end(pair, digest));
         expect(error.detail.found).to.contain("replica-tails: public.events");
         await withClient(cluster.address(pair.incoming), { step: "test" }, (client) =>
-            client.query("UPDATE rooms SET public = NOT public"),
+            client.query("UPDATE public.rooms SET public = NOT public"),
         );
         const strict = await expectError("SM-E1307", () => end(pair, digest, "strict"));
         expect(strict.detail.found).to.contain("replica-rows: public.events");

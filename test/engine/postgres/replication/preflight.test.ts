@@ -78,13 +78,28 @@ describe("before a source is followed", function () {
         );
         const { detail } = await expectError("SM-E1303", () => preflightSource(pair.replication));
         for (const part of [
-            "materialized view seen",
+            "materialized view public.seen",
             "large object",
-            "table users",
+            "table public.users",
             "background updates",
             "event_stats",
         ])
             expect(detail.found).to.contain(part);
+    });
+
+    it("refuses checks that call somebody's functions where the target would run them as a superuser, and copies nothing", async () => {
+        const pair = await makePair(cluster, cluster);
+        await cluster.query(
+            pair.sourceName,
+            `CREATE FUNCTION public.f(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+            ALTER TABLE public.rooms ADD CONSTRAINT lure CHECK (public.f(room_id))`,
+            "synapse",
+        );
+        const error = await expectError("SM-E0545", () =>
+            follow(pair.replication, { jobs: 1, copy: () => Promise.reject(new Error("it was copied")) }),
+        );
+        expect(error.detail.found).to.equal("check public.rooms: lure");
+        expect(await tracesOn(pair)).to.deep.equal([]);
     });
 
     it("refuses a target whose role may not subscribe, and one that does not reach the source", async () => {

@@ -96,6 +96,7 @@ export function startWriter(cluster: TestCluster, name: string): Writer {
     let count = 0;
     const work = async (): Promise<void> => {
         await withClient(cluster.address(name), { step: "writer" }, async (client) => {
+            await client.query("SET search_path = public");
             for (; !stopping; count += 1) {
                 const write = writes[count % writes.length];
                 await client.query(write?.(count) ?? "").catch((error: unknown) => errors.push(String(error)));
