@@ -47,10 +47,7 @@ class Stack {
     #call(name: string, run: RunReference, contract: Partial<StepContract<never, never>>): StepCall {
         const phase: Phase = ({ commit: "cutover", open: "cutover" } as const)[name] ?? "stage";
         const step: AnyStep = defineStep(
-            { name, phase, version: 1, ...shape, ...contract } as StepContract<
-                { run: RunReference },
-                { times: number }
-            >,
+            { name, phase, version: 1, ...shape, ...contract },
             () => {
                 this.acts.push(`do ${name}`);
                 return Promise.resolve({ times: this.acts.length });
