@@ -13,17 +13,18 @@ if (config === undefined) throw new Error(`${configFile} is not the configuratio
 // Opened while we may still go through the directories above, which can be closed to the user that we become.
 const directory = dirname(configFile);
 const held = await holdDirectory(directory);
-const files = gatewayFiles(held.path);
 
 const { server, setOpen } = createGateway(config);
 server.listen(config.listener.port, config.listener.bindAddress);
 await once(server, "listening");
 const address = server.address();
-if (address !== null && typeof address === "object") await writeListeningPort(files.listening, address.port);
+if (address !== null && typeof address === "object")
+    await writeListeningPort(gatewayFiles(held.path).listening, address.port);
 
 let said = "";
 const follow = async (): Promise<void> => {
-    const found = await readGatewayState(files.state, config.user);
+    // Through `held` each time: a directory that nothing refers to any more is closed when memory is collected, its path with it.
+    const found = await readGatewayState(gatewayFiles(held.path).state, config.user);
     const now = found?.state ?? "closed";
     setOpen(now === "open");
     const line = `${now} (${found === undefined ? "no valid state file" : `run ${found.run}`})`;
