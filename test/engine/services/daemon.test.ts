@@ -75,6 +75,16 @@ describe("a server of ours", () => {
         expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
     });
 
+    it("is no process that its pid file names and that is another program: that one is never signalled", async () => {
+        const { pid, startTicks } = await startDaemon(options);
+        const file = join(directory, "other.pid");
+        await writeFile(file, `${pid} ${startTicks}\n`, { mode: 0o600 });
+        const other = exactly({ ...options, args: ["another"] });
+        expect(await runningDaemon(file, other)).to.equal(undefined);
+        expect(await stopDaemon(file, other, { graceSeconds: 1, kill: true })).to.equal(false);
+        expect(await readProcess(pid)).to.not.equal(undefined);
+    });
+
     it("gets nothing of our environment but what finds programs", async () => {
         process.env["CANARY_SECRET"] = "never passed on";
         try {
