@@ -99,7 +99,8 @@ describe("a server of ours", () => {
 
     it("runs as the given user, with none of our groups, and writes to a log that is ours alone", async () => {
         await promisify(execFile)("chmod", ["0777", directory]);
-        const { pid } = await startDaemon({ ...options, user: { uid: 65534, gid: 65534 } });
+        options = { ...options, user: { uid: 65534, gid: 65534 } };
+        const { pid } = await startDaemon(options);
         await told();
         expect(await readProcess(pid)).to.deep.include({ uid: 65534, gid: 65534, groups: [] });
         expect((await stat(options.logFile)).mode & 0o777).to.equal(0o600);
