@@ -50,6 +50,7 @@ export function assessmentSpec(
         ...(target.kind === "emsBundle"
             ? { bundle: { programs: target.clientDirectory, databaseFormat: target.format } }
             : {
+                  user: target.user,
                   targetServer: target.database.server,
                   mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets),
               }),

@@ -28,6 +28,8 @@ export interface DatabaseArgs {
     readonly source: Source;
     /** The server, one of our own or one that is there, and the names of database and owner. */
     readonly layout: TargetLayout["database"];
+    /** Whom the target's servers run as; see `target.user`. */
+    readonly user?: string | undefined;
     readonly protect: boolean;
 }
 
@@ -67,13 +69,13 @@ export class Database extends pulumi.ComponentResource {
     readonly #args: DatabaseArgs;
 
     constructor(name: string, args: DatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
-        const { steps, source, layout, protect } = args;
+        const { steps, source, layout, user, protect } = args;
         const { name: databaseName, owner, server, replace } = layout;
         super("synapse-migration:index:Database", name, { databaseName, owner, server: server.kind }, opts);
         this.#args = args;
         const { result } = steps.add(
             databaseContract,
-            { run: steps.run, source, name: databaseName, owner, replace, server },
+            { run: steps.run, source, name: databaseName, owner, replace, server, user },
             { parent: this, protect },
         );
         this.connection = result.database;

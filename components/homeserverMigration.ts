@@ -154,13 +154,14 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const { signingKey, pepper, macaroonSecretKey } = secrets;
         // The configuration's rules have seen to it that it is set from this phase on.
         if (signingKey === undefined) throw new Error("the signing key is missing");
-        const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory: target.directory };
+        const { directory: targetDirectory, user } = target;
+        const identity = { signingKey, pepper, macaroonSecretKey, targetDirectory, user };
         const provided = { mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets) };
         const keys = new SigningKeySecrets("signing-keys", { ...parts, ...identity, ...provided }, child);
-        const database = new Database("database", { ...parts, layout: target.database }, child);
+        const database = new Database("database", { ...parts, layout: target.database, user }, child);
         const { mediaRepo } = target;
         const isHandedOver = mediaRepo !== undefined;
-        const storage = { mediaStore: target.mediaStore, remoteMedia: config.remoteMedia, isHandedOver };
+        const storage = { mediaStore: target.mediaStore, user, remoteMedia: config.remoteMedia, isHandedOver };
         const { source, replicationAddress: replication } = config;
         const followed =
             config.copy === "replicate" && source.kind === "selfHosted"

@@ -26,6 +26,8 @@ export interface MediaRepositoryArgs {
     readonly source: Source;
     /** Directory of the target's media store. */
     readonly mediaStore: string;
+    /** Whom the target's servers run as; see `target.user`. */
+    readonly user?: string | undefined;
     /** What it has besides its store; see `target.mediaStorageProvider`. */
     readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     /** Whether media of other servers come along. Synapse fetches them again where they are dropped. */
@@ -49,7 +51,7 @@ export class MediaRepository extends pulumi.ComponentResource {
         this.#args = args;
         const storage = steps.add(
             mediaStorageContract,
-            { run: steps.run, mediaStore, mediaStorageProvider },
+            { run: steps.run, mediaStore, mediaStorageProvider, user: args.user },
             { parent: this, protect },
         );
         this.mediaStore = storage.result.mediaStore;

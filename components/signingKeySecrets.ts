@@ -9,6 +9,8 @@ export interface SigningKeySecretsArgs {
     readonly source: Source;
     /** Secret files are made below it, mode 0600. */
     readonly targetDirectory: string;
+    /** Whom the target's servers run as; see `target.user`. */
+    readonly user?: string | undefined;
     /** The source's signing key file: one `ed25519 <version> <unpadded base64 seed>` line per key. */
     readonly signingKey: pulumi.Input<string>;
     /** Mixed into every password before bcrypt. Absent when the source has none; empty is not the same as absent. */
@@ -40,10 +42,11 @@ export class SigningKeySecrets extends pulumi.ComponentResource {
         // Arguments are kept in the state in plain text, so only what may be read there is passed on.
         super("synapse-migration:index:SigningKeySecrets", name, { serverName: args.source.serverName }, opts);
         const { steps, source, targetDirectory, signingKey, pepper, macaroonSecretKey, protect } = args;
-        const { mediaStorageProvider } = args;
+        const { mediaStorageProvider, user } = args;
+        const secrets = { signingKey, pepper, macaroonSecretKey };
         const { result } = steps.add(
             secretsContract,
-            { run: steps.run, source, targetDirectory, signingKey, pepper, macaroonSecretKey, mediaStorageProvider },
+            { run: steps.run, source, targetDirectory, user, ...secrets, mediaStorageProvider },
             { parent: this, protect },
         );
         this.signingKeyFile = result.signingKeyFile;

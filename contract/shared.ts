@@ -3,6 +3,8 @@ import { z } from "zod";
 
 /** An absolute path on the machine that runs the step. */
 export const absolutePath = z.string().startsWith("/").max(4096);
+/** A user of the system, by its name as useradd(8) takes it. */
+export const systemUser = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be the name of a system user");
 /** A TCP port; 0 asks for a free one where a step says so. */
 export const port = z.number().int().min(0).max(65535);
 /** Lower-case hexadecimal SHA-256. */

@@ -14,6 +14,7 @@ import {
     runReference,
     seconds,
     sha256,
+    systemUser,
     targetDatabase,
 } from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
@@ -71,6 +72,8 @@ export const assessContract = contract({
         targetDirectory: absolutePath,
         /** Python of the target's Synapse environment. */
         targetPython: absolutePath,
+        /** As of the step `secrets`; of a target that is a bundle there is none. */
+        user: systemUser.optional(),
         /** The server the database will be restored into. Absent, nothing is known of its version: listed as not run. */
         targetServer: databaseServer.optional(),
         /** The target is a bundle: there is no server, but a pg_dump in this directory. */
@@ -143,6 +146,8 @@ export const secretsContract = contract({
         run: runReference,
         source,
         targetDirectory: absolutePath,
+        /** Whom the target's servers run as, when this runs as root; what is there keeps the user it has. Absent: see `serviceUser.ts`. */
+        user: systemUser.optional(),
         signingKey: secret,
         /** Absent when the source has none; empty is not the same as absent. */
         pepper: secret.optional(),
@@ -173,6 +178,8 @@ export const databaseContract = contract({
         /** Whether a database with this name may hold data, which is put aside after a checked copy; refused when absent. */
         replace: z.boolean().optional(),
         server: databaseServer,
+        /** As of the step `secrets`. */
+        user: systemUser.optional(),
     }),
     result: z.strictObject({ database: targetDatabase, serverVersion: z.string(), managed: z.boolean() }),
 });
@@ -185,6 +192,8 @@ export const mediaStorageContract = contract({
     spec: z.strictObject({
         run: runReference,
         mediaStore: absolutePath,
+        /** As of the step `secrets`. */
+        user: systemUser.optional(),
         /** A bucket of the target's own is marked as this run's, before anything is put there. */
         mediaStorageProvider: mediaStorageProvider.optional(),
     }),

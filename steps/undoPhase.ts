@@ -8,6 +8,7 @@ import type { LineKind } from "../engine/run/progress.ts";
 import { defineStep, type StepDefinition } from "../engine/run/step.ts";
 import { stepsToUndo } from "../engine/run/undoOrder.ts";
 import { undoSteps, type StepFinder } from "../engine/run/undoFromJournal.ts";
+import { releaseTargetDirectory } from "../engine/machines/targetDirectory.ts";
 import { removeTargetRecord } from "../engine/run/ownership/targetRecord.ts";
 
 type PhaseUndoContract = typeof stageUndoContract;
@@ -33,7 +34,10 @@ export function undoPhaseStep(contract: PhaseUndoContract, stepNamed: StepFinder
                 kind === "note" ? run.progress.note(line) : run.progress.say(line);
             await undoSteps(names, run.directory, stepNamed, { write, signal: run.signal });
             // The first phase is undone last: nothing of the run is left that the record would have to speak for.
-            if (contract.phase === "stage") await removeTargetRecord(run.reference);
+            const { target } = run.reference;
+            const record = contract.phase === "stage" ? await removeTargetRecord(run.reference) : undefined;
+            if (target !== undefined && record !== undefined)
+                await releaseTargetDirectory(target, record.madeDirectory);
         },
     );
 }

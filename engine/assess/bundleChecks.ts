@@ -14,6 +14,7 @@ import { finding } from "../run/finding.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
+import { serviceUserCheckId, serviceUserFindings } from "./serviceUserCheck.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
 
@@ -56,6 +57,12 @@ export interface BundleCheck {
 
 /** In the order in which they find out what the next ones need. */
 export const bundleChecks: readonly BundleCheck[] = [
+    {
+        id: serviceUserCheckId,
+        cost: "cheap",
+        beforeImport: false,
+        run: ({ spec }) => serviceUserFindings(spec),
+    },
     {
         id: "media-repository",
         cost: "cheap",

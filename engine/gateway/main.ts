@@ -1,8 +1,8 @@
 /** The gateway's process: `main.ts <config file>`. Follows its state file until it is ended with SIGTERM. */
 import { once } from "node:events";
 import { watch } from "node:fs";
-import { open } from "node:fs/promises";
 import { dirname } from "node:path";
+import { holdDirectory } from "../run/heldDirectory.ts";
 import { createGateway } from "./server.ts";
 import { gatewayFiles, readGatewayConfig, readGatewayState, writeListeningPort } from "./state.ts";
 
@@ -10,19 +10,21 @@ const [, , configFile = ""] = process.argv;
 const config = await readGatewayConfig(configFile);
 if (config === undefined) throw new Error(`${configFile} is not the configuration of a gateway`);
 
+// Opened while we may still go through the directories above, which can be closed to the user that we become.
+const directory = dirname(configFile);
+const held = await holdDirectory(directory);
+
 const { server, setOpen } = createGateway(config);
 server.listen(config.listener.port, config.listener.bindAddress);
 await once(server, "listening");
 const address = server.address();
-const directory = dirname(configFile);
 if (address !== null && typeof address === "object")
-    await writeListeningPort(gatewayFiles(directory).listening, address.port);
+    await writeListeningPort(gatewayFiles(held.path).listening, address.port);
 
-// Opened while we may still go through the directories above, which can be closed to the user that we become.
-const handle = await open(directory);
 let said = "";
 const follow = async (): Promise<void> => {
-    const found = await readGatewayState(gatewayFiles(`/proc/self/fd/${handle.fd}`).state);
+    // Through `held` each time: a directory that nothing refers to any more is closed when memory is collected, its path with it.
+    const found = await readGatewayState(gatewayFiles(held.path).state, config.user);
     const now = found?.state ?? "closed";
     setOpen(now === "open");
     const line = `${now} (${found === undefined ? "no valid state file" : `run ${found.run}`})`;

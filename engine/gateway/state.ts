@@ -1,9 +1,11 @@
 /** The gateway's directory: what tells it to be open or closed, and where it listens. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { port } from "../../contract/index.ts";
-import { writePrivateFile, type PrivateFileOptions } from "../run/atomicFile.ts";
+import type { ServiceUser } from "../machines/serviceUser.ts";
+import { writePrivateFile } from "../run/atomicFile.ts";
+import { parseJson } from "../run/parseJson.ts";
+import { readTrusted } from "../run/trustedFile.ts";
 
 const gatewayState = z.strictObject({
     state: z.enum(["closed", "open"]),
@@ -37,13 +39,23 @@ export const gatewayFiles = (directory: string) => ({
     log: join(directory, "gateway.log"),
 });
 
-/** Undefined when there is none, or none that can be trusted: then the gateway is closed. */
-export async function readGatewayState(file: string): Promise<GatewayState | undefined> {
-    return parsed(gatewayState, file);
+/**
+ * Undefined when there is none, or none that can be trusted: then the gateway is closed.
+ *
+ * @param user  whom the gateway runs as: an earlier version gave the file to that user
+ */
+export async function readGatewayState(file: string, user?: ServiceUser): Promise<GatewayState | undefined> {
+    return parsed(gatewayState, file, user);
 }
 
-export async function writeGatewayState(file: string, state: GatewayState, options: PrivateFileOptions): Promise<void> {
-    await writePrivateFile(file, `${JSON.stringify(gatewayState.parse(state))}\n`, options);
+/** @param user  whom the gateway runs as, who may read it and not write it */
+export async function writeGatewayState(
+    file: string,
+    state: GatewayState,
+    user: ServiceUser | undefined,
+): Promise<void> {
+    const readable = user === undefined ? {} : { owner: { uid: process.geteuid?.() ?? 0, gid: user.gid }, mode: 0o640 };
+    await writePrivateFile(file, `${JSON.stringify(gatewayState.parse(state))}\n`, readable);
 }
 
 export async function readGatewayConfig(file: string): Promise<GatewayConfig | undefined> {
@@ -62,10 +74,7 @@ export async function writeListeningPort(file: string, listeningPort: number): P
     await writePrivateFile(file, `${JSON.stringify({ port: listeningPort })}\n`);
 }
 
-async function parsed<T>(shape: z.ZodType<T>, file: string): Promise<T | undefined> {
-    try {
-        return shape.parse(JSON.parse(await readFile(file, "utf8")));
-    } catch {
-        return undefined;
-    }
+async function parsed<T>(shape: z.ZodType<T>, file: string, user?: ServiceUser): Promise<T | undefined> {
+    const text = await readTrusted(file, user === undefined ? [] : [user.uid]).catch(() => undefined);
+    return text === undefined ? undefined : shape.safeParse(parseJson(text)).data;
 }

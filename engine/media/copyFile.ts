@@ -1,10 +1,10 @@
 /** Copies one file of a media store, and tells its SHA-256. */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { chown, mkdir, open, realpath, rename, rm, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { syncDirectory } from "../run/atomicFile.ts";
+import { open, realpath, rename, rm, type FileHandle } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { MigrationError } from "../run/errors.ts";
+import { holdBelow, type Owner } from "../run/heldDirectory.ts";
 import { partialSuffix } from "./scan.ts";
 
 export interface FileContent {
@@ -13,10 +13,7 @@ export interface FileContent {
     readonly sha256: string;
 }
 
-export interface Owner {
-    readonly uid: number;
-    readonly gid: number;
-}
+export type { Owner };
 
 /** Synapse needs to read them, its group may, nobody else. */
 const fileMode = 0o640;
@@ -68,41 +65,57 @@ export async function copyFile(
 
 /**
  * Makes a file of a store: a partial file beside its place, synced, then renamed. A kill at any moment leaves the old file or the new one.
+ * The store belongs to Synapse's user, who may exchange directories for links while we work: none is followed.
  *
  * @param fill  gets the empty file; undefined leaves the place as it was
- * @throws MigrationError SM-E1201 when the file system is full
+ * @throws MigrationError SM-E1201 when the file system is full, SM-E1207 when a link is in the way
  */
 export async function placeFile(
     target: StorePlace,
     owner: Owner | undefined,
     fill: (copy: FileHandle) => Promise<FileContent | undefined>,
 ): Promise<FileContent | undefined> {
-    const to = join(target.root, target.path);
-    const partial = `${to}${partialSuffix}`;
     try {
-        await makeDirectories(target.root, dirname(target.path), owner);
-        await rm(partial, { force: true });
-        const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-        const copy = await open(partial, flags, fileMode);
-        let content: FileContent | undefined;
+        // Each directory gets the owner that Synapse needs to write into it.
+        const directory = await holdBelow(target.root, dirname(target.path), { mode: directoryMode, owner });
+        const to = directory.at(basename(target.path));
+        const partial = `${to}${partialSuffix}`;
         try {
-            content = await fill(copy);
-            await copy.chmod(fileMode);
-            if (owner !== undefined) await copy.chown(owner.uid, owner.gid);
-            await copy.sync();
+            await rm(partial, { force: true });
+            const content = await fillFile(partial, owner, fill);
+            if (content === undefined) {
+                await rm(partial);
+                return undefined;
+            }
+            await rename(partial, to);
+            await directory.handle.sync();
+            return content;
+        } catch (error) {
+            await rm(partial, { force: true });
+            throw error;
         } finally {
-            await copy.close();
+            await directory.close();
         }
-        if (content === undefined) {
-            await rm(partial);
-            return undefined;
-        }
-        await rename(partial, to);
-        await syncDirectory(dirname(to));
-        return content;
     } catch (error) {
-        await rm(partial, { force: true });
         throw fullDisk(error, target) ?? error;
+    }
+}
+
+async function fillFile(
+    path: string,
+    owner: Owner | undefined,
+    fill: (copy: FileHandle) => Promise<FileContent | undefined>,
+): Promise<FileContent | undefined> {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const copy = await open(path, flags, fileMode);
+    try {
+        const content = await fill(copy);
+        await copy.chmod(fileMode);
+        if (owner !== undefined) await copy.chown(owner.uid, owner.gid);
+        await copy.sync();
+        return content;
+    } finally {
+        await copy.close();
     }
 }
 
@@ -136,21 +149,5 @@ async function readThrough(
 export async function writeWhole(file: FileHandle, chunk: Buffer): Promise<void> {
     for (let offset = 0; offset < chunk.length;) {
         offset += (await file.write(chunk, offset, chunk.length - offset, null)).bytesWritten;
-    }
-}
-
-/** Makes the directories from the store downwards, each with the owner that Synapse needs to write into them. */
-async function makeDirectories(root: string, path: string, owner: Owner | undefined): Promise<void> {
-    let made = root;
-    for (const name of path.split("/")) {
-        made = join(made, name);
-        const isNew = await mkdir(made, { mode: directoryMode }).then(
-            () => true,
-            (error: unknown) => {
-                if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-                throw error;
-            },
-        );
-        if (isNew && owner !== undefined) await chown(made, owner.uid, owner.gid);
     }
 }

@@ -1,9 +1,9 @@
 /** What the early and the final pass have in common, and in what they differ. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { z } from "zod";
 import type { Check, mediaEarlyContract } from "../../contract/index.ts";
 import { readToken } from "../fence/fenceToken.ts";
-import { serviceUser } from "../machines/serviceUser.ts";
+import { targetUser } from "../machines/targetUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -58,7 +58,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             targetRoot,
             index,
             folders: carriedFolders(spec.remoteCache),
-            owner: serviceUser(),
+            owner: await targetUser(dirname(spec.mediaStore)),
             signal: run.signal,
             elsewhere: media,
             onFile: (now) => (soFar = now),

@@ -1,8 +1,9 @@
 /** One pass over the source's media store: copies what is new or changed, and takes away what it had copied and is gone. */
-import { rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { MigrationError } from "../run/errors.ts";
+import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
 import { inOrder } from "./inOrder.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
@@ -78,7 +79,7 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     }
     const gone = (path: string): boolean => !seen.has(path) && args.elsewhere?.has(path) !== true;
     for (const path of [...index.paths()].filter(gone)) {
-        await rm(join(args.targetRoot, path), { force: true });
+        await removeBelow(args.targetRoot, path);
         index.delete(path);
         removed++;
     }

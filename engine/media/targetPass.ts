@@ -1,7 +1,7 @@
 /** The end of the final pass: reads every file of the target's store, mends what differs from its copy, puts aside what is not one. */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
+import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile } from "./copyFile.ts";
 import type { CopyPassArgs } from "./sourcePass.ts";
 import { newScanNotes } from "./scan.ts";
@@ -45,7 +45,7 @@ export async function targetPass(args: CopyPassArgs, allFolders: readonly string
         files++;
         digest.add(entry);
     }
-    for (const path of notes.partial) await rm(join(targetRoot, path), { force: true });
+    for (const path of notes.partial) await removeBelow(targetRoot, path);
     if (files !== index.size) {
         throw new MigrationError("SM-E0963", {
             where: targetRoot,

@@ -1,8 +1,12 @@
 /** The target's media store: a directory with a file that says which run prepared it. */
-import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile, chown, chmod } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { constants } from "node:fs";
+import { lstat, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
 import { z } from "zod";
-import { writePrivateFile } from "../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
+import { emptyDirectory, holdBelow, holdDirectory, holdShaped } from "../run/heldDirectory.ts";
+import { parseJson } from "../run/parseJson.ts";
+import { readTrusted } from "../run/trustedFile.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { Owner } from "./copyFile.ts";
 
@@ -32,12 +36,14 @@ export async function prepareStore(directory: string, run: string, owner: Owner 
             `it holds ${content.length} entries already, ${content.slice(0, 3).join(", ")} among them`,
         );
     }
-    await mkdir(directory, { recursive: true, mode: directoryMode });
-    if (owner !== undefined) await chown(directory, owner.uid, owner.gid);
-    await chmod(directory, directoryMode);
-    await requireCase(directory);
-    const made = before?.made ?? found === undefined;
-    await writePrivateFile(join(directory, markerName), `${JSON.stringify({ run, made } satisfies Marker)}\n`);
+    const held = await holdShaped(directory, { mode: directoryMode, owner });
+    try {
+        await requireCase(held.path, directory);
+        const made = before?.made ?? held.isNew;
+        await writePrivateFile(held.at(markerName), `${JSON.stringify({ run, made } satisfies Marker)}\n`);
+    } finally {
+        await held.close();
+    }
 }
 
 /**
@@ -54,14 +60,11 @@ export async function requirePrepared(directory: string, run: string): Promise<v
 export async function removeStore(directory: string, run: string): Promise<boolean> {
     const found = await readMarker(directory);
     if (found?.run !== run) return false;
-    if (found.made) {
-        await rm(directory, { recursive: true });
-        return true;
-    }
-    const names = await readdir(directory);
+    // Synapse's user may write here: what is removed is what is in this very directory, wherever links lead meanwhile.
+    await emptyDirectory(await holdDirectory(directory), [markerName, "lost+found"]);
     // The marker last: a removal that was cut short can be finished.
-    const others = names.filter((name) => name !== markerName && name !== "lost+found");
-    for (const name of [...others, markerName]) await rm(join(directory, name), { recursive: true });
+    await removePrivateFile(join(directory, markerName));
+    if (found.made) await rmdir(directory);
     return true;
 }
 
@@ -70,9 +73,18 @@ export async function removeStore(directory: string, run: string): Promise<boole
  * later is not thrown away.
  */
 export async function setAside(root: string, path: string, run: string): Promise<void> {
-    const to = join(root, `.set-aside-${run}`, path);
-    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-    await rename(join(root, path), to);
+    const from = await holdBelow(root, dirname(path));
+    try {
+        const make = { mode: 0o700, owner: undefined };
+        const to = await holdBelow(root, join(`.set-aside-${run}`, dirname(path)), make);
+        try {
+            await rename(from.at(basename(path)), to.at(basename(path)));
+        } finally {
+            await to.close();
+        }
+    } finally {
+        await from.close();
+    }
 }
 
 /**
@@ -94,19 +106,17 @@ export async function requireApart(sourceRoot: string, targetRoot: string): Prom
 }
 
 async function readMarker(directory: string): Promise<Marker | undefined> {
-    try {
-        return marker.parse(JSON.parse(await readFile(join(directory, markerName), "utf8")));
-    } catch {
-        return undefined;
-    }
+    const text = await readTrusted(join(directory, markerName)).catch(() => undefined);
+    return text === undefined ? undefined : marker.safeParse(parseJson(text)).data;
 }
 
 /** Media ids that differ only in case would overwrite each other. */
-async function requireCase(directory: string): Promise<void> {
-    const probe = join(directory, ".Synapse-Migration-Case");
-    await writeFile(probe, "");
+async function requireCase(place: string, directory: string): Promise<void> {
+    const probe = join(place, ".Synapse-Migration-Case");
+    await rm(probe, { force: true });
+    await (await open(probe, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)).close();
     try {
-        const found = await lstat(join(directory, ".synapse-migration-case")).catch(() => undefined);
+        const found = await lstat(join(place, ".synapse-migration-case")).catch(() => undefined);
         if (found !== undefined) throw unfit(directory, "its file system does not tell upper from lower case");
     } finally {
         await rm(probe, { force: true });

@@ -1,12 +1,20 @@
 /** Servers of ours that outlive the step that starts them: started once, found again, stopped. */
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { open, readFile, rm } from "node:fs/promises";
+import { open, readFile, type FileHandle } from "node:fs/promises";
 import { MigrationError } from "../run/errors.ts";
 import { redact } from "../run/redaction.ts";
-import { writePrivateFile } from "../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
+import { readTrusted } from "../run/trustedFile.ts";
 import { until } from "../run/until.ts";
-import { allProcesses, isAlive, readProcess, waitForEnd, type ProcessIdentity } from "../machines/procfs.ts";
+import {
+    allProcesses,
+    isAlive,
+    readProcess,
+    waitForEnd,
+    type ProcessFacts,
+    type ProcessIdentity,
+} from "../machines/procfs.ts";
 import { baseEnvironment } from "../machines/program.ts";
 
 export interface DetachedProgram {
@@ -31,13 +39,14 @@ export interface DetachedProcess extends ProcessIdentity {
 /**
  * Starts a program in a session of its own, so that neither a signal to our process group nor our end reaches it.
  *
- * @throws MigrationError SM-E0712 when it cannot be started at all
+ * @throws MigrationError SM-E0712 when it cannot be started at all, SM-E1207 when its log is somebody else's file
  */
 export async function startDetached(program: DetachedProgram): Promise<DetachedProcess> {
     const { user } = program;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
     const log = await open(program.logFile, flags, 0o600);
     try {
+        await refuseForeignLog(log, program);
         // Without a list of groups libuv empties it, which is right for our own servers; setpriv (util-linux) keeps those of others.
         const [file, args] =
             user?.groups === undefined || user.groups.length === 0
@@ -74,6 +83,7 @@ export async function startDetached(program: DetachedProgram): Promise<DetachedP
         // A program that has ended at once is no process any more. That is no error here: waiting for its answer reports it, with its log.
         return { pid: child.pid ?? 0, startTicks: started?.startTicks ?? "0", exitCode };
     } catch (error) {
+        if (error instanceof MigrationError) throw error;
         const found = `${program.program}: ${error instanceof Error ? error.message : String(error)}`;
         throw new MigrationError("SM-E0712", { where: program.workingDirectory, found, cause: error });
     } finally {
@@ -93,12 +103,30 @@ export interface DaemonOptions {
     readonly logFile: string;
 }
 
+/** Where the server's user may make names, a log's name can be one more name of a file of root's. */
+async function refuseForeignLog(log: FileHandle, { logFile, user }: DetachedProgram): Promise<void> {
+    const { uid, nlink } = await log.stat();
+    if (nlink === 1 && [process.geteuid?.(), user?.uid].includes(uid)) return;
+    const found = nlink === 1 ? `it belongs to user id ${uid}` : "it has a second name";
+    throw new MigrationError("SM-E1207", { where: logFile, found, expected: "a log of our own, or none" });
+}
+
 /**
- * Starts a server, or finds the one that runs already: by its pid file, or by its exact command line when we were killed between its
- * start and the pid file. The command line must therefore be this server's alone, for example by the path of its configuration.
+ * Tells a server from all other processes: by whom it runs as, and by something in its command line that is its alone, such as the path of
+ * its configuration. A process that is not recognised is never signalled, whatever a pid file says.
  */
-export async function startDaemon(options: DaemonOptions): Promise<ProcessIdentity> {
-    const running = (await runningDaemon(options.pidFile)) ?? (await lostDaemon(options));
+export type Recognise = (process: ProcessFacts) => boolean;
+
+/**
+ * Starts a server, or finds the one that runs already: see {@link runningDaemon}.
+ *
+ * @param recognise  by its exact command line when absent
+ */
+export async function startDaemon(
+    options: DaemonOptions,
+    recognise: Recognise = exactly(options),
+): Promise<ProcessIdentity> {
+    const running = await runningDaemon(options.pidFile, recognise);
     const daemon =
         running ??
         (await startDetached({
@@ -113,13 +141,28 @@ export async function startDaemon(options: DaemonOptions): Promise<ProcessIdenti
     return daemon;
 }
 
-/** The server that a pid file of ours names, when it still runs. */
-export async function runningDaemon(pidFile: string): Promise<ProcessIdentity | undefined> {
-    const text = await readFile(pidFile, "utf8").catch(() => "");
-    const [, pid, startTicks] = /^(\d+) (\d+)\n$/.exec(text) ?? [];
-    if (pid === undefined || startTicks === undefined) return undefined;
-    const daemon = { pid: Number(pid), startTicks };
-    return (await isAlive(daemon)) ? daemon : undefined;
+/**
+ * The server that a pid file of ours names, when it still runs; else the one that is recognised: we may have been killed between its start and
+ * the pid file, or somebody has put another file in its place.
+ */
+export async function runningDaemon(pidFile: string, recognise: Recognise): Promise<ProcessIdentity | undefined> {
+    const text = await readTrusted(pidFile).catch((error: unknown) => {
+        if (error instanceof MigrationError) return undefined;
+        throw error;
+    });
+    const [, pid, startTicks] = /^(\d+) (\d+)\n$/.exec(text ?? "") ?? [];
+    const named = pid === undefined ? undefined : await readProcess(Number(pid));
+    if (named?.startTicks === startTicks && named !== undefined && recognise(named)) return named;
+    return (await allProcesses()).find(recognise);
+}
+
+/** Recognises what these options start. */
+export function exactly({ program, args, user }: Pick<DaemonOptions, "program" | "args" | "user">): Recognise {
+    const wanted = [program, ...args];
+    return ({ argv, uid }) =>
+        uid === (user?.uid ?? process.geteuid?.()) &&
+        argv.length === wanted.length &&
+        argv.every((word, index) => word === wanted[index]);
 }
 
 /** After SIGKILL only the kernel has still to do something. */
@@ -133,9 +176,10 @@ const killSeconds = 10;
  */
 export async function stopDaemon(
     pidFile: string,
+    recognise: Recognise,
     options: { readonly graceSeconds: number; readonly kill?: boolean },
 ): Promise<boolean> {
-    const daemon = await runningDaemon(pidFile);
+    const daemon = await runningDaemon(pidFile, recognise);
     if (daemon !== undefined) {
         signalProcess(daemon, "SIGTERM");
         let left = await waitForEnd([daemon], options.graceSeconds);
@@ -151,7 +195,7 @@ export async function stopDaemon(
             });
         }
     }
-    await rm(pidFile, { force: true });
+    await removePrivateFile(pidFile);
     return daemon !== undefined;
 }
 
@@ -203,14 +247,4 @@ async function lastLines(logFile: string): Promise<string> {
     const text = await readFile(logFile, "utf8").catch(() => "");
     const lines = redact(text).trimEnd().split("\n").slice(-linesInError);
     return lines.join("") === "" ? "" : `\n${lines.join("\n")}`;
-}
-
-async function lostDaemon(options: DaemonOptions): Promise<ProcessIdentity | undefined> {
-    const wanted = [options.program, ...options.args];
-    return (await allProcesses()).find(
-        ({ argv, uid }) =>
-            uid === (options.user?.uid ?? process.geteuid?.()) &&
-            argv.length === wanted.length &&
-            argv.every((word, index) => word === wanted[index]),
-    );
 }

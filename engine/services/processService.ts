@@ -1,9 +1,8 @@
 /** A homeserver that is a plain process with a pid file: nothing but itself, or a watchdog nobody told us of, keeps it running. */
-import { constants, readFile } from "node:fs/promises";
+import { constants } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Service } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
-import { writePrivateFile } from "../run/atomicFile.ts";
 import { exists } from "../run/exists.ts";
 import { until } from "../run/until.ts";
 import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
@@ -13,11 +12,11 @@ import {
     listeningPorts,
     portsInUse,
     readEnvironment,
-    readProcess,
     waitForEnd,
     type ProcessFacts,
 } from "../machines/procfs.ts";
 import { baseEnvironment } from "../machines/program.ts";
+import { namedProcess, writePidFile } from "./pidFile.ts";
 import { configFiles, describe, looksLikeSynapse, relatives, sharingConfiguration } from "./synapseProcess.ts";
 import type { RecordedProcess, ServiceControl, ServiceStatus, StoppedService } from "./serviceControl.ts";
 
@@ -100,7 +99,7 @@ export function processService(service: Service, options: ProcessServiceOptions 
                     code === undefined &&
                     secondsSince() > (options.foregroundSeconds ?? foregroundSecondsByDefault)
                 ) {
-                    await writePrivateFile(pidFile, String(child.pid), { owner: recorded });
+                    await writePidFile(pidFile, child.pid, recorded);
                     named = true;
                 }
                 return undefined;
@@ -142,17 +141,6 @@ async function requireHomeserver(pidFile: string): Promise<ProcessFacts | undefi
         found: describe(found),
         expected: "a command line with synapse.app.homeserver",
     });
-}
-
-async function namedProcess(pidFile: string): Promise<ProcessFacts | undefined> {
-    const text = await readFile(pidFile, "utf8").catch((error: unknown) => {
-        if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-        throw new MigrationError("SM-E0710", { where: pidFile, found: "it cannot be read", cause: error });
-    });
-    const pid = /^\s*(\d+)\b/.exec(text)?.[1];
-    if (pid !== undefined) return readProcess(Number(pid));
-    if (text.trim() === "") return undefined;
-    throw new MigrationError("SM-E0710", { where: pidFile, found: "a file that does not begin with a number" });
 }
 
 async function record(main: ProcessFacts): Promise<RecordedProcess> {

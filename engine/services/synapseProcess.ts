@@ -1,6 +1,8 @@
 /** Recognises Synapse's processes by their command lines. */
 import { basename, resolve } from "node:path";
 import { redact } from "../run/redaction.ts";
+import type { ServiceUser } from "../machines/serviceUser.ts";
+import type { Recognise } from "./daemon.ts";
 import { allProcesses, descendants, type ProcessFacts, type ProcessIdentity } from "../machines/procfs.ts";
 
 /** Whether a command line is that of one of Synapse's processes, started as a module, by its console script, or from its source. */
@@ -20,6 +22,14 @@ export function configFiles({ argv, workingDirectory }: Pick<ProcessFacts, "argv
         const value = inline ?? (/^(-c|--config-path)$/.test(argv[index - 1] ?? "") ? word : undefined);
         return value === undefined ? [] : [resolve(workingDirectory ?? "/", value)];
     });
+}
+
+/** Recognises the homeserver that runs with a configuration, as a user; as ourselves when absent. */
+export function homeserverWith(configFile: string, user: ServiceUser | undefined): Recognise {
+    return (found) =>
+        found.uid === (user?.uid ?? process.geteuid?.()) &&
+        looksLikeSynapse(found.argv) &&
+        configFiles(found).includes(configFile);
 }
 
 /** Processes below the main one, and other live Synapse processes of the same configuration beside it: workers. */

@@ -1,7 +1,6 @@
 /** The homeserver.yaml that Synapse's own database scripts are given: as little as they accept, and nothing of the homeserver's secrets. */
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
-import { writePrivateFile } from "../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 
 /** What a script works on. */
@@ -41,7 +40,7 @@ export async function withScriptConfig<T>(
         await writePrivateFile(path, JSON.stringify(config));
         return await work(path);
     } finally {
-        await rm(path, { force: true });
+        await removePrivateFile(path);
     }
 }
 

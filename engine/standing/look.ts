@@ -1,9 +1,10 @@
 /** Whether the servers that a run has started for its target still stand: they end with their machine, and nobody else looks after them. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { databaseContract, gatewayContract, startContract } from "../../contract/index.ts";
 import { askGateway } from "../gateway/ask.ts";
+import { gatewayProcess } from "../gateway/gatewayProcess.ts";
 import { gatewayFiles } from "../gateway/state.ts";
 import { isClusterRunning } from "../postgres/server/managedCluster.ts";
 import { readJournal } from "../run/journal.ts";
@@ -11,11 +12,13 @@ import { keptCopy } from "../run/ownership/keptCopy.ts";
 import { parseJson } from "../run/parseJson.ts";
 import { runDirectoryPaths } from "../run/runDirectory.ts";
 import { stepState } from "../run/stepState.ts";
+import { targetUser } from "../machines/targetUser.ts";
 import { runningDaemon } from "../services/daemon.ts";
+import { homeserverWith } from "../services/synapseProcess.ts";
 
 /** Steps that leave servers behind, in the order in which those need each other. */
-export const standingSteps = [databaseContract.name, gatewayContract.name, startContract.name] as const;
-export type StandingStep = (typeof standingSteps)[number];
+const standingSteps = [databaseContract.name, gatewayContract.name, startContract.name] as const;
+type StandingStep = (typeof standingSteps)[number];
 
 /** What was started, and what is wrong with it now. */
 export interface Look {
@@ -57,7 +60,8 @@ async function wrongWith(step: StandingStep, spec: unknown): Promise<string | un
         }
         case "gateway": {
             const { directory } = gatewayContract.spec.parse(spec);
-            const runs = (await runningDaemon(gatewayFiles(directory).pid)) !== undefined;
+            const runs =
+                (await runningDaemon(gatewayFiles(directory).pid, await gatewayProcess(directory))) !== undefined;
             return runs ? undefined : `the gateway in ${directory} does not run`;
         }
         case "start":
@@ -68,8 +72,9 @@ async function wrongWith(step: StandingStep, spec: unknown): Promise<string | un
 const shownKeys = z.looseObject({ verify_keys: z.record(z.string(), z.looseObject({ key: z.string() })) });
 
 async function wrongWithHomeserver(spec: z.infer<typeof startContract.spec>): Promise<string | undefined> {
-    const { pidFile, baseUrl, verifyKeys } = spec;
-    if ((await runningDaemon(pidFile)) === undefined) return `the homeserver of ${pidFile} does not run`;
+    const { pidFile, baseUrl, verifyKeys, configFiles } = spec;
+    const recognise = homeserverWith(configFiles[0] ?? "", await targetUser(dirname(pidFile)));
+    if ((await runningDaemon(pidFile, recognise)) === undefined) return `the homeserver of ${pidFile} does not run`;
     const answer = await askGateway(baseUrl, "/_matrix/key/v2/server");
     if (answer === undefined) return `the homeserver at ${baseUrl} runs and does not answer`;
     const shown = shownKeys.safeParse(answer.body);

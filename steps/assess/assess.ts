@@ -12,6 +12,7 @@ import { machineChecks } from "../../engine/assess/machineChecks.ts";
 import { mediaRepoChecks } from "../../engine/assess/mediaRepoChecks.ts";
 import { assessBundle } from "../../engine/assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "../../engine/assess/conclusion.ts";
+import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/serviceUserCheck.ts";
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
@@ -48,9 +49,15 @@ const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...targetChecks,
     ...mediaRepoChecks,
 ];
+const serviceUserCheck: AssessmentCheck = {
+    id: serviceUserCheckId,
+    cost: "cheap",
+    run: ({ spec }) => serviceUserFindings(spec),
+};
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
+    serviceUserCheck,
     ...databaseChecks,
     ...indexChecks,
     ...constraintChecks,

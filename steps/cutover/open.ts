@@ -1,13 +1,15 @@
 /** Cut-over: lets traffic through the gateway, and sees that it reaches the homeserver that was proven. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { instant, openContract } from "../../contract/index.ts";
 import { askGateway } from "../../engine/gateway/ask.ts";
+import { holdGatewayDirectory } from "../../engine/gateway/gatewayDirectory.ts";
+import { gatewayProcess } from "../../engine/gateway/gatewayProcess.ts";
 import { publicChecks } from "../../engine/gateway/publicChecks.ts";
 import { gatewayFiles, readGatewayState, writeGatewayState, type GatewayState } from "../../engine/gateway/state.ts";
 import { runningDaemon, signalProcess } from "../../engine/services/daemon.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { targetUser } from "../../engine/machines/targetUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
@@ -52,7 +54,8 @@ export const open = defineStep(
         };
     },
     async (spec, run) => {
-        const state = await readGatewayState(gatewayFiles(spec.gatewayDirectory).state);
+        const user = await targetUser(dirname(spec.gatewayDirectory));
+        const state = await readGatewayState(gatewayFiles(spec.gatewayDirectory).state, user);
         if (state === undefined || state.run !== run.id) {
             run.progress.note("the gateway is not this run's any more and stays as it is");
             return;
@@ -70,7 +73,8 @@ export const open = defineStep(
 /** @returns whether it is seen to be closed, or does not run. Not cut short when the step is stopped: it is what stopping means here. */
 async function closeGateway(spec: OpenSpec, run: StepRun): Promise<boolean> {
     await switchGateway(spec.gatewayDirectory, { state: "closed", run: run.id });
-    if ((await runningDaemon(gatewayFiles(spec.gatewayDirectory).pid)) === undefined) return true;
+    const { gatewayDirectory: directory } = spec;
+    if ((await runningDaemon(gatewayFiles(directory).pid, await gatewayProcess(directory))) === undefined) return true;
     const closed = async (): Promise<true | undefined> =>
         (await askGateway(spec.gatewayUrl, versions))?.closed === true || undefined;
     return (await until(closed, { seconds: closeSeconds })) === true;
@@ -78,11 +82,16 @@ async function closeGateway(spec: OpenSpec, run: StepRun): Promise<boolean> {
 
 /** The state file is what counts; the signal only makes the gateway look at it where the file system reports no changes. */
 async function switchGateway(directory: string, state: GatewayState): Promise<void> {
-    const files = gatewayFiles(directory);
-    const user = serviceUser();
-    await writeGatewayState(files.state, state, user === undefined ? {} : { owner: user });
-    const daemon = await runningDaemon(files.pid);
-    if (daemon !== undefined) signalProcess(daemon, "SIGHUP");
+    const user = await targetUser(dirname(directory));
+    const held = await holdGatewayDirectory(directory, user, false);
+    try {
+        const files = gatewayFiles(held.path);
+        await writeGatewayState(files.state, state, user);
+        const daemon = await runningDaemon(files.pid, await gatewayProcess(directory));
+        if (daemon !== undefined) signalProcess(daemon, "SIGHUP");
+    } finally {
+        await held.close();
+    }
 }
 
 /**

@@ -10,6 +10,7 @@ import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { safeguardPaths } from "../../engine/postgres/safeguard/safeguardCopy.ts";
 import { refuseSessions } from "../../engine/postgres/server/sessions.ts";
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
+import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
@@ -49,6 +50,7 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
     for (const path of working) {
         removedBytes += await sizeOf(path);
         await rm(path, { recursive: true, force: true });
+        await removePrivateFile(path);
     }
     await run.evidence({ removed: working, removedDatabases, kept });
     return { removedBytes, removedDatabases, kept };

@@ -1,8 +1,8 @@
 /** Has a test account leave traces on the running source: tokens, an event, media. The probe looks for them on the target. */
 import { createHash, randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { canaryContract, type SelfHostedSource } from "../../contract/index.ts";
 import { readCanaryTraces, writeCanaryTraces, type CanaryTraces } from "../../engine/probe/canaryFile.ts";
 import {
@@ -49,7 +49,7 @@ export const canary = defineStep(
                 );
             }
         }
-        await rm(canaryFile(run), { force: true });
+        await removePrivateFile(canaryFile(run));
     },
 );
 

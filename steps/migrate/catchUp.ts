@@ -1,6 +1,6 @@
 /** Takes over the last change of the fenced source and ends the following: the incoming database is complete then. */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { catchUpContract } from "../../contract/replicate.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
@@ -41,6 +41,6 @@ export const catchUp = defineStep(
     },
     async (spec, run) => {
         await forgetCatchUp(await replicationOf(spec, step, run));
-        await rm(manifestFile(run.directory), { force: true });
+        await removePrivateFile(manifestFile(run.directory));
     },
 );

@@ -1,7 +1,7 @@
 /** Copies the source's database into a new one beside the one in use, as Synapse's own role, without files between them. */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { copyContract } from "../../contract/directCopy.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
@@ -106,7 +106,7 @@ export const copy = defineStep(
     async (spec, run) => {
         const incoming = incomingName(spec.database.name, run.id);
         run.progress.say(await dropIncoming(await adminAddress(spec.database), incoming, run.id, { step }));
-        await rm(manifestFile(run), { force: true });
+        await removePrivateFile(manifestFile(run));
     },
 );
 

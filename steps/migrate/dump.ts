@@ -2,7 +2,7 @@
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dumpContract } from "../../contract/migrate.ts";
-import { syncDirectory } from "../../engine/run/atomicFile.ts";
+import { removePrivateFile, syncDirectory } from "../../engine/run/atomicFile.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
 import { describeAddress, withClient } from "../../engine/postgres/connection.ts";
 import { dumpSnapshot, manifestDatabase } from "../../engine/postgres/pgDump/dumpSnapshot.ts";
@@ -95,5 +95,6 @@ export const dump = defineStep(
 async function removeDump(runDirectory: string): Promise<void> {
     const { directory, partial, manifestFile } = dumpPaths(runDirectory);
     // The manifest first: a dump without one is not a dump.
-    for (const path of [manifestFile, directory, partial]) await rm(path, { recursive: true, force: true });
+    await removePrivateFile(manifestFile);
+    for (const path of [directory, partial]) await rm(path, { recursive: true, force: true });
 }

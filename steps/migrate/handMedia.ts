@@ -1,6 +1,7 @@
 /** Hands the homeserver's media to an installed matrix-media-repo by its own importer, and asks its database whether all of it arrived. */
-import { chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { registerUnlocking } from "../../engine/bundle/input/unlocking.ts";
 import { handMediaContract, type Check } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
@@ -20,6 +21,7 @@ import { quarantineCheck, requarantine } from "../../engine/media/mediaRepo/requ
 import { runImporter } from "../../engine/media/mediaRepo/runImporter.ts";
 import { unpackedMediaDirectory } from "../../engine/media/unpackMedia.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { holdBelow, holdDirectory, removeTree, unfitDirectory } from "../../engine/run/heldDirectory.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
 const step = "hand-media";
@@ -39,7 +41,7 @@ export const handMedia = defineStep(
         const repository = await requireFit(mediaRepo, source.serverName);
         const place = placeOf(spec, run);
         const parts = join(place, "parts");
-        await rm(place, { recursive: true, force: true });
+        await removeTree(place);
         try {
             // The importer's user goes through it, and may write its log there.
             for (const directory of [mediaRepo.directory, place, parts])
@@ -76,12 +78,12 @@ export const handMedia = defineStep(
                 seconds: (performance.now() - began) / 1000,
             };
         } finally {
-            await rm(place, { recursive: true, force: true });
+            await removeTree(place);
             await rm(unpackedMediaDirectory(run.directory), { recursive: true, force: true });
         }
     },
     async (spec, run) => {
-        await rm(placeOf(spec, run), { recursive: true, force: true });
+        await removeTree(placeOf(spec, run));
         await rm(unpackedMediaDirectory(run.directory), { recursive: true, force: true });
         const list = fileOf(run, "-added.txt");
         const calls = (await readFile(list, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
@@ -140,8 +142,20 @@ async function look(
 
 async function giveTo(user: ServiceUser | undefined, place: string, parts: string): Promise<void> {
     if (user === undefined) return;
-    for (const name of await readdir(parts)) await chown(join(parts, name), user.uid, user.gid);
-    for (const directory of [parts, place]) await chown(directory, user.uid, user.gid);
+    // By descriptors: the directory above may be one that this user can exchange things in.
+    const heldPlace = await holdDirectory(place);
+    const heldParts = await holdBelow(place, relative(place, parts));
+    try {
+        if ((await heldParts.handle.stat()).uid !== process.geteuid?.()) throw unfitDirectory(parts, "it is not ours");
+        for (const name of await readdir(heldParts.path)) {
+            const part = await open(heldParts.at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
+            await part.chown(user.uid, user.gid).finally(() => part.close());
+        }
+        for (const { handle } of [heldParts, heldPlace]) await handle.chown(user.uid, user.gid);
+    } finally {
+        await heldParts.close();
+        await heldPlace.close();
+    }
 }
 
 /** @throws MigrationError SM-E0608 when anything is missing, or is not what it was */

@@ -1,11 +1,11 @@
 /** Puts the media of a bundle into the target's store, and their rows into its database where that has none. */
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { refuseOtherInputs } from "../../engine/runIdentity/seenInputs.ts";
 import { registerUnlocking } from "../../engine/bundle/input/unlocking.ts";
 import { importMediaContract, type Check } from "../../contract/index.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { targetUser } from "../../engine/machines/targetUser.ts";
 import { checkMediaArchive } from "../../engine/media/mediaRepoArchive/readArchive.ts";
 import { insertMediaRows, placeInSynapseStore } from "../../engine/media/mediaRepoArchive/toSynapseStore.ts";
 import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/media/completeness.ts";
@@ -78,7 +78,7 @@ async function place(spec: ImportMediaSpec, targetRoot: string, run: StepRun): P
 
 async function fromStore(
     directory: string,
-    { remoteCache }: ImportMediaSpec,
+    { remoteCache, mediaStore }: ImportMediaSpec,
     targetRoot: string,
     run: StepRun,
 ): Promise<Placed> {
@@ -89,13 +89,13 @@ async function fromStore(
         let soFar = { files: 0, bytes: 0, copied: 0 };
         const pass = await run.progress.during(
             "copying media",
-            () =>
+            async () =>
                 copyPass({
                     sourceRoot,
                     targetRoot,
                     index,
                     folders: carriedFolders(remoteCache),
-                    owner: serviceUser(),
+                    owner: await targetUser(dirname(mediaStore)),
                     signal: run.signal,
                     onFile: (now) => (soFar = now),
                 }),
@@ -122,7 +122,7 @@ async function fromArchive(directory: string, spec: ImportMediaSpec, run: StepRu
     const onProgress = ({ files, bytes }: { files: number; bytes: number }): void => {
         state = `${files} files, ${bytes} bytes`;
     };
-    const [{ signal }, owner] = [run, serviceUser()];
+    const [{ signal }, owner] = [run, await targetUser(dirname(mediaStore))];
     const archive = await run.progress.during(
         "comparing the archive with its manifest",
         () => checkMediaArchive(directory, { serverName: source.serverName, signal, onProgress }),

@@ -1,13 +1,17 @@
 /** Starts the target behind the closed gateway: only with a matching fence, a verified database and the source's own signing key. */
-import { readFile, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { constants } from "node:fs";
+import { open, readFile, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { z } from "zod";
 import { startContract } from "../../contract/index.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { startDaemon, stopDaemon, waitUntilReady } from "../../engine/services/daemon.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { startDaemon, stopDaemon, waitUntilReady, type Recognise } from "../../engine/services/daemon.ts";
+import { targetUser } from "../../engine/machines/targetUser.ts";
+import { homeserverWith } from "../../engine/services/synapseProcess.ts";
+import type { ServiceUser } from "../../engine/machines/serviceUser.ts";
+import { hasCode } from "../../engine/run/heldDirectory.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { readMarker, requireMarker } from "../../engine/postgres/databases/marker.ts";
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
@@ -35,16 +39,18 @@ export const start = defineStep(
         );
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {
-            const user = serviceUser();
-            const logFile = startLog(spec.logFile);
-            const daemon = await startDaemon({
+            const user = await targetUser(dirname(spec.pidFile));
+            const logFile = startLog(spec);
+            await makeLog(spec, user);
+            const started = {
                 program: spec.python,
                 args: ["-m", "synapse.app.homeserver", ...spec.configFiles.flatMap((file) => ["--config-path", file])],
                 workingDirectory: dirname(spec.pidFile),
                 pidFile: spec.pidFile,
                 logFile,
                 ...(user === undefined ? {} : { user }),
-            });
+            };
+            const daemon = await startDaemon(started, recogniser(spec, user));
             await waitUntilReady({
                 daemon,
                 ready: () => answersVersions(spec.baseUrl),
@@ -62,14 +68,30 @@ export const start = defineStep(
             healthySeconds: Math.round(performance.now() - began) / 1000,
         };
     },
-    async ({ pidFile, logFile }) => {
-        await stopDaemon(pidFile, { graceSeconds: stopGraceSeconds });
-        await rm(startLog(logFile), { force: true });
+    async (spec) => {
+        const user = await targetUser(dirname(spec.pidFile));
+        await stopDaemon(spec.pidFile, recogniser(spec, user), { graceSeconds: stopGraceSeconds });
+        await rm(startLog(spec), { force: true });
     },
 );
 
-/** What Synapse says before its own log is open. */
-const startLog = (logFile: string): string => `${logFile}.start`;
+const recogniser = ({ configFiles: [first = ""] }: StartSpec, user: ServiceUser | undefined): Recognise =>
+    homeserverWith(first, user);
+
+/** What Synapse says before its own log is open: beside the pid file, where Synapse's user makes no files. */
+const startLog = ({ pidFile, logFile }: StartSpec): string => join(dirname(pidFile), `${basename(logFile)}.start`);
+
+/** An earlier version put the log there, too: then it has to be there before Synapse is. */
+async function makeLog({ pidFile, logFile }: StartSpec, user: ServiceUser | undefined): Promise<void> {
+    if (dirname(logFile) !== dirname(pidFile)) return;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const log = await open(logFile, flags, 0o600).catch((error: unknown) => {
+        if (hasCode(error, "EEXIST")) return undefined;
+        throw error;
+    });
+    if (user !== undefined) await log?.chown(user.uid, user.gid);
+    await log?.close();
+}
 
 /** Synapse invents a key where its file is missing, and every other homeserver would then reject what it signs. */
 async function refuseOtherKey({ signingKeyFile, verifyKeys }: StartSpec): Promise<void> {

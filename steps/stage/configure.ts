@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { configureContract } from "../../contract/index.ts";
 import { freePort } from "../../engine/machines/freePort.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
@@ -46,7 +45,9 @@ export const configure = defineStep(
             spec.listener.port === 0 ? await run.recorded("port", () => freePort(bindAddress)) : spec.listener.port;
 
         const at = (name: string): string => join(spec.targetDirectory, name);
-        const [pidFile, logFile] = [at("homeserver.pid"), at("homeserver.log")];
+        const [pidFile, logs] = [at("homeserver.pid"), at("logs")];
+        // Whoever writes a log also renames it; in the other directories Synapse's user is not to rename anything.
+        const logFile = join(logs, "homeserver.log");
         const homeserver = targetSections(open, config.sections, {
             serverName: config.serverName,
             mediaStorePath: spec.mediaStore,
@@ -74,9 +75,10 @@ export const configure = defineStep(
             {
                 contents,
                 copies: copies.filter(({ setting }) => !(spec.isolated && setting === "app_service_config_files")),
+                ownDirectories: [logs],
                 later: [pidFile, logFile, ...rotatedLogs.map((number) => `${logFile}.${number}`)],
             },
-            serviceUser(),
+            { say: run.progress.say.bind(run.progress) },
         );
 
         const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];

@@ -1,11 +1,12 @@
 /** Makes or finds the PostgreSQL server of the target, Synapse's role, and an empty database. */
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { databaseContract } from "../../contract/stage.ts";
 import type { TargetDatabase } from "../../contract/shared.ts";
-import { makePrivateDirectory } from "../../engine/run/atomicFile.ts";
+import { makeTargetDirectory, releaseTargetDirectory } from "../../engine/machines/targetDirectory.ts";
+import { removePrivateFile } from "../../engine/run/atomicFile.ts";
+import { shapeDirectory } from "../../engine/run/heldDirectory.ts";
 import { query, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import {
     describeObjects,
@@ -81,6 +82,7 @@ export const database = defineStep(
     async (spec, run) => {
         if (spec.server.kind === "managed") await undoManaged(spec, run);
         else await undoExisting(spec, run);
+        await releaseTargetDirectory(dirname(spec.server.directory));
     },
 );
 
@@ -88,13 +90,15 @@ type DatabaseSpec = Parameters<typeof database.act>[0];
 
 /** Where the target's databases are; starts the server when it is ours. */
 async function targetOf(spec: DatabaseSpec, run: StepRun): Promise<TargetDatabase> {
-    const { server, name, owner } = spec;
+    const { server, name, owner, user } = spec;
+    const options = { user, say: run.progress.say.bind(run.progress) };
     if (server.kind === "existing") {
-        await makePrivateDirectory(server.directory);
+        await makeTargetDirectory(dirname(server.directory), options);
+        await shapeDirectory(server.directory, { mode: 0o700 });
         return existingTarget(spec);
     }
     const { port } = await run.progress.during("starting the target's PostgreSQL server", () =>
-        ensureCluster(server, run.id, spec.source.serverName),
+        ensureCluster(server, run.id, spec.source.serverName, options),
     );
     const { ownerPassword, adminPassword } = clusterPaths(server.directory);
     return {
@@ -223,5 +227,5 @@ async function dropUnusedRole(
     });
     if (used) run.progress.note(`role ${role} owns something: it stays`);
     else run.progress.say(`role ${role} was dropped`);
-    if (!used) await rm(passwordFile, { force: true });
+    if (!used) await removePrivateFile(passwordFile);
 }

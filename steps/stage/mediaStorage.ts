@@ -1,6 +1,7 @@
 /** Makes the directory of the target's media store, and takes the bucket that it may have besides. */
 import { mediaStorageContract } from "../../contract/index.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
+import { dirname } from "node:path";
+import { makeTargetDirectory, releaseTargetDirectory } from "../../engine/machines/targetDirectory.ts";
 import {
     claimBucket,
     describeUnreleased,
@@ -14,9 +15,11 @@ import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
 export const mediaStorage = defineStep(
     mediaStorageContract,
-    async ({ mediaStore, mediaStorageProvider: provider }, run) => {
+    async ({ mediaStore, mediaStorageProvider: provider, user: wanted }, run) => {
         if (provider?.kind === "s3") await withOwnBucket(provider, run, (bucket) => claimBucket(bucket, run.id));
-        await prepareStore(mediaStore, run.id, serviceUser());
+        const say = run.progress.say.bind(run.progress);
+        const user = await makeTargetDirectory(dirname(mediaStore), { user: wanted, say });
+        await prepareStore(mediaStore, run.id, user);
         return { mediaStore };
     },
     async ({ mediaStore, mediaStorageProvider: provider }, run) => {
@@ -24,6 +27,7 @@ export const mediaStorage = defineStep(
         if (!(await removeStore(mediaStore, run.id))) {
             run.progress.note(`${mediaStore} is not this run's and stays as it is`);
         }
+        await releaseTargetDirectory(dirname(mediaStore));
     },
 );
 

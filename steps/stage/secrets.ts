@@ -1,7 +1,6 @@
 /** Step `secrets`: compares signing key, pepper and macaroon secret with the source's, then puts all secrets into private files. */
 import { join } from "node:path";
 import { secretsContract } from "../../contract/index.ts";
-import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { throwAll } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -46,7 +45,13 @@ export const secrets = defineStep(
                 secretsFileText({ ...secret, ...effectiveMacaroon(source), ...peppered(source, open, secret) }),
             ],
         ]);
-        await writeTargetFiles(spec.targetDirectory, "secrets", run.id, { contents }, serviceUser());
+        await writeTargetFiles(
+            spec.targetDirectory,
+            "secrets",
+            run.id,
+            { contents },
+            { user: spec.user, say: run.progress.say.bind(run.progress) },
+        );
         const verifyKeys = verifyKeysOf(signingKeys);
         await run.evidence({
             verifyKeys,

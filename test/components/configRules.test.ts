@@ -9,6 +9,7 @@ describe("rules of the configuration", () => {
         ["a number that is none", { copyJobs: "2.5" }, "SM-E0211 copyJobs"],
         ["text where an object belongs", { source: "selfHosted" }, "SM-E0211 source"],
         ["a relative path", { target: { ...target, directory: "target" } }, "SM-E0211 target.directory"],
+        ["a user with a name that no user has", { target: { ...target, user: "a b" } }, "SM-E0211 target.user"],
         ["a relative work directory", { workDirectory: "work" }, "SM-E0211 workDirectory"],
         ["a copy mode that there is not", { copy: "by-hand" }, "SM-E0211 copy"],
         ["a direct copy out of files", { source: bundleSources.backup, copy: "direct" }, "SM-E0211 copy"],

@@ -1,7 +1,7 @@
 /** A throw-away PostgreSQL cluster for tests, shared by all test files of a mocha process, with a database of a real Synapse to copy. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -179,8 +179,9 @@ export class TestCluster {
         const initdbPassword = join(this.directory, "initdb-password");
         await mkdir(data, { mode: 0o700 });
         for (const path of [this.passwordFile, initdbPassword]) await writeFile(path, this.password, { mode: 0o600 });
-        if (user !== undefined)
-            for (const path of [this.directory, data, initdbPassword]) await chown(path, user.uid, user.gid);
+        // Its user goes through the directory and writes only below: targets are made in it, which that user must not exchange.
+        await chmod(this.directory, 0o711);
+        if (user !== undefined) for (const path of [data, initdbPassword]) await chown(path, user.uid, user.gid);
         await runProgram(
             join(this.serverPrograms, "initdb"),
             [

@@ -1,7 +1,7 @@
 /** What is specific to a target on the machine that runs the migration: where its parts live, and on which ports. */
 import { join } from "node:path";
 import { z } from "zod";
-import { absolutePath, keptBucket, mediaRepoTarget, ownBucket, port } from "../../../contract/index.ts";
+import { absolutePath, keptBucket, mediaRepoTarget, ownBucket, port, systemUser } from "../../../contract/index.ts";
 
 /** Loopback and a free port: right for what stands behind the gateway. */
 const listener = z
@@ -19,6 +19,8 @@ export const localTargetSchema = z.strictObject({
     kind: z.literal("local"),
     /** Everything the target owns lives below it: configuration, secrets, media store, managed database. */
     directory: absolutePath,
+    /** Whom its servers run as where Pulumi runs as root. Absent: `matrix-synapse`, `synapse` or `nobody`, the first that exists. */
+    user: systemUser.optional(),
     /** Python of a virtual environment that has `matrix-synapse[postgres]`. */
     synapsePython: absolutePath,
     /** Directory of initdb, postgres, pg_ctl, pg_dump, pg_restore; of the source server's major version or newer. */
@@ -69,6 +71,7 @@ export function localTarget(config: LocalTargetConfig) {
     return {
         kind: config.kind,
         directory,
+        user: config.user,
         python: config.synapsePython,
         clientDirectory: postgresPrograms,
         mediaStore: join(directory, "media_store"),

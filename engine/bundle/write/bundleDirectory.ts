@@ -2,7 +2,7 @@
 import { lstat, mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { writePrivateFile } from "../../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { artefactNames, belongsTo, openNames, mediaExportFolder } from "./bundleNames.ts";
 
@@ -58,6 +58,7 @@ export async function strangersIn(directory: string, files: readonly string[]): 
 
 /** Removes a file of the bundle with all its parts, also those of an attempt that was killed. */
 export async function removeArtefact(directory: string, artefact: string): Promise<void> {
+    await removePrivateFile(join(directory, artefact));
     for (const name of await readdir(directory).catch(() => []))
         if (belongsTo(artefact, name)) await rm(join(directory, name), { force: true });
 }
@@ -78,7 +79,7 @@ export async function removeBundle(directory: string, runDirectory: string): Pro
     for (const name of [...artefactNames, ...openNames]) await removeArtefact(directory, name);
     const isEmpty = found !== undefined && (await readdir(directory)).length === 0;
     if (isEmpty && record?.made === true) await rmdir(directory);
-    await rm(recordFile(runDirectory), { force: true });
+    await removePrivateFile(recordFile(runDirectory));
     return isEmpty || found === undefined;
 }
 

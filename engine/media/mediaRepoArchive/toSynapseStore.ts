@@ -1,7 +1,8 @@
 /** Puts the media of a checked archive into a Synapse media store, and says which rows Synapse needs for it. */
-import { lstat, rm } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../../run/errors.ts";
+import { removeBelow } from "../../run/heldDirectory.ts";
 import { copyFile, hashFile, type Owner } from "../copyFile.ts";
 import type { Listed } from "../completeness.ts";
 import { inOrder } from "../inOrder.ts";
@@ -168,7 +169,7 @@ async function copyItem(
 ): Promise<void> {
     const content = await copyFile(item.path, target, owner, signal);
     if (content?.sha256 === item.sha256) return;
-    await rm(join(target.root, target.path), { force: true });
+    await removeBelow(target.root, target.path);
     throw new MigrationError("SM-E0962", {
         where: item.path,
         found: "it changed after the archive was checked",

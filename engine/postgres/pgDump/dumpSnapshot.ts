@@ -1,7 +1,7 @@
 /** The rows of a database as an archive of pg_dump, and all that a manifest says about them, out of one snapshot. */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { removePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import { Together } from "../../run/together.ts";
@@ -105,7 +105,7 @@ export async function dumpSnapshot(
     await refuseIncompleteArchive(directory, entries, tables);
     const listFile = join(run.directory, `${step}-sequences.list`);
     const archived = await archivedSequences(clientDirectory, directory, entries, listFile);
-    await rm(listFile, { force: true });
+    await removePrivateFile(listFile);
     const carried = carriedSequences(sequences, archived);
     const moved = compareSequences(sequences, carried);
     if (standsStill && moved.length > 0) {

@@ -1,9 +1,9 @@
 /** What was proven when the last change had arrived, kept before the subscription is removed: nobody can prove it a second time. */
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { check } from "../../../contract/shared.ts";
-import { writePrivateFile } from "../../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { tableFingerprintShape } from "../compare/fingerprint.ts";
 import { sequenceShape } from "../sequences/sequences.ts";
 
@@ -32,5 +32,5 @@ export async function writeProof(runDirectory: string, proof: CatchUpProof): Pro
 }
 
 export async function removeProof(runDirectory: string): Promise<void> {
-    await rm(proofFile(runDirectory), { force: true });
+    await removePrivateFile(proofFile(runDirectory));
 }

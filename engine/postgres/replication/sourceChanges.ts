@@ -1,8 +1,8 @@
 /** What a run has changed on a source that goes on serving: on disk before it is changed, so that an undo gives back exactly that. */
-import { readFile, readdir, rm } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { writePrivateFile } from "../../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { identityShape } from "./replicaIdentity.ts";
 
 const recordShape = z.strictObject({
@@ -36,7 +36,7 @@ export async function writeRecord(runDirectory: string, record: ReplicationRecor
 }
 
 export async function removeRecord(runDirectory: string): Promise<void> {
-    await rm(recordFile(runDirectory), { force: true });
+    await removePrivateFile(recordFile(runDirectory));
 }
 
 /** Records of other runs of the stack, whose changes a newer run takes over: they would be undone under it. */

@@ -1,8 +1,7 @@
 /** The databases of a replication, as the specification of a step names them, and the password that the target's server uses. */
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { writePrivateFile } from "../../run/atomicFile.ts";
-import { serviceUser } from "../../machines/serviceUser.ts";
+import { dirname, join } from "node:path";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
+import { targetUser } from "../../machines/targetUser.ts";
 import type { TargetDatabase } from "../../../contract/shared.ts";
 import type { ReplicationAddress } from "../../../contract/replicate.ts";
 import type { SelfHostedSource } from "../../../contract/source.ts";
@@ -44,10 +43,10 @@ const passwordFileOf = (serverDirectory: string, run: string): string =>
 /** For `passfile` of libpq (PostgreSQL manual 34.16), owned by the user that the server runs as. */
 export async function writeServerPassword(path: string, { user, password = "" }: DatabaseAddress): Promise<void> {
     const escaped = (text: string): string => text.replace(/[\\:]/g, "\\$&");
-    const owner = serviceUser();
+    const owner = await targetUser(dirname(dirname(path)));
     await writePrivateFile(path, `*:*:*:${escaped(user)}:${escaped(password)}\n`, owner === undefined ? {} : { owner });
 }
 
 export async function removeServerPassword(path: string): Promise<void> {
-    await rm(path, { force: true });
+    await removePrivateFile(path);
 }

@@ -1,12 +1,17 @@
 /** A PostgreSQL cluster of our own: made, found again, started so that it outlives the step, stopped, removed. */
-import { chown, mkdir, readFile, readdir, readlink, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open, readFile, readdir, readlink, realpath, rmdir } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { writePrivateFile } from "../../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
+import { removeTree, shapeDirectory } from "../../run/heldDirectory.ts";
+import { readTrusted } from "../../run/trustedFile.ts";
 import { freePort } from "../../machines/freePort.ts";
 import { runProgram } from "../../machines/program.ts";
-import { serviceUser } from "../../machines/serviceUser.ts";
+import type { ServiceUser } from "../../machines/serviceUser.ts";
+import { makeTargetDirectory, type TargetDirectoryOptions } from "../../machines/targetDirectory.ts";
+import { targetUser } from "../../machines/targetUser.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { keptPassword } from "./ownerRole.ts";
 
@@ -56,15 +61,22 @@ export function clusterPaths(directory: string): {
  * Makes the cluster, or finds it again, and has it run: UTF8, C, passwords by SCRAM, on loopback only, without a socket in the file system.
  * It belongs to the given run from then on.
  *
- * @throws MigrationError SM-E1105 when the directory has files that are not ours or its user cannot reach it; SM-E1101 when a program fails
+ * @param options  of the target's directory, which is the one above the cluster's
+ * @throws MigrationError SM-E1105 when the directory has files that are not ours; SM-E1206 when its user cannot reach it; SM-E1207 when
+ *     something in it is somebody else's doing; SM-E1101 when a program fails
  */
-export async function ensureCluster(cluster: ManagedCluster, run: string, serverName: string): Promise<ClusterRecord> {
+export async function ensureCluster(
+    cluster: ManagedCluster,
+    run: string,
+    serverName: string,
+    options: TargetDirectoryOptions = {},
+): Promise<ClusterRecord> {
     const { directory } = cluster;
     const paths = clusterPaths(directory);
     const found = await readClusterRecord(directory);
     if (found === undefined) await refuseForeignDirectory(directory);
-    await mkdir(directory, { recursive: true, mode: 0o711 });
-    await refuseUnreachable(directory);
+    const user = await makeTargetDirectory(dirname(directory), options);
+    await shapeDirectory(directory, { mode: 0o711 });
     const port = cluster.port !== 0 ? cluster.port : (found?.port ?? (await freePort(clusterHost)));
     const write = async (initialised: boolean): Promise<ClusterRecord> => {
         const record = { run, serverName, port, initialised };
@@ -73,36 +85,39 @@ export async function ensureCluster(cluster: ManagedCluster, run: string, server
     };
     if (found?.initialised !== true) {
         await write(false);
-        await initialise(cluster, paths);
+        await initialise(cluster, paths, user);
     }
     const record = await write(true);
     if (found?.initialised === true && found.port !== port) await stopCluster(cluster);
     if (!(await isClusterRunning(directory))) {
-        await writeConfiguration(paths.data, port);
-        await pgCtl(cluster, ["start", "-l", paths.log, "-w", "-t", String(startSeconds)], startSeconds + 10);
+        await writeConfiguration(paths.data, port, user);
+        await pgCtl(cluster, user, ["start", "-l", paths.log, "-w", "-t", String(startSeconds)], startSeconds + 10);
     }
     return record;
 }
 
 /** Stops the server, if it runs; sessions are ended. */
 export async function stopCluster(cluster: ManagedCluster): Promise<void> {
+    const user = await targetUser(dirname(cluster.directory));
     if (await isClusterRunning(cluster.directory))
-        await pgCtl(cluster, ["stop", "-m", "fast", "-w", "-t", String(stopSeconds)], stopSeconds + 10);
+        await pgCtl(cluster, user, ["stop", "-m", "fast", "-w", "-t", String(stopSeconds)], stopSeconds + 10);
 }
 
 /** Stops the server and removes what {@link ensureCluster} made. The caller has made sure that nobody needs it. */
 export async function removeCluster(cluster: ManagedCluster): Promise<void> {
     await stopCluster(cluster);
     const { record, ...others } = clusterPaths(cluster.directory);
-    for (const path of Object.values(others)) await rm(path, { recursive: true, force: true });
+    const { data, ...files } = others;
+    await removeTree(data);
+    for (const path of Object.values(files)) await removePrivateFile(path);
     // Last: as long as the record is there, another attempt finds what is left.
-    await rm(record, { force: true });
+    await removePrivateFile(record);
     await rmdir(cluster.directory).catch(() => undefined);
 }
 
 /** Undefined when there is no cluster of ours. */
 export async function readClusterRecord(directory: string): Promise<ClusterRecord | undefined> {
-    const text = await readFile(clusterPaths(directory).record, "utf8").catch(() => undefined);
+    const text = await readTrusted(clusterPaths(directory).record);
     return text === undefined ? undefined : recordShape.parse(JSON.parse(text));
 }
 
@@ -116,18 +131,20 @@ export async function isClusterRunning(directory: string): Promise<boolean> {
     return works !== undefined && works === (await realpath(data));
 }
 
-async function initialise(cluster: ManagedCluster, paths: ReturnType<typeof clusterPaths>): Promise<void> {
-    const user = serviceUser();
-    await rm(paths.data, { recursive: true, force: true });
-    await mkdir(paths.data, { mode: 0o700 });
-    await writeFile(paths.log, "", { mode: 0o600 });
+async function initialise(
+    cluster: ManagedCluster,
+    paths: ReturnType<typeof clusterPaths>,
+    user: ServiceUser | undefined,
+): Promise<void> {
+    await removeTree(paths.data);
+    await shapeDirectory(paths.data, { mode: 0o700, owner: user });
+    await makeLog(paths.log, user);
     const passwordCopy = `${paths.adminPassword}.initdb`;
     await writePrivateFile(
         passwordCopy,
         `${await keptPassword(paths.adminPassword)}\n`,
         user === undefined ? {} : { owner: user },
     );
-    if (user !== undefined) for (const path of [paths.data, paths.log]) await chown(path, user.uid, user.gid);
     try {
         await runProgram(
             join(cluster.programs, "initdb"),
@@ -147,12 +164,19 @@ async function initialise(cluster: ManagedCluster, paths: ReturnType<typeof clus
             { workingDirectory: "/", timeoutSeconds: 120, ...(user === undefined ? {} : { user }) },
         );
     } finally {
-        await rm(passwordCopy, { force: true });
+        await removePrivateFile(passwordCopy);
     }
 }
 
-async function writeConfiguration(data: string, port: number): Promise<void> {
-    const user = serviceUser();
+/** Empty, and the server's: pg_ctl has the server append to it. */
+async function makeLog(path: string, user: ServiceUser | undefined): Promise<void> {
+    await removePrivateFile(path);
+    const log = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    if (user !== undefined) await log.chown(user.uid, user.gid);
+    await log.close();
+}
+
+async function writeConfiguration(data: string, port: number, user: ServiceUser | undefined): Promise<void> {
     const path = join(data, "postgresql.conf");
     const settings = {
         listen_addresses: `'${clusterHost}'`,
@@ -177,8 +201,12 @@ async function writeConfiguration(data: string, port: number): Promise<void> {
     );
 }
 
-async function pgCtl(cluster: ManagedCluster, args: readonly string[], timeoutSeconds: number): Promise<void> {
-    const user = serviceUser();
+async function pgCtl(
+    cluster: ManagedCluster,
+    user: ServiceUser | undefined,
+    args: readonly string[],
+    timeoutSeconds: number,
+): Promise<void> {
     await runProgram(join(cluster.programs, "pg_ctl"), ["--pgdata", clusterPaths(cluster.directory).data, ...args], {
         workingDirectory: "/",
         timeoutSeconds,
@@ -194,21 +222,4 @@ async function refuseForeignDirectory(directory: string): Promise<void> {
         found: `${present.slice(0, 5).join(", ")}, and no record of a cluster of ours`,
         expected: "an empty directory, or none",
     });
-}
-
-async function refuseUnreachable(directory: string): Promise<void> {
-    const user = serviceUser();
-    if (user === undefined) return;
-    for (let path = directory; ; path = dirname(path)) {
-        const { mode, uid, gid } = await stat(path);
-        const needed = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
-        if ((mode & needed) === 0) {
-            throw new MigrationError("SM-E1105", {
-                where: directory,
-                found: `${path} has mode ${(mode & 0o7777).toString(8)}: the server's user (uid ${user.uid}) may not enter it`,
-                expected: "directories that this user may enter",
-            });
-        }
-        if (path === dirname(path)) return;
-    }
 }

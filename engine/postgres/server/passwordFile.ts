@@ -1,7 +1,6 @@
 /** Passwords of database roles: read from files of mode 0600, and given to PostgreSQL's programs in one. */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writePrivateFile } from "../../run/atomicFile.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { readOwnSecret } from "../../synapse/secrets/readSecretFile.ts";
@@ -37,7 +36,7 @@ export async function withPasswordFile<T>(
     try {
         return await work(path);
     } finally {
-        await rm(path, { force: true });
+        await removePrivateFile(path);
     }
 }
 

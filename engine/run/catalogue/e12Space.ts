@@ -26,4 +26,22 @@ export const e12Space = {
         "Synapse could not read its own configuration",
         "choose another target directory",
     ),
+    "SM-E1207": entry(
+        "resources",
+        "a file or directory could be somebody else's doing",
+        "root would write, remove or signal whatever another user has put in its place",
+        "who put it there? If you did, `chown -h root: <path>`, `chmod go-w <path>`; else look what else that user changed, or choose another target directory",
+    ),
+    "SM-E1208": entry(
+        "usage",
+        "the user that the target's servers are to run as is not fit",
+        "whoever breaks into the homeserver has all that its user has: for root everything, for postgres all databases",
+        "`useradd --system --no-create-home --shell /usr/sbin/nologin matrix-synapse`, then set `target.user: matrix-synapse`",
+    ),
+    "SM-W1209": entry(
+        "resources",
+        "the target's servers run as a user that others use, too",
+        "other programs of the same user can read the signing key, and the homeserver can read what is theirs",
+        "before the target is made: `useradd --system --no-create-home --shell /usr/sbin/nologin matrix-synapse`",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -2,14 +2,14 @@
  * The record beside what a target owns: whose it is, which run made it, and whether it was committed. Read before any act or undo, so that a
  * lost work directory, a lost state, another run and another stack meet it, and not an empty page.
  */
-import { constants } from "node:fs";
-import { mkdir, open, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { instant, type RunReference } from "../../../contract/shared.ts";
 import { writePrivateFile } from "../atomicFile.ts";
 import { MigrationError } from "../errors.ts";
 import { parseJson } from "../parseJson.ts";
+import { readTrusted } from "../trustedFile.ts";
 import { describeOwner, ensureOwner, isCode, json, owner, readOwner, wasHere, writeOnce } from "./owner.ts";
 
 const targetRecord = z.strictObject({
@@ -42,9 +42,8 @@ const recordFile = (target: string): string => join(recordDirectory(target), "re
  */
 export async function readTargetRecord(target: string): Promise<TargetRecord | undefined> {
     const path = recordFile(target);
-    const text = await readOwnFile(path).catch((error: unknown) => {
-        if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return undefined;
-        throw damaged(path, error instanceof Error ? error.message : String(error));
+    const text = await readTrusted(path).catch((error: unknown) => {
+        throw damaged(path, error instanceof MigrationError ? error.detail.found : String(error));
     });
     if (text === undefined) return undefined;
     const parsed = targetRecord.safeParse(parseJson(text));
@@ -127,17 +126,19 @@ export async function writeTargetRecord(target: string, record: TargetRecord): P
     await writePrivateFile(recordFile(target), json(targetRecord.parse(record)));
 }
 
-/** Removes the record of a run that has taken back all that it had there. A newer run's stays. */
-export async function removeTargetRecord(run: RunReference): Promise<void> {
+/**
+ * Removes the record of a run that has taken back all that it had there. A newer run's stays.
+ *
+ * @returns undefined when nothing was removed
+ */
+export async function removeTargetRecord(run: RunReference): Promise<TargetRecord | undefined> {
     const { target } = run;
-    if (target === undefined) return;
-    const record = await readTargetRecord(target);
-    if (record?.run !== run.id) return;
+    const record = target === undefined ? undefined : await readTargetRecord(target);
+    if (target === undefined || record?.run !== run.id) return undefined;
     const holder = await holderOf(record, dirname(run.directory));
-    if (holder !== "ours" && !(holder === "lost" && record.disposable)) return;
+    if (holder !== "ours" && !(holder === "lost" && record.disposable)) return undefined;
     await rm(recordDirectory(target), { recursive: true, force: true });
-    // What others have put there is theirs.
-    if (record.madeDirectory && (await readdir(target).catch(() => ["gone"])).length === 0) await rmdir(target);
+    return record;
 }
 
 export function describeRecord({ owner: of, stack, run, state, since, committedAt }: TargetRecord): string {
@@ -163,7 +164,7 @@ export function workDirectoryLost(target: string, record: TargetRecord): Migrati
     });
 }
 
-export function anotherRunCommitted(run: { readonly id: string }, record: TargetRecord): MigrationError {
+function anotherRunCommitted(run: { readonly id: string }, record: TargetRecord): MigrationError {
     return new MigrationError("SM-E1502", {
         where: `run ${run.id}`,
         found: describeRecord(record),
@@ -179,16 +180,4 @@ function damaged(path: string, found: string): MigrationError {
         expected: "a record of this program",
         changed: "nothing",
     });
-}
-
-/** Never through a link, and only what we or root have written: a service's user may write beside it. */
-async function readOwnFile(path: string): Promise<string> {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-        const { uid } = await file.stat();
-        if (uid !== 0 && uid !== process.getuid?.()) throw new Error(`it belongs to user id ${uid}`);
-        return await file.readFile("utf8");
-    } finally {
-        await file.close();
-    }
 }

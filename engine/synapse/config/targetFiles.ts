@@ -1,10 +1,16 @@
 /** The files a step writes into the target's directory: private, recorded as ours, and taken back by the run that wrote them. */
-import { lstat, mkdir, readFile, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, readFile, readdir, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { makePrivateDirectory, writePrivateFile } from "../../run/atomicFile.ts";
-import type { ServiceUser } from "../../machines/serviceUser.ts";
+import {
+    makeTargetDirectory,
+    releaseTargetDirectory,
+    type TargetDirectoryOptions,
+} from "../../machines/targetDirectory.ts";
+import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
+import { hasCode, removeBelow, shapeDirectory } from "../../run/heldDirectory.ts";
+import { readTrusted } from "../../run/trustedFile.ts";
 import type { FileCopy } from "./relocateFiles.ts";
 
 const manifestShape = z.strictObject({
@@ -20,6 +26,8 @@ type Manifest = z.infer<typeof manifestShape>;
 export interface TargetFiles {
     /** Absolute path of a file, and its content. */
     readonly contents: ReadonlyMap<string, string>;
+    /** Directories that the target's servers write into. */
+    readonly ownDirectories?: readonly string[];
     /** What the target writes itself and is removed with the rest. */
     readonly later?: readonly string[];
     readonly copies?: readonly FileCopy[];
@@ -30,61 +38,77 @@ const mostCopiedFiles = 2000;
 const largestCopyBytes = 16 * 1024 * 1024;
 
 /**
- * Writes the files with mode 0600, as the service user's where there is one. Safe to repeat.
+ * Writes the files with mode 0600, as the service user's where there is one. Their directories are ours, so that the user can change what is
+ * in its files, and cannot put something else in their place. Safe to repeat.
  *
  * What is to be written is recorded first, so that files of a killed step are known as ours.
  *
  * @param step  names the record; one a step
+ * @param options  of the target's directory
  * @throws MigrationError SM-E1205 when something that is not ours is in the way, before anything is written; SM-E1003 when a
- *     file to be copied is missing
+ *     file to be copied is missing; SM-E1206, SM-E1207, SM-E1208 for the directory
  */
 export async function writeTargetFiles(
     directory: string,
     step: string,
     run: string,
     files: TargetFiles,
-    owner: ServiceUser | undefined,
+    options: TargetDirectoryOptions = {},
 ): Promise<void> {
     const copied = (await Promise.all((files.copies ?? []).map(filesToCopy))).flat();
-    const before = await readManifest(directory, step);
     const targets = [...files.contents.keys(), ...copied.map(({ to }) => to)];
-    await refuseForeign(directory, targets, before);
-    const isNew = (await kindOf(directory)) === undefined;
-    const directories = [
-        ...(isNew || before?.directories.includes(directory) === true ? [directory] : []),
-        ...new Set(targets.flatMap((path) => parentsBelow(directory, path))),
-    ];
-    const options = owner === undefined ? {} : { owner };
-    if (isNew) await mkdir(dirname(directory), { recursive: true });
-    await makePrivateDirectory(directory, options);
-    await refuseUnreachable(directory, owner);
-    const manifest: Manifest = { run, files: [...targets, ...(files.later ?? [])], directories };
+    await refuseForeign(directory, targets, () => readManifest(directory, step));
+    const user = await makeTargetDirectory(directory, options);
+    const before = await readManifest(directory, step);
+    const owned = files.ownDirectories ?? [];
+    const directories = [...new Set(targets.flatMap((path) => parentsBelow(directory, path)))];
+    const manifest: Manifest = {
+        run,
+        files: [...targets, ...(files.later ?? [])],
+        directories: [
+            // An earlier version noted here that it had made it.
+            ...(before?.directories.includes(directory) === true ? [directory] : []),
+            ...directories,
+            ...owned,
+        ],
+    };
     // What an earlier attempt wrote and this one does not stays recorded, so that it goes with the rest.
     const stale = (before?.files ?? []).filter((path) => !manifest.files.includes(path));
     await writePrivateFile(
         manifestPath(directory, step),
         `${JSON.stringify({ ...manifest, files: [...manifest.files, ...stale] })}\n`,
     );
-    for (const path of directories) await makePrivateDirectory(path, options);
-    for (const [path, content] of files.contents) await writePrivateFile(path, content, options);
-    for (const { from, to } of copied) await writePrivateFile(to, await readFile(from), options);
+    const passable = {
+        mode: user === undefined ? 0o700 : 0o750,
+        owner: { gid: user?.gid ?? process.getegid?.() ?? 0 },
+    };
+    const takenFrom = user === undefined ? [] : [user.uid];
+    for (const path of directories) await shapeDirectory(path, { ...passable, takenFrom });
+    for (const path of owned) await shapeDirectory(path, { mode: 0o700, owner: user });
+    const owner = user === undefined ? {} : { owner: user };
+    for (const [path, content] of files.contents) await writePrivateFile(path, content, owner);
+    for (const { from, to } of copied) await writePrivateFile(to, await readFile(from), owner);
 }
 
 /** Removes what {@link writeTargetFiles} wrote, if this run was the last to write it. Nothing happens when there is nothing. */
 export async function removeTargetFiles(directory: string, step: string, run: string): Promise<void> {
     const manifest = await readManifest(directory, step);
     if (manifest?.run !== run) return;
+    const below = (path: string): string => path.slice(directory.length + 1);
     for (const path of manifest.files) {
-        // Names come from our own record; what is at them is removed itself, never what it points to.
-        const kind = await kindOf(path);
-        if (kind !== undefined && !kind.isDirectory()) await rm(path);
-    }
-    await rm(manifestPath(directory, step), { force: true });
-    for (const path of [...manifest.directories].reverse()) {
-        await rmdir(path).catch((error: unknown) => {
-            if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "ENOENT") && !hasCode(error, "EEXIST")) throw error;
+        // What is at a recorded name is removed itself, never what it points to, nor what a link on the way to it leads to.
+        await removeBelow(directory, below(path), async (place) => {
+            if ((await kindOf(place))?.isDirectory() !== true) await removePrivateFile(place);
         });
     }
+    await removePrivateFile(manifestPath(directory, step));
+    for (const path of [...manifest.directories].reverse()) {
+        if (path === directory) continue;
+        await removeBelow(directory, below(path), rmdir).catch((error: unknown) => {
+            if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "EEXIST")) throw error;
+        });
+    }
+    await releaseTargetDirectory(directory, manifest.directories.includes(directory));
 }
 
 function manifestPath(directory: string, step: string): string {
@@ -92,19 +116,31 @@ function manifestPath(directory: string, step: string): string {
 }
 
 async function readManifest(directory: string, step: string): Promise<Manifest | undefined> {
-    try {
-        return manifestShape.parse(JSON.parse(await readFile(manifestPath(directory, step), "utf8")));
-    } catch (error) {
-        if (hasCode(error, "ENOENT")) return undefined;
-        throw error;
+    const path = manifestPath(directory, step);
+    const text = await readTrusted(path);
+    if (text === undefined) return undefined;
+    const manifest = manifestShape.parse(JSON.parse(text));
+    for (const named of [...manifest.files, ...manifest.directories]) {
+        const isBelow = named === directory || named.startsWith(`${directory}/`);
+        if (!isBelow || named.split("/").includes(".."))
+            throw new MigrationError("SM-E1207", {
+                where: path,
+                found: `it names ${named}`,
+                expected: "files below it",
+            });
     }
+    return manifest;
 }
 
 /** A target directory may be where another Synapse lives; overwriting its configuration would be its end. */
-async function refuseForeign(directory: string, paths: readonly string[], before: Manifest | undefined): Promise<void> {
-    const ours = new Set(before?.files ?? []);
+async function refuseForeign(
+    directory: string,
+    paths: readonly string[],
+    recorded: () => Promise<Manifest | undefined>,
+): Promise<void> {
     const top = await kindOf(directory);
     if (top !== undefined && !top.isDirectory()) throw inTheWay(directory, kindName(top));
+    const ours = new Set((await recorded())?.files ?? []);
     for (const path of new Set(paths)) {
         const kind = await kindOf(path);
         if (kind !== undefined && !(kind.isFile() && ours.has(path))) throw inTheWay(path, kindName(kind));
@@ -121,24 +157,6 @@ function inTheWay(where: string, found: string): MigrationError {
         found: `${found} that this stack did not write`,
         expected: "a directory of the target's own",
     });
-}
-
-/** Every directory on the way needs the execute bit for a user that is neither its owner nor in its group. */
-async function refuseUnreachable(directory: string, user: ServiceUser | undefined): Promise<void> {
-    if (user === undefined) return;
-    for (let path = dirname(directory); ; path = dirname(path)) {
-        const { mode, uid, gid } = await stat(path);
-        const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
-        if ((mode & bit) === 0) {
-            throw new MigrationError("SM-E1206", {
-                where: path,
-                found: `mode 0${(mode & 0o777).toString(8)}, owner ${uid}, group ${gid}`,
-                expected: `user ${user.uid}, whom Synapse runs as, may go through it to ${directory}`,
-                fix: `choose another target directory, or \`chmod o+x ${path}\``,
-            });
-        }
-        if (path === "/") return;
-    }
 }
 
 async function filesToCopy({ setting, from, to }: FileCopy): Promise<FileCopy[]> {
@@ -197,8 +215,4 @@ function kindName(kind: { isSymbolicLink(): boolean; isDirectory(): boolean; isF
     if (kind.isSymbolicLink()) return "a symbolic link";
     if (kind.isDirectory()) return "a directory";
     return kind.isFile() ? "a file" : "something else than a file";
-}
-
-function hasCode(error: unknown, code: string): boolean {
-    return error instanceof Error && "code" in error && error.code === code;
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
+    exactly,
     runningDaemon,
     startDaemon,
     startDetached,
@@ -43,17 +44,17 @@ describe("a server of ours", () => {
         await define();
     });
     afterEach(async () => {
-        await stopDaemon(options.pidFile, { graceSeconds: 0, kill: true });
+        await stopDaemon(options.pidFile, exactly(options), { graceSeconds: 0, kill: true });
         await rm(directory, { recursive: true });
     });
 
     it("is started once, is found again, and is stopped", async () => {
         const first = await startDaemon(options);
         expect(await startDaemon(options)).to.deep.include({ pid: first.pid, startTicks: first.startTicks });
-        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
-        expect(await stopDaemon(options.pidFile, { graceSeconds: 5 })).to.equal(true);
-        expect(await runningDaemon(options.pidFile)).to.equal(undefined);
-        expect(await stopDaemon(options.pidFile, { graceSeconds: 5 })).to.equal(false);
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
+        expect(await stopDaemon(options.pidFile, exactly(options), { graceSeconds: 5 })).to.equal(true);
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.equal(undefined);
+        expect(await stopDaemon(options.pidFile, exactly(options), { graceSeconds: 5 })).to.equal(false);
     });
 
     it("is found by its command line when its pid file was never written", async () => {
@@ -61,15 +62,27 @@ describe("a server of ours", () => {
         await told();
         await rm(options.pidFile);
         expect((await startDaemon(options)).pid).to.equal(first.pid);
-        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
     });
 
     it("is not mistaken for a later process with its number", async () => {
         const { pid } = await startDaemon(options);
-        await writeFile(join(directory, "other.pid"), `${pid} 1\n`);
-        expect(await runningDaemon(join(directory, "other.pid"))).to.equal(undefined);
-        expect(await stopDaemon(join(directory, "other.pid"), { graceSeconds: 1, kill: true })).to.equal(false);
-        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
+        const other = exactly({ ...options, args: ["another"] });
+        const file = join(directory, "other.pid");
+        await writeFile(file, `${pid} 1\n`);
+        expect(await runningDaemon(file, other)).to.equal(undefined);
+        expect(await stopDaemon(file, other, { graceSeconds: 1, kill: true })).to.equal(false);
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
+    });
+
+    it("is no process that its pid file names and that is another program: that one is never signalled", async () => {
+        const { pid, startTicks } = await startDaemon(options);
+        const file = join(directory, "other.pid");
+        await writeFile(file, `${pid} ${startTicks}\n`, { mode: 0o600 });
+        const other = exactly({ ...options, args: ["another"] });
+        expect(await runningDaemon(file, other)).to.equal(undefined);
+        expect(await stopDaemon(file, other, { graceSeconds: 1, kill: true })).to.equal(false);
+        expect(await readProcess(pid)).to.not.equal(undefined);
     });
 
     it("gets nothing of our environment but what finds programs", async () => {
@@ -86,7 +99,8 @@ describe("a server of ours", () => {
 
     it("runs as the given user, with none of our groups, and writes to a log that is ours alone", async () => {
         await promisify(execFile)("chmod", ["0777", directory]);
-        const { pid } = await startDaemon({ ...options, user: { uid: 65534, gid: 65534 } });
+        options = { ...options, user: { uid: 65534, gid: 65534 } };
+        const { pid } = await startDaemon(options);
         await told();
         expect(await readProcess(pid)).to.deep.include({ uid: 65534, gid: 65534, groups: [] });
         expect((await stat(options.logFile)).mode & 0o777).to.equal(0o600);
@@ -104,16 +118,16 @@ describe("a server of ours", () => {
         await once(caller.stdout, "data");
         process.kill(-(caller.pid ?? 0), "SIGKILL");
         await once(caller, "exit");
-        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
     });
 
     it("is killed only when that is allowed", async () => {
         await define(`process.on("SIGTERM", () => 0);`);
         await startDaemon(options);
         await told();
-        await expectError("SM-E0711", () => stopDaemon(options.pidFile, { graceSeconds: 0.2 }));
-        expect(await runningDaemon(options.pidFile)).to.not.equal(undefined);
-        expect(await stopDaemon(options.pidFile, { graceSeconds: 0.2, kill: true })).to.equal(true);
+        await expectError("SM-E0711", () => stopDaemon(options.pidFile, exactly(options), { graceSeconds: 0.2 }));
+        expect(await runningDaemon(options.pidFile, exactly(options))).to.not.equal(undefined);
+        expect(await stopDaemon(options.pidFile, exactly(options), { graceSeconds: 0.2, kill: true })).to.equal(true);
     });
 
     it("reports SM-E0712 with its last words when it ends instead of answering", async () => {

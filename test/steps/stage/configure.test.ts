@@ -333,6 +333,8 @@ describe("the step configure", () => {
         await configure.undo?.(specOf(), testRun().run);
         expect(await readdir(fixture.targetDirectory)).to.have.members([
             ".secrets.files.json",
+            ".target-made",
+            ...(process.geteuid?.() === 0 ? [".target-user.json"] : []),
             "example.org.signing.key",
             "secrets.yaml",
         ]);

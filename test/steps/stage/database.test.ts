@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { databaseContract } from "../../../contract/index.ts";
 import { database } from "../../../steps/stage/database.ts";
 import { withClient, type DatabaseAddress } from "../../../engine/postgres/connection.ts";
-import { isClusterRunning, removeCluster, stopCluster } from "../../../engine/postgres/server/managedCluster.ts";
+import { isClusterRunning, stopCluster } from "../../../engine/postgres/server/managedCluster.ts";
 import { createMarker, readMarker } from "../../../engine/postgres/databases/marker.ts";
 import { adminAddress, ownerAddress } from "../../../engine/postgres/databases/targetAddress.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
@@ -145,11 +145,16 @@ describe("the step database", function () {
 
         it("says which directory keeps the server's user out", async function () {
             if (serviceUser() === undefined) return void expect(process.getuid?.()).to.not.equal(0);
-            await chmod(directory, 0o700);
-            const error = await expectError("SM-E1105", async () => database.act(await specOf(run), run));
-            expect(error.detail.found).to.match(/has mode 700: the server's user/);
-            await chmod(directory, 0o755);
-            await removeCluster(managed());
+            await mkdir(join(directory, "closed"), { mode: 0o700 });
+            const spec = await specOf(run);
+            const server = {
+                ...managed(),
+                kind: "managed",
+                directory: join(directory, "closed/target/postgres"),
+            } as const;
+            const error = await expectError("SM-E1206", () => database.act({ ...spec, server }, run));
+            expect(error.detail).to.include({ where: join(directory, "closed") });
+            expect(await readdir(join(directory, "closed"))).to.deep.equal([]);
         });
     });
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { gatewayContract } from "../../../contract/index.ts";
 import { gateway } from "../../../steps/stage/gateway.ts";
+import { gatewayProcess } from "../../../engine/gateway/gatewayProcess.ts";
 import { gatewayFiles, writeGatewayState } from "../../../engine/gateway/state.ts";
 import { runningDaemon } from "../../../engine/services/daemon.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
@@ -19,7 +20,8 @@ describe("the step gateway", () => {
     let homeserver: FakeHomeserver;
     let spec: z.infer<typeof gatewayContract.spec>;
     const run = (id = "r1") => testRun(id, directory);
-    const pid = async () => (await runningDaemon(gatewayFiles(spec.directory).pid))?.pid;
+    const pid = async () =>
+        (await runningDaemon(gatewayFiles(spec.directory).pid, await gatewayProcess(spec.directory)))?.pid;
     const status = async (url: string) => (await fetch(new URL("/_matrix/client/versions", url))).status;
 
     beforeEach(async () => {
@@ -65,16 +67,16 @@ describe("the step gateway", () => {
         await gateway.act(spec, run());
         const uid = serviceUser()?.uid ?? process.geteuid?.();
         await untilItPasses(async () => expect((await readProcess((await pid()) ?? 0))?.uid).to.equal(uid));
-        expect((await stat(spec.directory)).mode & 0o777).to.equal(0o700);
+        const { mode, uid: owner } = await stat(spec.directory);
+        expect(mode & 0o777).to.equal(serviceUser() === undefined ? 0o700 : 0o750);
+        expect(owner).to.equal(process.geteuid?.());
     });
 
     it("follows its state file, and is closed when that is damaged or gone", async () => {
         const { url } = await gateway.act(spec, run());
-        const owner = serviceUser();
-        const options = owner === undefined ? {} : { owner };
         const { state } = gatewayFiles(spec.directory);
         const becomes = (expected: number) => untilItPasses(async () => expect(await status(url)).to.equal(expected));
-        const open = () => writeGatewayState(state, { state: "open", run: "r1" }, options);
+        const open = () => writeGatewayState(state, { state: "open", run: "r1" }, serviceUser());
         await open();
         await becomes(200);
         await writeFile(state, `{"state":"op`);
@@ -88,12 +90,7 @@ describe("the step gateway", () => {
 
     it("stays open when the run that opened it calls the step again", async () => {
         const { url } = await gateway.act(spec, run());
-        const owner = serviceUser();
-        await writeGatewayState(
-            gatewayFiles(spec.directory).state,
-            { state: "open", run: "r1" },
-            owner === undefined ? {} : { owner },
-        );
+        await writeGatewayState(gatewayFiles(spec.directory).state, { state: "open", run: "r1" }, serviceUser());
         await untilItPasses(async () => expect(await status(url)).to.equal(200));
         await gateway.act(spec, run());
         expect(await status(url)).to.equal(200);
@@ -101,12 +98,7 @@ describe("the step gateway", () => {
 
     it("refuses with SM-E0714 to close what another run has opened", async () => {
         const { url } = await gateway.act(spec, run());
-        const owner = serviceUser();
-        await writeGatewayState(
-            gatewayFiles(spec.directory).state,
-            { state: "open", run: "r1" },
-            owner === undefined ? {} : { owner },
-        );
+        await writeGatewayState(gatewayFiles(spec.directory).state, { state: "open", run: "r1" }, serviceUser());
         await untilItPasses(async () => expect(await status(url)).to.equal(200));
         await expectError("SM-E0714", () => gateway.act(spec, run("r2")));
         expect(await status(url)).to.equal(200);

@@ -18,6 +18,9 @@ import {
 
 type Spec = z.infer<typeof secretsContract.spec>;
 
+/** Whom it is of, and that we made it. */
+const ofTheTarget = [".target-made", ...(serviceUser() === undefined ? [] : [".target-user.json"])];
+
 describe("the step secrets", () => {
     let fixture: SourceFixture;
     afterEach(() => fixture.remove());
@@ -72,7 +75,9 @@ describe("the step secrets", () => {
             expect(mode & 0o777).to.equal(0o600);
             expect(uid).to.equal(serviceUser()?.uid ?? process.getuid?.());
         }
-        expect((await stat(fixture.targetDirectory)).mode & 0o777).to.equal(0o700);
+        const { mode, uid } = await stat(fixture.targetDirectory);
+        expect(mode & 0o777).to.equal(serviceUser() === undefined ? 0o700 : 0o711);
+        expect(uid).to.equal(process.geteuid?.());
     });
 
     it("is safe to repeat, and says nothing secret", async () => {
@@ -82,6 +87,7 @@ describe("the step secrets", () => {
         expect(await secrets.act(specOf(), run)).to.deep.equal(first);
         expect(await readdir(fixture.targetDirectory)).to.have.members([
             ".secrets.files.json",
+            ...ofTheTarget,
             "example.org.signing.key",
             "secrets.yaml",
         ]);
@@ -256,10 +262,23 @@ describe("the step secrets", () => {
         await act(specOf());
         await writeFile(join(fixture.targetDirectory, "other"), "kept");
         await secrets.undo?.(specOf(), testRun("run2").run);
-        expect(await readdir(fixture.targetDirectory)).to.have.length(4);
+        expect(await readdir(fixture.targetDirectory)).to.have.length(4 + ofTheTarget.length);
         await secrets.undo?.(specOf(), testRun("run1").run);
-        expect(await readdir(fixture.targetDirectory)).to.deep.equal(["other"]);
+        expect(await readdir(fixture.targetDirectory)).to.have.members(["other", ...ofTheTarget]);
         await secrets.undo?.(specOf(), testRun("run1").run);
+    });
+
+    it("leaves nothing of the signing key behind that a kill left while it was written", async () => {
+        await source();
+        await act(specOf());
+        const left = [".999999999-1-0.partial", ".0123456789ab.partial"];
+        const path = join(fixture.targetDirectory, "example.org.signing.key");
+        for (const ending of left) await writeFile(`${path}${ending}`, `${signingKeyLine}\n`);
+        await act(specOf());
+        expect((await readdir(fixture.targetDirectory)).filter((name) => name.endsWith(".partial"))).to.deep.equal([]);
+        for (const ending of left) await writeFile(`${path}${ending}`, `${signingKeyLine}\n`);
+        await secrets.undo?.(specOf(), testRun("run1").run);
+        await expectNothingWritten();
     });
 
     it("leaves no directory behind that it made, and leaves a newer run's files alone", async () => {
@@ -267,7 +286,7 @@ describe("the step secrets", () => {
         await act(specOf(), "run1");
         await act(specOf(), "run2");
         await secrets.undo?.(specOf(), testRun("run1").run);
-        expect(await readdir(fixture.targetDirectory)).to.have.length(3);
+        expect(await readdir(fixture.targetDirectory)).to.have.length(3 + ofTheTarget.length);
         await secrets.undo?.(specOf(), testRun("run2").run);
         await expectNothingWritten();
     });

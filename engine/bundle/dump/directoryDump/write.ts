@@ -6,6 +6,7 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { removePrivateFile } from "../../../run/atomicFile.ts";
 import { runDatabaseProgram } from "../../../postgres/server/clientPrograms.ts";
 import type { DatabaseAddress } from "../../../postgres/connection.ts";
 import { archivedSequences, listArchive, tableOfEntry } from "../../../postgres/pgDump/dumpArchive.ts";
@@ -144,7 +145,7 @@ async function describe(
     });
     const listFile = join(place.runDirectory, `${step}-sequences.list`);
     const values = await archivedSequences(clientDirectory, directory, entries, listFile);
-    await rm(listFile, { force: true });
+    await removePrivateFile(listFile);
     const sequences = entries.flatMap(({ kind, schema, name }) => {
         const value = values.get(`${schema}.${name}`);
         return kind === "SEQUENCE SET" && value !== undefined ? [{ schema, name, ...value }] : [];
