@@ -11,6 +11,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
+/** A suite of its own, `npm run test:production`: it takes as long as all of the others. */
+const production = "test/e2e/production*.test.ts";
 /** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
 const ofFiles = [
     ...["bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(
@@ -106,7 +108,7 @@ try {
     const others = [endToEnd, ...ofFiles].flatMap((pattern) => ["--ignore", pattern]);
     const outcomes = await Promise.all([
         (async () => [
-            await kept("end to end", [mochaProgram, endToEnd], covered),
+            await kept("end to end", [mochaProgram, endToEnd, "--ignore", production], covered),
             await kept("tests of bundles, media, replication and tables", [mochaProgram, ...ofFiles], covered),
         ])(),
         (async () => [
