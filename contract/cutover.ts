@@ -26,6 +26,8 @@ export const openContract = contract({
     name: "open",
     phase: "cutover",
     version: 1,
+    // Where the gateway is reached may be changed at any time; it is open.
+    immaterial: ["gatewayUrl", "publicBaseUrl"],
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),

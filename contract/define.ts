@@ -19,6 +19,10 @@ export interface StepContract<Spec, Result> {
     readonly repeatable?: "before-commit" | "always";
     readonly spec: z.ZodType<Spec>;
     readonly result: z.ZodType<Result>;
+    /** Fields that mean nothing once the step is done, or are checked elsewhere. Any other that changes after it was done is refused. */
+    readonly immaterial?: readonly string[];
+    /** Fields whose change is made true by doing the step once more: it then finds what it has made, and changes that alone. */
+    readonly applied?: readonly string[];
     /**
      * Once the target is committed, nothing is undone, but in a stack that may be destroyed whole. What is irrevocable is not even undone
      * there: a source that was left stays stopped.

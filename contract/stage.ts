@@ -239,6 +239,7 @@ export const gatewayContract = contract({
     name: "gateway",
     phase: "stage",
     version: 1,
+    applied: ["listener", "retryAfterSeconds"],
     spec: z.strictObject({
         run: runReference,
         directory: absolutePath,

@@ -10,7 +10,7 @@ import { interruption } from "../engine/run/interruption.ts";
 import { keepNotes } from "../engine/run/notes.ts";
 import type { LineKind } from "../engine/run/progress.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
-import { doStep, reprintStep } from "../engine/run/runStep.ts";
+import { doStep, updateStep } from "../engine/run/runStep.ts";
 import type { AnyStep } from "../engine/run/openStep.ts";
 import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
 import { secretsIn } from "../engine/run/specSecrets.ts";
@@ -46,7 +46,10 @@ function stepCommand(name: string): Command {
         .description(`step of the phase ${phaseOf(name) ?? ""}; its specification is read from standard input as JSON`)
         .option("--do", "do the step, or answer from the journal when it is done")
         .option("--undo", "take the step back")
-        .option("--reprint", "print the result that the journal has, and do nothing")
+        .option(
+            "--reprint",
+            "print the result that the journal has; what was changed is made true where it can be, else refused",
+        )
         .action(async (options: StepOptions) => {
             const chosen = Object.entries(options).filter(([, given]) => given === true);
             if (chosen.length !== 1)
@@ -54,16 +57,13 @@ function stepCommand(name: string): Command {
             const spec = await readSpec(name);
             const step = await stepNamed(name);
             if (step === undefined) throw new Error(`there is no step ${name}`);
-            if (options.reprint === true) {
-                process.stdout.write(`${await reprintStep({ step, spec })}\n`);
-                return;
-            }
             const { signal, stop } = interruption();
             stopped = signal;
             try {
                 const write = speaker(spec, options.undo === true ? "undo" : "do");
                 const call = { step, spec, write, signal };
                 if (options.undo === true) await undoWithFailedSteps(call, stepNamed);
+                else if (options.reprint === true) process.stdout.write(`${await updateStep(call)}\n`);
                 else process.stdout.write(`${await answerOf(call)}\n`);
             } finally {
                 stop();

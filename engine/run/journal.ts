@@ -17,6 +17,10 @@ const recordBody = z.strictObject({
     phase: z.string(),
     /** Keyed digest of the specification; tells whether a done step was asked for the same thing. */
     specDigest: z.string().optional(),
+    /** Keyed digest of the secrets in it alone. */
+    secretsDigest: z.string().optional(),
+    /** Version of the program that began. */
+    program: z.string().optional(),
     /** Name of a part of the step that must not be done twice. */
     action: z.string().optional(),
     result: z.unknown().optional(),

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { writePrivateFile } from "./atomicFile.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
-import { readJournal } from "./journal.ts";
-import { anyRun, invalidSpec, withStep, type StepCall } from "./openStep.ts";
+import { changedAfterwards, isBelow, materialChanges, programVersion, secretsDigest } from "./changedSpec.ts";
+import { readJournal, type JournalRecord } from "./journal.ts";
+import { anyRun, invalidSpec, withStep, type AnyStep, type OpenStep, type StepCall } from "./openStep.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";
@@ -28,59 +29,81 @@ const largestResult = 4096;
  */
 export async function doStep(call: StepCall): Promise<string> {
     return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
-        const { contract, act } = call.step;
-        const base = { step: contract.name, phase: contract.phase };
+        const { contract } = call.step;
         const answers = await answersFromJournal(contract, run.reference, records, state);
         if (answers) {
-            if (contract.repeatable === undefined && state.specDigest !== digest)
-                throw doneOtherwise(contract.name, paths.journal);
+            if (contract.repeatable === undefined && state.specDigest !== digest) {
+                const changed = await materialChanges(contract, run.reference, records, spec);
+                if (changed?.length !== 0) throw doneOtherwise(contract.name, paths.journal, changed);
+            }
             run.progress.say("done before: the journal has the answer");
             await rememberAnswer(answered);
             return answer(contract.result.parse(state.result), contract.name);
         }
-        await writePrivateFile(
-            join(paths.specs, `${contract.name}.json`),
-            JSON.stringify(withoutSecrets(contract.spec, spec)),
-        );
-        await run.journal.append({ ...base, kind: "intent", specDigest: digest });
-        const started = performance.now();
-        const elapsed = (): number => Math.round(performance.now() - started) / 1000;
-        try {
-            const result: unknown = contract.result.parse(await act(spec, run));
-            const line = answer(result, contract.name);
-            await run.journal.append({ ...base, kind: "done", result, seconds: elapsed() });
-            await keepCopyOf(run, contract.name);
-            return line;
-        } catch (error) {
-            await run.journal.append({ ...base, kind: "failed", error: described(error), seconds: elapsed() });
-            throw error;
-        }
+        return actOn(call.step, { spec, run, digest, paths });
     });
 }
 
+/** Acts, between an intent and its end in the journal. */
+async function actOn(
+    { contract, act }: AnyStep,
+    open: Pick<OpenStep, "spec" | "run" | "digest" | "paths">,
+): Promise<string> {
+    const { spec, run, digest, paths } = open;
+    const base = { step: contract.name, phase: contract.phase };
+    await writePrivateFile(
+        join(paths.specs, `${contract.name}.json`),
+        JSON.stringify(withoutSecrets(contract.spec, spec)),
+    );
+    const secrets = await secretsDigest(contract, spec, paths.digestKey);
+    const begun = { specDigest: digest, secretsDigest: secrets, program: programVersion };
+    await run.journal.append({ ...base, kind: "intent", ...begun });
+    const started = performance.now();
+    const elapsed = (): number => Math.round(performance.now() - started) / 1000;
+    try {
+        const result: unknown = contract.result.parse(await act(spec, run));
+        const line = answer(result, contract.name);
+        await run.journal.append({ ...base, kind: "done", result, seconds: elapsed() });
+        await keepCopyOf(run, contract.name);
+        return line;
+    } catch (error) {
+        await run.journal.append({ ...base, kind: "failed", error: described(error), seconds: elapsed() });
+        throw error;
+    }
+}
+
 /**
- * What a step answered when it was done, out of the journal: for an update of its resource, which does nothing. Changes nothing, and makes
- * no run directory where there is none.
+ * What becomes of a step whose resource is updated: what it answered when it was done, out of the journal. A change that can be made true is
+ * made true; any other that matters is refused.
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0715 when the journal has no result: it is another one than
- *     that of the stack, or the step was taken back
+ *     that of the stack, or the step was taken back; SM-E0717 when the specification says something else than what was done
  */
-export async function reprintStep({
-    step: { contract },
-    spec: given,
-}: Pick<StepCall, "step" | "spec">): Promise<string> {
-    for (const secret of secretsIn(contract.spec, given)) registerSecret(secret);
-    const parsed = contract.spec.safeParse(given);
+export async function updateStep(call: StepCall): Promise<string> {
+    const { contract } = call.step;
+    for (const secret of secretsIn(contract.spec, call.spec)) registerSecret(secret);
+    const parsed = contract.spec.safeParse(call.spec);
     if (!parsed.success) throw invalidSpec(contract.name, parsed.error);
-    const { directory } = anyRun.parse(parsed.data).run;
-    const { journal } = runDirectoryPaths(directory);
+    const { run } = anyRun.parse(parsed.data);
+    const { journal } = runDirectoryPaths(run.directory);
+    // Looked at before anything is opened: where there is no run directory, none is made.
     const records = await readJournal(journal);
     const state = stepState(records, contract.name);
-    if (state.state === "done") return answer(contract.result.parse(state.result), contract.name);
-    const last = records.findLast(({ step }) => step === contract.name);
-    throw new MigrationError("SM-E0715", {
-        where: `step ${contract.name}, ${journal}`,
+    if (state.state !== "done") throw notDone(contract.name, journal, records);
+    const compared = contract.repeatable === undefined;
+    const changed = compared ? ((await materialChanges(contract, run, records, parsed.data)) ?? []) : [];
+    if (changed.length === 0) return answer(contract.result.parse(state.result), contract.name);
+    const { applied = [] } = contract;
+    if (!changed.every((path) => applied.some((field) => isBelow(path, field))))
+        throw await changedAfterwards(contract, run, records, changed);
+    return withStep(call, (open) => actOn(call.step, open));
+}
+
+function notDone(step: string, journal: string, records: readonly JournalRecord[]): MigrationError {
+    const last = records.findLast((record) => record.step === step);
+    return new MigrationError("SM-E0715", {
+        where: `step ${step}, ${journal}`,
         found:
             records.length === 0
                 ? "no journal, or an empty one"
@@ -144,10 +167,10 @@ function described(error: unknown): { code: string; message: string } {
     return { code, message: redact(error instanceof Error ? error.message : String(error)).slice(0, 2000) };
 }
 
-function doneOtherwise(step: string, journal: string): MigrationError {
+function doneOtherwise(step: string, journal: string, changed: readonly string[] = []): MigrationError {
     return new MigrationError("SM-E0705", {
         where: `step ${step}, ${journal}`,
-        found: "a done record of another specification",
+        found: ["a done record of another specification", changed.join(", ")].filter((part) => part !== "").join(": "),
         expected: "the specification that the step was done with",
     });
 }

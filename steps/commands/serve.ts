@@ -65,7 +65,7 @@ export async function serveTarget(
     for (const { step, spec, wrong } of await wanted()) {
         if (wrong === undefined) continue;
         write(`${wrong}: starting it`);
-        await restart(step, inDirectory(spec, runDirectory), record, { stepNamed, write, signal });
+        await restart(step, inDirectory(spec, runDirectory), { stepNamed, write, signal });
     }
     const left = (await wanted()).flatMap(({ wrong }) => wrong ?? []);
     if (left.length > 0)
@@ -90,12 +90,7 @@ function isWanted(step: string, phase: Phase): boolean {
     return own !== undefined && phases.indexOf(own) <= phases.indexOf(phase);
 }
 
-async function restart(
-    step: Look["step"],
-    spec: unknown,
-    record: TargetRecord,
-    surroundings: Surroundings,
-): Promise<void> {
+async function restart(step: Look["step"], spec: unknown, surroundings: Surroundings): Promise<void> {
     if (step === databaseContract.name) {
         const { server, run, source } = databaseContract.spec.parse(spec);
         // The step itself would look at a database that is in use by now.
@@ -104,9 +99,7 @@ async function restart(
     }
     const definition = await surroundings.stepNamed(step);
     if (definition === undefined) throw new Error(`there is no step ${step}`);
-    // Since the commit nothing has to be asked of the source, which may be gone.
-    const known = record.state === "held" || step !== startContract.name ? spec : withoutToken(spec);
-    await restartStep({ step: definition, spec: known, write: surroundings.write, signal: surroundings.signal });
+    await restartStep({ step: definition, spec, write: surroundings.write, signal: surroundings.signal });
 }
 
 const anySpec = z.looseObject({ run: z.looseObject({ directory: z.string() }) });
@@ -114,8 +107,4 @@ const anySpec = z.looseObject({ run: z.looseObject({ directory: z.string() }) })
 function inDirectory(spec: unknown, directory: string): unknown {
     const { run, ...rest } = anySpec.parse(spec);
     return { ...rest, run: { ...run, directory } };
-}
-
-function withoutToken(spec: unknown): unknown {
-    return Object.fromEntries(Object.entries(anySpec.parse(spec)).filter(([field]) => field !== "fenceToken"));
 }

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
-import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
+import { configureContract, fenceContract, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
@@ -25,6 +25,7 @@ import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
+import { refuseChangedSource } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
 /** For how long the streams are seen standing still. */
@@ -39,8 +40,10 @@ export const fence = defineStep(
         const address = await sourceAddress(source);
         const before = await readFenceHolder(dirname(run.directory));
         // An attempt that was killed may have stopped it: then there is nothing left to look at before.
-        if (before === undefined || (await service.status()).running)
+        if (before === undefined || (await service.status()).running) {
+            await refuseChangedSource(await readSourceConfig(source), run.directory, configureContract.name);
             await refuseObstacles(source, address, run.signal);
+        }
         const takenOver = await run.recorded("taken-over", () =>
             Promise.resolve(before !== undefined && before.run !== run.id),
         );

@@ -17,7 +17,8 @@ import { readMarker, requireMarker } from "../../engine/postgres/databases/marke
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
-import { defineStep } from "../../engine/run/step.ts";
+import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { isolationName } from "../../engine/synapse/config/targetConfig.ts";
 import { parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 
 /** A first start after a schema upgrade may take long; a start that has failed ends its process, which is seen at once. */
@@ -30,13 +31,13 @@ type StartSpec = z.infer<typeof startContract.spec>;
 export const start = defineStep(
     startContract,
     async (spec, run) => {
-        if (spec.fenceToken !== undefined)
-            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken), run.reference);
         await refuseOtherKey(spec);
         const database = await adminAddress(spec.database, spec.database.name);
-        await withClient(database, { step: "start" }, async (client) =>
+        const { state } = await withClient(database, { step: "start" }, async (client) =>
             requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${spec.database.name}`),
         );
+        // Since the commit nothing has to be asked of the source, which may be gone.
+        if (state !== "committed") await refuseUnfenced(spec, run);
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {
             const user = await targetUser(dirname(spec.pidFile));
@@ -74,6 +75,19 @@ export const start = defineStep(
         await rm(startLog(spec), { force: true });
     },
 );
+
+/** Whoever is not stopped must not be met: a rehearsal's target is kept from the network by its configuration. */
+async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, run: StepRun): Promise<void> {
+    if (fenceToken !== undefined)
+        return refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference);
+    if (source.kind !== "selfHosted" || configFiles.some((file) => basename(file) === isolationName)) return;
+    throw new MigrationError("SM-E0716", {
+        where: "the target homeserver",
+        found: `neither a fence token nor ${isolationName} among ${configFiles.join(", ")}`,
+        expected: "a source that is fenced, or a target that is isolated",
+        changed: "nothing",
+    });
+}
 
 const recogniser = ({ configFiles: [first = ""] }: StartSpec, user: ServiceUser | undefined): Recognise =>
     homeserverWith(first, user);

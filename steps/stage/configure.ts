@@ -10,11 +10,13 @@ import { defineStep } from "../../engine/run/step.ts";
 import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
 import { listenerAt } from "../../engine/synapse/config/listeners.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
+import { sectionDigests } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
 import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
 import { readOwnSecret } from "../../engine/synapse/secrets/readSecretFile.ts";
 import {
+    isolationName,
     isolationSections,
     logConfig,
     notCarried,
@@ -66,7 +68,7 @@ export const configure = defineStep(
             [at("homeserver.yaml"), stringifySynapseYaml(homeserver)],
             [at("database.yaml"), stringifySynapseYaml(database)],
             [at("log.yaml"), stringifySynapseYaml(logConfig(logFile))],
-            ...(isolation === undefined ? [] : [[at("isolation.yaml"), stringifySynapseYaml(isolation)] as const]),
+            ...(isolation === undefined ? [] : [[at(isolationName), stringifySynapseYaml(isolation)] as const]),
         ]);
         await writeTargetFiles(
             spec.targetDirectory,
@@ -83,13 +85,19 @@ export const configure = defineStep(
 
         const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
         for (const line of left) run.progress.note(`does not come along: ${line}`);
-        await run.evidence({ sections: Object.keys(homeserver).sort(), notCarried: left, findings: config.findings });
+        const sourceSections = await sectionDigests(config, run.directory);
+        await run.evidence({
+            sourceSections,
+            sections: Object.keys(homeserver).sort(),
+            notCarried: left,
+            findings: config.findings,
+        });
         return {
             configFiles: [
                 at("homeserver.yaml"),
                 spec.secretsFile,
                 at("database.yaml"),
-                ...(isolation === undefined ? [] : [at("isolation.yaml")]),
+                ...(isolation === undefined ? [] : [at(isolationName)]),
             ],
             pidFile,
             logFile,

@@ -61,7 +61,7 @@ describe("synapse-migrate", () => {
             expect(status.stdout).to.match(/^guard-stage {2}clean {2}undone/);
         }));
 
-    it("prints the journal's result for --reprint, whatever the specification is now, and changes nothing", () =>
+    it("prints the journal's result for --reprint, changes nothing, and refuses what says something else", () =>
         withWorkDirectory(async (directory) => {
             const run = { id: "r1", directory };
             const step = (flag: string, serverName: string) =>
@@ -69,7 +69,10 @@ describe("synapse-migrate", () => {
             await step("--do", "a.test");
             const journal = () => readFile(join(directory, "journal.jsonl"), "utf8");
             const before = await journal();
-            expect(await step("--reprint", "b.test")).to.deep.include({ code: 0, stdout: '{"guards":"stage"}' });
+            expect(await step("--reprint", "a.test")).to.deep.include({ code: 0, stdout: '{"guards":"stage"}' });
+            const changed = await step("--reprint", "b.test");
+            expect(changed).to.deep.include({ code: 7, stdout: "" });
+            expect(changed.stderr).to.match(/SM-E0717[\s\S]*another value of serverName[\s\S]*phase `assess`/);
             expect(await journal()).to.equal(before);
 
             await step("--undo", "a.test");

@@ -152,6 +152,24 @@ export const e07State = {
         "after a power cut nobody is served until a person starts them again: a target of kind `local` is for rehearsals",
         "is that meant? `pulumi up`, or `synapse-migrate serve <target.directory>` as a job at boot, starts them again",
     ),
+    "SM-E0716": entry(
+        "state",
+        "a target that is not isolated would be started while its source serves",
+        "two servers with one name and one signing key split every room they are in",
+        "was `rehearsal` set for a stack that was staged without it? Take it away; rehearse in a stack of its own",
+    ),
+    "SM-E0717": entry(
+        "state",
+        "the configuration was changed after the step was done with it",
+        "what is shown as updated would silently stay as it was",
+        "set it back, or declare the phase before the step's, and then this one again",
+    ),
+    "SM-E0718": entry(
+        "state",
+        "the source's configuration was changed since the target was configured",
+        "the target would silently go on with what the source was configured with weeks ago",
+        "change it back; or declare phase `assess`, and then this one: the target is configured anew. Does a copy follow the source? Then it begins anew, too",
+    ),
     "SM-E0730": entry(
         "state",
         "what has the marker's name is not a marker",

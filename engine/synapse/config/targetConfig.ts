@@ -113,6 +113,9 @@ export function targetDatabaseSection(sections: Sections, connection: TargetConn
     };
 }
 
+/** The file of a rehearsal's target that is read last. */
+export const isolationName = "isolation.yaml";
+
 /**
  * What keeps a rehearsal's target to itself. Applied last, over everything: no federation, push, mail, application services,
  * modules, storage providers, previews, statistics, tracing. Single sign-on stays, as logging in is a user's own doing.
