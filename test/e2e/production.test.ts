@@ -123,14 +123,14 @@ describe("a homeserver that was moved for good", function () {
 
     it("is found again by a stack that has lost its state: every step answers", async () => {
         rmSync(below("pulumi"), { recursive: true });
-        made = await makeTestStack(synapse, production, "", made.canary);
+        made = await makeTestStack(synapse, production, { canary: made.canary });
         await made.stack.up("finish");
         await made.stack.up("finish", "--expect-no-changes");
         expect(await refused(() => made.stack.destroy())).to.match(/protected/);
     });
 
     it("is met by a second stack of the same source, which makes nothing", async () => {
-        const second = await makeTestStack(synapse, production, "second", made.canary);
+        const second = await makeTestStack(synapse, production, { place: "second", canary: made.canary });
         const said = second.listener.lines;
         await second.stack.up("migrate").then(
             () => expect.fail("it was moved a second time"),

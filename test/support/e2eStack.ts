@@ -46,17 +46,20 @@ export interface TestStack {
     readonly gatewayUrl: () => Promise<string>;
 }
 
-/**
- * Makes the stack; target, work directory, reports and Pulumi's own files are below the test homeserver's directory.
- *
- * @param place  a directory of its own there, for one of several stacks of the same homeserver
- * @param canary  of another stack of it; registered when absent
- */
+export interface TestStackOptions {
+    /** A directory of its own below the test homeserver's, for one of several stacks of the same homeserver. */
+    readonly place?: string;
+    /** Of another stack of it; registered when absent. */
+    readonly canary?: Canary;
+    /** Added to that of Pulumi, and so to that of every step. */
+    readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Makes the stack; target, work directory, reports and Pulumi's own files are below the test homeserver's directory. */
 export async function makeTestStack(
     synapse: TestSynapse,
     config: Readonly<Record<string, unknown>>,
-    place = "",
-    canary?: Canary,
+    { place = "", canary, environment: more = {} }: TestStackOptions = {},
 ): Promise<TestStack> {
     const wanted = { pulumi: true, postgres: true, synapse: true };
     const { pulumi, postgres, synapse: environment } = await ensureToolchain(wanted, () => undefined);
@@ -70,7 +73,7 @@ export async function makeTestStack(
     const listener = new Listener();
     const stack = await PulumiStack.create({
         name: `e2e-${process.pid}-${config["rehearsal"] === true ? "rehearsal" : "move"}${place}`,
-        pulumi,
+        pulumi: { ...pulumi, environment: { ...pulumi.environment, ...more } },
         projectDirectory: root,
         directory: join(directory, "pulumi"),
         config: {
