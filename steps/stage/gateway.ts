@@ -17,6 +17,7 @@ import {
 } from "../../engine/gateway/state.ts";
 import { gatewayContract } from "../../contract/index.ts";
 import { runningDaemon, startDaemon, stopDaemon, waitUntilReady } from "../../engine/services/daemon.ts";
+import { freePort } from "../../engine/machines/freePort.ts";
 import type { ServiceUser } from "../../engine/machines/serviceUser.ts";
 import { makeTargetDirectory, releaseTargetDirectory } from "../../engine/machines/targetDirectory.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
@@ -80,9 +81,11 @@ async function startGateway(
     if (state?.state === "open" && state.run !== run.id) {
         throw new MigrationError("SM-E0714", { where: directory, found: `it was opened by run ${state.run}` });
     }
-    // Once chosen, a free port stays: clients and proxies have been told.
-    const port = spec.listener.port === 0 ? (before?.listener.port ?? 0) : spec.listener.port;
     const { upstream, mediaUpstream, retryAfterSeconds } = spec;
+    // Once chosen, a free port stays: clients and proxies have been told.
+    const chosenBefore = before?.listener.port ?? 0;
+    const wanted = spec.listener.port === 0 ? chosenBefore : spec.listener.port;
+    const port = wanted === 0 ? await freePort(spec.listener.bindAddress) : wanted;
     const config: GatewayConfig = {
         run: run.id,
         listener: { ...spec.listener, port },

@@ -13,6 +13,7 @@ import type { ServiceUser } from "../../machines/serviceUser.ts";
 import { makeTargetDirectory, type TargetDirectoryOptions } from "../../machines/targetDirectory.ts";
 import { targetUser } from "../../machines/targetUser.ts";
 import { MigrationError } from "../../run/errors.ts";
+import { didNotComeUp } from "../../services/daemon.ts";
 import { keptPassword } from "./ownerRole.ts";
 
 export interface ManagedCluster {
@@ -63,7 +64,7 @@ export function clusterPaths(directory: string): {
  *
  * @param options  of the target's directory, which is the one above the cluster's
  * @throws MigrationError SM-E1105 when the directory has files that are not ours; SM-E1206 when its user cannot reach it; SM-E1207 when
- *     something in it is somebody else's doing; SM-E1101 when a program fails
+ *     something in it is somebody else's doing; SM-E1101 when a program fails; SM-E0712 with the end of its log when the server does not come up
  */
 export async function ensureCluster(
     cluster: ManagedCluster,
@@ -91,7 +92,12 @@ export async function ensureCluster(
     if (found?.initialised === true && found.port !== port) await stopCluster(cluster);
     if (!(await isClusterRunning(directory))) {
         await writeConfiguration(paths.data, port, user);
-        await pgCtl(cluster, user, ["start", "-l", paths.log, "-w", "-t", String(startSeconds)], startSeconds + 10);
+        const start = ["start", "-l", paths.log, "-w", "-t", String(startSeconds)];
+        await pgCtl(cluster, user, start, startSeconds + 10).catch(async (error: unknown) => {
+            if (!(error instanceof MigrationError)) throw error;
+            // pg_ctl only points to the log, which has the reason.
+            throw await didNotComeUp(error.detail.found, paths.log, startSeconds);
+        });
     }
     return record;
 }
