@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { cleanupContract, keptUntil, type SafeguardCopy, type TargetDatabase } from "../../contract/index.ts";
 import { compareContents } from "../../engine/postgres/compare/compareDatabase.ts";
+import { forgetTasks } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { describeObjects, inspectDatabase } from "../../engine/postgres/databases/databaseState.ts";
 import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { safeguardPaths } from "../../engine/postgres/safeguard/safeguardCopy.ts";
 import { refuseSessions } from "../../engine/postgres/server/sessions.ts";
-import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
+import { adminAddress, ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
@@ -46,6 +47,7 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
             if (copy !== undefined) working.push(safeguardPaths(run.directory).root);
         }
     }
+    await forgetCopy(database, run);
     let removedBytes = 0;
     for (const path of working) {
         removedBytes += await sizeOf(path);
@@ -55,6 +57,13 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
     await run.evidence({ removed: working, removedDatabases, kept });
     return { removedBytes, removedDatabases, kept };
 });
+
+async function forgetCopy(database: TargetDatabase, run: StepRun): Promise<void> {
+    const options = { step, signal: run.signal };
+    const { state } = await inspectDatabase(await adminAddress(database), database.name, options);
+    if (state === "absent") return;
+    await withClient(await ownerAddress(database, database.name), options, forgetTasks);
+}
 
 interface Kept {
     readonly name: string;

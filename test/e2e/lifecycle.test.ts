@@ -39,6 +39,13 @@ describe("a homeserver that is moved with Pulumi", function () {
         expect(closed.headers.get("retry-after")).to.match(/^\d+$/);
         expect(await synapse.homeserver.answers(), "the source serves on").to.equal(true);
 
+        // Replaced: made first, which the journal answers, then deleted, which must not end what it stands for.
+        await stack.up("stage", "--replace", "**::gateway");
+        expect(listener.lines.join("\n")).to.match(/gateway[^\n]*replaced/);
+        expect((await fetch(`${await gatewayUrl()}/_matrix/client/versions`)).status, "the gateway stays").to.equal(
+            503,
+        );
+
         // Another run takes over what the first one has staged: made anew first, the old taken back after it.
         await stack.set("run", "second");
         await stack.up("stage");

@@ -117,3 +117,8 @@ export function entryKey(text: string): string {
 export async function forgetCopy(client: Client): Promise<void> {
     await client.query(`DROP TABLE IF EXISTS ${begun}, ${parts}, ${entries}`);
 }
+
+/** Removes what the copy knew of itself, from a database that serves by now. As its owner. */
+export async function forgetTasks(client: Client): Promise<void> {
+    await client.query(`DROP TABLE IF EXISTS ${entries}, ${parts}, ${begun}`);
+}

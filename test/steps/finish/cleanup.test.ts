@@ -51,6 +51,21 @@ describe("the step cleanup", function () {
         expect(await cleanup.act(without, run)).to.deep.equal({ removedBytes: 0, removedDatabases: [], kept: [] });
     });
 
+    it("removes what the copy knew of itself from the database that serves", async () => {
+        const { run, spec } = await swapped("empty");
+        const { name } = spec.database;
+        await cluster.createDatabase("empty", name);
+        const tables = ["copy", "copy_part", "copy_entry"].map((table) => `synapse_migration.${table}`);
+        const make = tables.map((table) => `CREATE TABLE ${table} ()`).join("; ");
+        await cluster.query(name, `CREATE SCHEMA synapse_migration; ${make}`, "synapse");
+        await cleanup.act(spec, run);
+        const left = await cluster.query(
+            name,
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'synapse_migration'",
+        );
+        expect(left).to.deep.equal([]);
+    });
+
     it("refuses to drop what holds data and was not copied", async () => {
         const { run, previous, spec } = await swapped("empty");
         await cluster.query(previous, "CREATE TABLE precious (a int)");
