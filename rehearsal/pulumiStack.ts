@@ -111,6 +111,12 @@ export class PulumiStack {
         await this.#run(["cancel", "--yes", ...this.#selected()], commandSeconds, undefined, false).catch(() => "");
     }
 
+    /** Forgets operations that a killed Pulumi has noted as begun: every step knows itself whether it was done. */
+    public async forgetPending(): Promise<void> {
+        const args = ["refresh", "--clear-pending-creates", "--yes", "--skip-preview", ...this.#operation()];
+        await this.#run(args, operationSeconds);
+    }
+
     /** Deletes all that the stack made, then the stack. Does so after an interruption, too. */
     public async destroy(): Promise<void> {
         await this.cancel();

@@ -99,10 +99,11 @@ describe("a target of kind emsBundle", () => {
         }
     });
 
-    it("protects the bundle where asked, and nothing that a rollback deletes", async () => {
+    it("protects the bundle where asked and what follows its hand-over, and nothing that a rollback deletes", async () => {
         const { recording } = await declare({ ...stack, phase: "finish", protect: "true" });
         const protectedNames = recording.all.filter(({ protect }) => protect === true).map(({ name }) => name);
-        expect(protectedNames).to.deep.equal(["prepare-bundle"]);
+        const afterHandOver = ["hand-over", "clear-export", "report"];
+        expect(protectedNames).to.have.members(["prepare-bundle", ...afterHandOver]);
     });
 
     it("gives out the proof of the bundle, and no gateway", async () => {

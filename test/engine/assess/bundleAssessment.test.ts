@@ -27,7 +27,7 @@ import { withWorkDirectory } from "../../support/workDirectory.ts";
 type Spec = z.infer<typeof assessContract.spec> & { readonly source: BundleSource };
 
 const noMedia = "SM-W0968";
-const acknowledged = ["SM-W0713", noMedia];
+const acknowledged = ["SM-W0713", "SM-W0745", noMedia];
 
 describe("the assessment of a source that comes as files", function () {
     this.timeout(60_000);
@@ -100,7 +100,7 @@ describe("the assessment of a source that comes as files", function () {
     });
 
     it("says that a source of files cannot be fenced until that is acknowledged, and in a rehearsal not at all", async () => {
-        const open = { acknowledged: [noMedia], quick: true };
+        const open = { acknowledged: ["SM-W0745", noMedia], quick: true };
         const { findings } = await assessed({}, open);
         expect(blocking(findings)).to.deep.equal(["SM-W0713"]);
         await expectError("SM-W0713", () => assessed({}, { ...open, enforce: true }));
@@ -110,7 +110,7 @@ describe("the assessment of a source that comes as files", function () {
     });
 
     it("says that no media came until that is acknowledged", async () => {
-        const given = { acknowledged: ["SM-W0713"], quick: true };
+        const given = { acknowledged: ["SM-W0713", "SM-W0745"], quick: true };
         expect(blocking((await assessed({}, given)).findings)).to.deep.equal([noMedia]);
         await expectError(noMedia, () => assessed({}, { ...given, enforce: true }));
         const store = await newDirectory(cluster);

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import { fenceChecks } from "../../../engine/assess/fenceChecks.ts";
+import { refuseObstacles } from "../../../engine/fence/lookBeforeFence.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import {
     clusterPaths,
@@ -14,6 +15,7 @@ import {
 } from "../../../engine/postgres/server/managedCluster.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../../../rehearsal/directory.ts";
 import { startCluster, type TestCluster } from "../../support/cluster.ts";
+import { expectError } from "../../support/expectError.ts";
 import { untilItPasses } from "../../support/waiting.ts";
 import { fakeSynapse } from "../services/fakeSynapse.ts";
 import { findingsOf } from "./runCheck.ts";
@@ -64,12 +66,15 @@ describe("what only the fence would meet", () => {
         );
     });
 
-    it("are prepared transactions, of which SM-W0721 warns", async () => {
+    it("are prepared transactions, of which SM-W0721 warns, and which the fence refuses (SM-E0721)", async () => {
         const prepared = await source();
         await cluster.query(prepared.name, "BEGIN; INSERT INTO users VALUES ('x'); PREPARE TRANSACTION 'left over'");
         try {
             const [found] = await look("fence-prepared-transactions", prepared);
             expect(found).to.match(/^SM-W0721 warning "left over" of postgres, since 20/);
+            const { signal } = new AbortController();
+            const address = cluster.address(prepared.name);
+            await expectError("SM-E0721", () => refuseObstacles(prepared.spec.source, address, signal));
         } finally {
             await cluster.query(prepared.name, "ROLLBACK PREPARED 'left over'");
         }

@@ -46,11 +46,11 @@ describe("open transactions", () => {
         await withClient(cluster.address(name), { step: "writer" }, async (writer) => {
             await writer.query("BEGIN");
             await refusal();
-            await writer.query("INSERT INTO kept VALUES (1)");
+            await writer.query("INSERT INTO public.kept VALUES (1)");
             const error = await expectError("SM-E0702", refusal);
             expect(error.detail.found).to.contain("an exclusive lock was refused");
             await writer.query("COMMIT");
-            await writer.query("INSERT INTO kept VALUES (2)");
+            await writer.query("INSERT INTO public.kept VALUES (2)");
         });
         await refusal();
     });

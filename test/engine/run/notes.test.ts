@@ -9,6 +9,7 @@ import { htmlReport } from "../../../engine/report/html.ts";
 import { markdownReport } from "../../../engine/report/markdown.ts";
 import { keepNotes, notesPath, readNotes } from "../../../engine/run/notes.ts";
 import { lineProgress } from "../../../engine/run/progress.ts";
+import { makeRehearsalDirectory, removeRehearsalDirectory } from "../../../rehearsal/directory.ts";
 import { withWorkDirectory } from "../../support/workDirectory.ts";
 
 /** Calls `synapse-migrate` as Pulumi does. */
@@ -22,6 +23,16 @@ async function step(name: string, option: "--do" | "--undo", spec: object): Prom
     if (child.exitCode === null) await once(child, "exit");
     if (child.exitCode !== 0) throw new Error(text);
     return text;
+}
+
+/** One that the user of the target's servers may go through. */
+async function withReachableDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+    const directory = makeRehearsalDirectory();
+    try {
+        await work(directory);
+    } finally {
+        await removeRehearsalDirectory(directory);
+    }
 }
 
 describe("notes", () => {
@@ -77,7 +88,7 @@ describe("notes", () => {
         }));
 
     it("of an undo that left something are in the run's directory and in the report, when Pulumi's lines are gone", () =>
-        withWorkDirectory(async (directory) => {
+        withReachableDirectory(async (directory) => {
             const run = { id: "r1", directory: join(directory, "runs", "r1") };
             const mediaStore = join(directory, "store");
             await step("media-storage", "--do", { run, mediaStore });

@@ -7,9 +7,11 @@ import { assess, quickAssessment } from "../../../steps/assess/assess.ts";
 import { assessContract, type Finding } from "../../../contract/index.ts";
 import { claimFence } from "../../../engine/fence/fenceHolder.ts";
 import { openJournal } from "../../../engine/run/journal.ts";
-import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";
 import { freePort } from "../../../engine/machines/freePort.ts";
+import { claimSource, releaseSource } from "../../../engine/fence/sourceRecord.ts";
+import { withClient } from "../../../engine/postgres/connection.ts";
+import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, secretsOf, sourceOf } from "../../support/migrationSpecs.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../../support/synapse.ts";
@@ -32,6 +34,7 @@ describe("the assessment", () => {
         targetServer: { kind: "managed", directory: join(synapse.directory, "target-database"), port: 0, programs },
         quick: false,
         enforce: false,
+        acknowledged: ["SM-W0745"],
         ...secretsOf(synapse),
         ...overrides,
     });
@@ -66,6 +69,28 @@ describe("the assessment", () => {
         expect(assessment).to.deep.include({ errors: 0, notRun: [], serverName: "rehearsal.test", committed: false });
         expect(assessment.sizes.databaseBytes).to.be.greaterThan(1e6);
         expect(assessment.versions).to.have.keys("source", "target");
+    });
+
+    it("says that nobody looks after a target that is to stay, until that is acknowledged, and of a disposable one not at all", async () => {
+        const blocking = { quick: true, acknowledged: [] };
+        expect((await findingsOf(blocking)).find(({ id }) => id === "SM-W0745")?.severity).to.equal("error");
+        await expectError("SM-W0745", () => findingsOf({ ...blocking, enforce: true }));
+        const run = { ...runOf(synapse, `a${++runs}`), disposable: true };
+        expect((await findingsOf({ ...blocking, run })).map(({ id }) => id)).not.to.include("SM-W0745");
+        expect((await findingsOf({ quick: true })).find(({ id }) => id === "SM-W0745")?.severity).to.equal("warning");
+    });
+
+    it("says that another stack has fenced the source, and that it was left for good", async () => {
+        const { host, port, name, user, password } = synapse.cluster.synapse;
+        const elsewhere = { id: "r9", directory: join(synapse.directory, "elsewhere", "r9"), stack: "the-other" };
+        await prepareRunDirectory(elsewhere.directory);
+        await withClient({ host, port, name, user, password }, { step: "test" }, async (client) => {
+            await claimSource(client, elsewhere, null);
+            const found = (await findingsOf({ quick: true })).find(({ id }) => id === "SM-E0741");
+            expect(found?.evidence).to.contain("the-other");
+            expect((await findingsOf({ quick: true, rehearsal: true })).map(({ id }) => id)).not.to.include("SM-E0741");
+            await releaseSource(client, elsewhere);
+        });
     });
 
     it("needs a role that may only read, and says that the fence needs another one", async () => {

@@ -4,6 +4,9 @@ import { expect } from "chai";
 import { fenceContract } from "../../../contract/index.ts";
 import { markSourceCommitted } from "../../../engine/fence/sourceRecord.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
+import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
+import { sectionDigests } from "../../../engine/synapse/config/sectionDigests.ts";
+import { readSourceConfig } from "../../../engine/synapse/config/sourceConfig.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
 import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
 import { expectError } from "../../support/expectError.ts";
@@ -95,6 +98,24 @@ describe("the fence", function () {
         expect(await synapse.homeserver.answers(), "the first one's fence holds").to.equal(false);
         await undone(fence, spec("first"));
         expect(await synapse.homeserver.answers()).to.equal(true);
+    });
+
+    it("refuses a source whose configuration is another one than the target's was made from, while it still serves", async () => {
+        const { directory } = runOf(synapse, "changed");
+        await prepareRunDirectory(directory);
+        const config = await readSourceConfig(sourceOf(synapse));
+        const sourceSections = await sectionDigests(config, directory);
+        const evidence = join(directory, "evidence", "configure.json");
+        await writeFile(
+            evidence,
+            JSON.stringify({ sourceSections: { ...sourceSections, max_upload_size: "another" } }),
+        );
+        const error = await expectError("SM-E0718", () => done(fence, spec("changed"), fenceContract.result));
+        expect(error.detail.found).to.contain("another max_upload_size than");
+        expect(await synapse.homeserver.answers()).to.equal(true);
+        await writeFile(evidence, JSON.stringify({ sourceSections }));
+        await done(fence, spec("changed"), fenceContract.result);
+        await undone(fence, spec("changed"));
     });
 
     it("is never lifted again once the source was left for good, by whichever stack", async () => {

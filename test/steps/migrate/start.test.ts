@@ -123,6 +123,26 @@ describe("the step start", () => {
         });
     });
 
+    it("refuses with SM-E0716 a source that is not fenced, unless the target is isolated", async () => {
+        await refused("SM-E0716", () => Promise.resolve({ fenceToken: undefined }));
+        await prepared(async ({ spec, run }) => {
+            const isolated = [...spec.configFiles, join(dirname(spec.pidFile), "isolation.yaml")];
+            // It is started, and this stand-in ends at once.
+            await expectError("SM-E0712", () =>
+                start.act({ ...spec, fenceToken: undefined, configFiles: isolated }, run),
+            );
+        });
+    });
+
+    it("asks nothing of the source once the target is committed: it may be gone", () =>
+        prepared(async ({ spec, run, sourceName, targetName }) => {
+            await cluster.query(sourceName, "SELECT nextval('stream')");
+            await withClient(cluster.address(targetName), { step: "test" }, (client) =>
+                advanceMarker(client, run.id, ["swapped"], "committed"),
+            );
+            await expectError("SM-E0712", () => start.act(spec, run));
+        }));
+
     it("refuses with SM-E0818 a signing key that is not the source's alone, also an additional one", async () => {
         await refused("SM-E0818", async ({ spec }) => {
             await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);

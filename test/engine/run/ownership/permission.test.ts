@@ -170,7 +170,7 @@ describe("whose a target is", () => {
 
     it("goes with the last undo of the run that it names", () =>
         withStacks(async ({ a, target }) => {
-            await mkdir(target);
+            await mkdir(target, { recursive: true });
             await a.do("secrets");
             await a.undo("secrets");
             expect(await removeTargetRecord(a.run("r2"))).to.equal(undefined);
