@@ -1,5 +1,6 @@
 /** `synapse-migrate adopt`: makes a work directory the owner of what another one, which is gone, has left at source and target. */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -13,7 +14,6 @@ import { keptCopy, restoreCopy } from "../../engine/run/ownership/keptCopy.ts";
 import { becomeOwner, newOwner, readOwner } from "../../engine/run/ownership/owner.ts";
 import { describeRecord, readTargetRecord, writeTargetRecord } from "../../engine/run/ownership/targetRecord.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
-import { readFile } from "node:fs/promises";
 import { statusLines } from "./status.ts";
 
 const cliOptions = z.object({ workDirectory: z.string(), confirm: z.string().optional() });
@@ -39,7 +39,8 @@ export function registerAdopt(program: Command): void {
  *
  * @param confirmed  the id of the run; without it nothing is changed
  * @returns what there is, and what was done
- * @throws MigrationError SM-E1505 when there is nothing to adopt, or the id is another one; SM-E1506 when the directory has that run already
+ * @throws MigrationError SM-E1505 when there is nothing to adopt, or the id is another one; SM-E1506 when the directory has that run already;
+ *     those of reading a source that is fenced and not left for good
  */
 export async function adoptTarget(
     directory: string,
@@ -51,14 +52,14 @@ export async function adoptTarget(
         new MigrationError("SM-E1505", { where: directory, found, expected, changed: "nothing" });
     if (record === undefined) throw refuse("no record of a target", "a target that this program has made");
     const copy = keptCopy(directory);
-    const source = await fencedSource(copy);
+    // A source that was left for good may be gone; one that is only fenced must be taken over with its target.
+    const source = await fencedSource(copy).catch((error: unknown) => {
+        if (!(error instanceof MigrationError) || record.state === "held") throw error;
+        return error;
+    });
     const shown = [
         `the target ${directory}: ${describeRecord(record)}`,
-        ...(source === undefined
-            ? ["the source was not fenced by this run"]
-            : [
-                  `its source: ${source.record === undefined ? "no record of a fence" : describeSourceRecord(source.record)}`,
-              ]),
+        describeSource(source),
         ...statusLines(await readJournal(runDirectoryPaths(copy).journal)),
     ];
     if (confirmed === undefined)
@@ -79,11 +80,22 @@ export async function adoptTarget(
     // Killed anywhere from here on, the same command goes on: the new owner is the directory's from the first line, and the journal comes last.
     const own = (await readOwner(runsDirectory)) ?? newOwner(runsDirectory);
     await becomeOwner(runsDirectory, own);
-    if (source?.record?.owner.id === record.owner.id && source.record.run === record.run)
-        await source.write({ ...source.record, owner: own });
+    if (source !== undefined && !(source instanceof MigrationError)) {
+        const fenced = source.record;
+        if (fenced?.owner.id === record.owner.id && fenced.run === record.run)
+            await source.write({ ...fenced, owner: own });
+    }
     await writeTargetRecord(directory, { ...record, owner: own });
     await restoreCopy(directory, runDirectory);
     return [...shown, `${runsDirectory} owns it now: go on with \`pulumi up\` of its stack`];
+}
+
+type FencedSource = Awaited<ReturnType<typeof fencedSource>>;
+
+function describeSource(source: FencedSource | MigrationError): string {
+    if (source === undefined) return "the source was not fenced by this run";
+    if (source instanceof MigrationError) return `its source cannot be asked: ${source.message}`;
+    return `its source: ${source.record === undefined ? "no record of a fence" : describeSourceRecord(source.record)}`;
 }
 
 /** What the fence was told of the source, if it was begun. */

@@ -68,6 +68,25 @@ describe("synapse-migrate adopt", () => {
             expect(existsSync(join(other, "r1", "evidence", "secrets.json"))).to.equal(true);
         }));
 
+    it("does without a source that was left for good and is gone, and not without one that is only fenced", () =>
+        withTarget(async (target, run, runs) => {
+            const source = {
+                ...{ kind: "selfHosted", serverName: "example.org", host: { kind: "local" } },
+                ...{ homeserverConfig: [join(runs, "gone.yaml")], service: { kind: "process", pidFile: "/gone.pid" } },
+            };
+            await writeFile(
+                join(runDirectoryPaths(run.directory).specs, "fence.json"),
+                JSON.stringify({ run, source }),
+            );
+            await keepCopy(run.directory, target, "fence");
+            const other = join(target, "..", "other", "runs");
+            await expectError("SM-E0203", () => adoptTarget(target, other, "r1"));
+            await markTargetCommitted(run, "example.org");
+            expect((await adoptTarget(target, other, undefined)).join("\n")).to.include("its source cannot be asked");
+            await adoptTarget(target, other, "r1");
+            expect(await holderOf(await readTargetRecord(target), other)).to.equal("ours");
+        }));
+
     it("takes nothing from a work directory that is there", () =>
         withTarget(async (target, _run, runs) => {
             await expectError("SM-E1506", () => adoptTarget(target, runs, "r1"));
