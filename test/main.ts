@@ -11,8 +11,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
-/** A suite of its own, `npm run test:production`: it takes as long as all of the others. */
-const production = "test/e2e/production*.test.ts";
+/** Suites of their own, `npm run test:production` and `npm run test:kills`: they take as long as all of the others. */
+const ownSuites = ["test/e2e/production*.test.ts", "test/e2e/kills.test.ts"];
 /** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
 const ofFiles = [
     ...["bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(
@@ -108,7 +108,11 @@ try {
     const others = [endToEnd, ...ofFiles].flatMap((pattern) => ["--ignore", pattern]);
     const outcomes = await Promise.all([
         (async () => [
-            await kept("end to end", [mochaProgram, endToEnd, "--ignore", production], covered),
+            await kept(
+                "end to end",
+                [mochaProgram, endToEnd, ...ownSuites.flatMap((pattern) => ["--ignore", pattern])],
+                covered,
+            ),
             await kept("tests of bundles, media, replication and tables", [mochaProgram, ...ofFiles], covered),
         ])(),
         (async () => [

@@ -38,6 +38,8 @@ export async function doStep(call: StepCall): Promise<string> {
             }
             run.progress.say("done before: the journal has the answer");
             await rememberAnswer(answered);
+            // A kill may have come between the end of the step and its copy.
+            await keepCopyOf(run, contract.name);
             return answer(contract.result.parse(state.result), contract.name);
         }
         return actOn(call.step, { spec, run, digest, paths });

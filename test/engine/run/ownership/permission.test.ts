@@ -256,6 +256,20 @@ describe("what a committed target's stack may do", () => {
         }));
 });
 
+describe("the copy of what a run knows, beside its target", () => {
+    it("has every step that is done, though a kill came before it was brought up to date", () =>
+        withStacks(async ({ a, target }) => {
+            await a.do("secrets");
+            const copy = join(recordDirectory(target), "run");
+            await rm(copy, { recursive: true });
+            await a.do("secrets");
+            expect(await readdir(join(copy, "specs"))).to.deep.equal(["secrets.json"]);
+            expect(await readFile(join(copy, "journal.jsonl"), "utf8")).to.equal(
+                await readFile(join(a.run().directory, "journal.jsonl"), "utf8"),
+            );
+        }));
+});
+
 describe("what the journal does not know, and the stack has", () => {
     it("is undone where the record says that the target is this stack's and not committed", () =>
         withStacks(async ({ a }) => {
