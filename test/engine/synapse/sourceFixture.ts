@@ -1,4 +1,5 @@
 /** A source homeserver's configuration on disk, as real Synapse reads it; and what Synapse itself says it reads. */
+import { mkdtempSync, rmSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -133,15 +134,22 @@ export async function readWithSynapse(
     return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
 }
 
-/** A run of its own for a step under test: what it says and its evidence are kept, nothing is written. */
+const runDirectories: string[] = [];
+after(() => {
+    for (const directory of runDirectories) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A run of its own for a step under test: what it says and its evidence are kept; its directory is there for the key of its digests. */
 export function testRun(id = "run1"): { run: StepRun; said: string[]; evidence: object[] } {
+    const directory = mkdtempSync(join(tmpdir(), "synapse-migration-test-"));
+    runDirectories.push(directory);
     const said: string[] = [];
     const evidence: object[] = [];
     const actions = new Map<string, unknown>();
     const run: StepRun = {
         id,
-        directory: "/nonexistent",
-        reference: { id, directory: "/nonexistent" },
+        directory,
+        reference: { id, directory },
         progress: {
             say: (line) => void said.push(line),
             note: (line) => void said.push(line),
