@@ -1,10 +1,10 @@
 /** A copy of what a run knows, kept beside what its target owns: a target outlives the work directory that made it. */
-import { copyFile, mkdir, readdir, rename } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { syncDirectory } from "../atomicFile.ts";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { removePrivateFile, writePrivateFile } from "../atomicFile.ts";
 import { lockFile } from "../fileLock.ts";
+import { hasCode } from "../heldDirectory.ts";
 import { runDirectoryPaths } from "../runDirectory.ts";
-import { isCode } from "./owner.ts";
 import { recordDirectory } from "./targetRecord.ts";
 
 const lockWaitSeconds = 30;
@@ -22,12 +22,16 @@ export async function keepCopy(runDirectory: string, target: string, step: strin
     const lock = await lockFile(`${to.path}.lock`, `process ${process.pid}, keeping a copy`, lockWaitSeconds);
     try {
         await copyIfThere(from.digestKey, to.digestKey);
-        await copyIfThere(join(dirname(runDirectory), "fence-holder.json"), join(to.path, "fence-holder.json"));
-        await copyIfThere(join(runDirectory, "fence-token.json"), join(to.path, "fence-token.json"));
+        // A fence that was lifted is none any more.
+        for (const [origin, name] of [
+            [dirname(runDirectory), "fence-holder.json"],
+            [runDirectory, "fence-token.json"],
+        ] as const)
+            if (!(await copyIfThere(join(origin, name), join(to.path, name))))
+                await removePrivateFile(join(to.path, name));
         await copyIfThere(join(from.specs, `${step}.json`), join(to.specs, `${step}.json`));
         await copyIfThere(join(from.evidence, `${step}.json`), join(to.evidence, `${step}.json`));
         await copyIfThere(from.journal, to.journal);
-        await syncDirectory(to.path);
     } finally {
         await lock.release();
     }
@@ -50,12 +54,12 @@ export async function restoreCopy(target: string, runDirectory: string): Promise
     await copyIfThere(from.journal, to.journal);
 }
 
-async function copyIfThere(from: string, to: string): Promise<void> {
-    const partial = join(dirname(to), `.${basename(to)}.partial`);
-    try {
-        await copyFile(from, partial);
-        await rename(partial, to);
-    } catch (error) {
-        if (!isCode(error, "ENOENT")) throw error;
-    }
+/** @returns whether it is there */
+async function copyIfThere(from: string, to: string): Promise<boolean> {
+    const content = await readFile(from).catch((error: unknown) => {
+        if (hasCode(error, "ENOENT")) return undefined;
+        throw error;
+    });
+    if (content !== undefined) await writePrivateFile(to, content);
+    return content !== undefined;
 }

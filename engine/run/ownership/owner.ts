@@ -1,10 +1,13 @@
 /** Who a work directory is: what its runs leave at source and target as their owner, whatever they are called. */
 import { randomBytes } from "node:crypto";
-import { link, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { writePrivateFile } from "../atomicFile.ts";
+import { exists } from "../exists.ts";
+import { lockFile } from "../fileLock.ts";
+import { hasCode } from "../heldDirectory.ts";
 
 export const owner = z.strictObject({
     /**
@@ -19,12 +22,14 @@ export const owner = z.strictObject({
 });
 export type Owner = z.infer<typeof owner>;
 
+const lockWaitSeconds = 30;
+
 const ownerFile = (runsDirectory: string): string => join(runsDirectory, "owner.json");
 
 /** Undefined where no run has acted yet, or where the directory was lost and made anew. */
 export async function readOwner(runsDirectory: string): Promise<Owner | undefined> {
     const text = await readFile(ownerFile(runsDirectory), "utf8").catch((error: unknown) => {
-        if (isCode(error, "ENOENT")) return undefined;
+        if (hasCode(error, "ENOENT")) return undefined;
         throw error;
     });
     return text === undefined ? undefined : owner.parse(JSON.parse(text));
@@ -59,29 +64,22 @@ export function describeOwner({ host, user, directory }: Owner, stack: string | 
 }
 
 /**
- * Writes a file that must not be there yet, whole: a link to a file that is complete, so that nobody ever reads a part of it.
+ * Writes a file that must not be there yet, whole. Of those that try at the same time one writes it; a kill leaves it there or not.
  *
  * @returns false when it is there already
  */
 export async function writeOnce(path: string, value: object): Promise<boolean> {
-    const draft = `${path}.${process.pid}.draft`;
-    await writePrivateFile(draft, json(value));
+    const lock = await lockFile(`${path}.lock`, `process ${process.pid}, writing ${path}`, lockWaitSeconds);
     try {
-        await link(draft, path);
+        if (await exists(path)) return false;
+        await writePrivateFile(path, json(value));
         return true;
-    } catch (error) {
-        if (isCode(error, "EEXIST")) return false;
-        throw error;
     } finally {
-        await rm(draft, { force: true });
+        await lock.release();
     }
 }
 
 export const json = (value: object): string => `${JSON.stringify(value, null, 1)}\n`;
-
-export function isCode(error: unknown, code: string): boolean {
-    return error instanceof Error && "code" in error && error.code === code;
-}
 
 function thisPlace(directory: string): Omit<Owner, "id"> {
     return { host: hostname(), user: userInfo().username, directory };

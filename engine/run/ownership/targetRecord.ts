@@ -8,9 +8,10 @@ import { z } from "zod";
 import { instant, type RunReference } from "../../../contract/shared.ts";
 import { writePrivateFile } from "../atomicFile.ts";
 import { MigrationError } from "../errors.ts";
+import { hasCode } from "../heldDirectory.ts";
 import { parseJson } from "../parseJson.ts";
 import { readTrusted } from "../trustedFile.ts";
-import { describeOwner, ensureOwner, isCode, json, owner, readOwner, wasHere, writeOnce } from "./owner.ts";
+import { describeOwner, ensureOwner, json, owner, readOwner, wasHere, writeOnce } from "./owner.ts";
 
 const targetRecord = z.strictObject({
     format: z.literal(1),
@@ -94,7 +95,7 @@ async function claimFree(run: RunReference, target: string, committed: boolean):
     const madeDirectory = await mkdir(target, { mode: 0o711 }).then(
         () => true,
         (error: unknown) => {
-            if (isCode(error, "EEXIST")) return false;
+            if (hasCode(error, "EEXIST")) return false;
             throw error;
         },
     );

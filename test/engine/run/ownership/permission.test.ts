@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
@@ -107,9 +107,17 @@ describe("whose a target is", () => {
 
     it("is one stack's, when two begin at the same time", () =>
         withStacks(async ({ a, b }) => {
-            const [first, second] = await Promise.allSettled([a.do("secrets"), b.do("secrets")]);
-            expect([first.status, second.status]).to.have.members(["fulfilled", "rejected"]);
+            const outcomes = await Promise.allSettled([a.do("secrets"), b.do("secrets")]);
+            expect(outcomes.map(({ status }) => status)).to.have.members(["fulfilled", "rejected"]);
+            for (const outcome of outcomes)
+                if (outcome.status === "rejected") expect(outcome.reason).to.have.property("code", "SM-E0740");
             expect([...a.acts, ...b.acts]).to.deep.equal(["do secrets"]);
+        }));
+
+    it("is a record that is read at once by all that begin with it, and has one name on the disk", () =>
+        withStacks(async ({ a, target }) => {
+            await Promise.all(["secrets", "database", "gateway"].map((step) => a.do(step)));
+            expect((await stat(join(recordDirectory(target), "record.json"))).nlink).to.equal(1);
         }));
 
     it("keeps another stack's undo from touching it, without standing in its way", () =>
@@ -267,6 +275,21 @@ describe("the copy of what a run knows, beside its target", () => {
             expect(await readFile(join(copy, "journal.jsonl"), "utf8")).to.equal(
                 await readFile(join(a.run().directory, "journal.jsonl"), "utf8"),
             );
+        }));
+});
+
+describe("the copy of a fence", () => {
+    it("goes when the fence is lifted, so that who adopts the target does not go by how the source ran once", () =>
+        withStacks(async ({ a, target }) => {
+            const holder = join(dirname(a.run().directory), "fence-holder.json");
+            const copied = join(recordDirectory(target), "run", "fence-holder.json");
+            await a.do("secrets");
+            await writeFile(holder, "{}");
+            await a.do("fence");
+            expect(existsSync(copied)).to.equal(true);
+            await rm(holder);
+            await a.undo("fence");
+            expect(existsSync(copied)).to.equal(false);
         }));
 });
 
