@@ -63,6 +63,15 @@ export async function allProcesses(): Promise<ProcessFacts[]> {
     return (await Promise.all(numbers.map(readProcess))).filter((found) => found !== undefined);
 }
 
+/** Whether the number is taken: also by a process that has ended and whose parent has not yet asked for its end. */
+export function exists(pid: number): boolean {
+    try {
+        return process.kill(pid, 0);
+    } catch (error) {
+        return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+    }
+}
+
 /** Whether this very process still runs: not ended, and its number not given to another. */
 export async function isAlive(process: ProcessIdentity): Promise<boolean> {
     return (await readProcess(process.pid))?.startTicks === process.startTicks;

@@ -1,6 +1,6 @@
 /** A PostgreSQL cluster of our own: made, found again, started so that it outlives the step, stopped, removed. */
 import { constants } from "node:fs";
-import { open, readFile, readdir, readlink, realpath, rmdir } from "node:fs/promises";
+import { open, readdir, rmdir } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -15,6 +15,7 @@ import { targetUser } from "../../machines/targetUser.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { didNotComeUp } from "../../services/daemon.ts";
 import { keptPassword } from "./ownerRole.ts";
+import { isServed, removeStaleLock } from "./staleLock.ts";
 
 export interface ManagedCluster {
     /** Holds the data directory, the log, the passwords and the record of whose cluster it is. */
@@ -91,6 +92,7 @@ export async function ensureCluster(
     const record = await write(true);
     if (found?.initialised === true && found.port !== port) await stopCluster(cluster);
     if (!(await isClusterRunning(directory))) {
+        await removeStaleLock(paths.data);
         await writeConfiguration(paths.data, port, user);
         const start = ["start", "-l", paths.log, "-w", "-t", String(startSeconds)];
         await pgCtl(cluster, user, start, startSeconds + 10).catch(async (error: unknown) => {
@@ -127,14 +129,9 @@ export async function readClusterRecord(directory: string): Promise<ClusterRecor
     return text === undefined ? undefined : recordShape.parse(JSON.parse(text));
 }
 
-/** Whether the process that the data directory names is there and works in it. */
+/** Whether its server is there and works in its data directory. */
 export async function isClusterRunning(directory: string): Promise<boolean> {
-    const { data } = clusterPaths(directory);
-    const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => undefined);
-    const pid = text?.split("\n")[0]?.trim() ?? "";
-    if (!/^[1-9]\d*$/.test(pid)) return false;
-    const works = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
-    return works !== undefined && works === (await realpath(data));
+    return isServed(clusterPaths(directory).data);
 }
 
 async function initialise(
