@@ -37,7 +37,7 @@ export function assessmentSpec(
     secrets: MigrationSecrets,
     target: AnyTargetLayout,
     runId: string | undefined,
-    mode: { readonly quick: boolean; readonly enforce: boolean },
+    mode: Pick<AssessmentSpec, "quick" | "enforce" | "declares">,
 ): AssessmentSpec {
     return {
         run:
@@ -79,7 +79,9 @@ export async function assessQuickly(
     secrets: MigrationSecrets,
     target: AnyTargetLayout,
 ): Promise<Assessment> {
-    const spec = assessmentSpec(config, secrets, target, config.run, { quick: true, enforce: false });
+    const declares = pulumi.runtime.isDryRun() ? {} : { declares: config.phase };
+    const mode = { quick: true, enforce: false, ...declares };
+    const spec = assessmentSpec(config, secrets, target, config.run, mode);
     const call = {
         interpreter: stepInterpreter(assessContract.name),
         command: "--do",

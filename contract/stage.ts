@@ -1,6 +1,6 @@
 /** Contracts of the steps that look and prepare: phases `assess` and `stage`. */
 import { z } from "zod";
-import { contract } from "./define.ts";
+import { contract, phases } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { mediaRepoTarget } from "./media.ts";
 import { armoredSecret, secret } from "./secret.ts";
@@ -89,6 +89,8 @@ export const assessContract = contract({
         mediaRepo: mediaRepoTarget.optional(),
         /** Absent: the target has all media in its own store. */
         mediaStorageProvider: mediaStorageProvider.optional(),
+        /** By an `up`, and not by a preview: what a step that is made anew must know. */
+        declares: z.enum(phases).optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */

@@ -15,6 +15,8 @@ export interface RunDirectory {
     readonly locks: string;
     /** The specifications that steps were begun with, their secrets removed. */
     readonly specs: string;
+    /** The phase that the newest `pulumi up` declares. */
+    readonly declared: string;
     /** Keys the digests of specifications, so that they tell nothing about the secrets in them. */
     readonly digestKey: string;
 }
@@ -26,6 +28,7 @@ export function runDirectoryPaths(path: string): RunDirectory {
         evidence: join(path, "evidence"),
         locks: join(path, "locks"),
         specs: join(path, "specs"),
+        declared: join(path, "declared.json"),
         digestKey: join(path, "digest.key"),
     };
 }

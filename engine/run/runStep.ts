@@ -4,6 +4,7 @@ import { performance } from "node:perf_hooks";
 import { writePrivateFile } from "./atomicFile.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
 import { changedAfterwards, isBelow, materialChanges, programVersion, secretsDigest } from "./changedSpec.ts";
+import { refuseForgotten } from "./declaredPhase.ts";
 import { readJournal, type JournalRecord } from "./journal.ts";
 import { anyRun, invalidSpec, withStep, type AnyStep, type OpenStep, type StepCall } from "./openStep.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
@@ -24,12 +25,13 @@ const largestResult = 4096;
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0705 when it was done with another one,
- *     SM-E0706 when another process does it now, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
+ *     SM-E0706 when another process does it now, SM-E0719 when the stack has forgotten steps that it should take back, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
  *     target that is committed, and what the step itself throws
  */
 export async function doStep(call: StepCall): Promise<string> {
     return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
         const { contract } = call.step;
+        if (contract.repeatable !== "always") await refuseForgotten(contract, records, paths);
         const answers = await answersFromJournal(contract, run.reference, records, state);
         if (answers) {
             if (contract.repeatable === undefined && state.specDigest !== digest) {

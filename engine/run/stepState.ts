@@ -28,9 +28,12 @@ export function stepState(records: readonly JournalRecord[], step: string): Step
     return { state: "done", actions, result: done.result, ...digest };
 }
 
+export const isDone = (records: readonly JournalRecord[], step: string): boolean =>
+    stepState(records, step).state === "done";
+
 /** Steps after which the source must never serve again: a target that was opened, a bundle that was handed over. */
 const committingSteps = ["commit", "hand-over"];
 
 /** Whether the run is past the point of no return. */
 export const isCommitted = (records: readonly JournalRecord[]): boolean =>
-    committingSteps.some((step) => stepState(records, step).state === "done");
+    committingSteps.some((step) => isDone(records, step));

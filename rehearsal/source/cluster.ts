@@ -1,8 +1,9 @@
 /** A throw-away PostgreSQL cluster for the source homeserver. */
 import { randomBytes } from "node:crypto";
 import { appendFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import pg from "pg";
+import { removeStaleLock } from "../../engine/postgres/server/staleLock.ts";
 import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
 import { giveToServiceUser, makeServiceDirectory } from "../directory.ts";
@@ -66,13 +67,7 @@ export class SourceCluster {
             data,
             args.programs,
         );
-        const log = join(args.directory, "postgresql.log");
-        await run(
-            args.programs,
-            "pg_ctl",
-            ["start", "-D", data, "-l", log, "-w", "-t", String(startSeconds)],
-            startSeconds,
-        );
+        await cluster.startAgain();
         try {
             await cluster.makeDatabase(args.replicates === true);
         } catch (error) {
@@ -90,6 +85,14 @@ export class SourceCluster {
     /** Runs one statement in Synapse's database as its owner. */
     public async query(statement: string): Promise<pg.QueryResult> {
         return query(this.synapse, statement);
+    }
+
+    /** Starts the server, as its machine does at boot. */
+    public async startAgain(): Promise<void> {
+        await removeStaleLock(this.data);
+        const log = join(dirname(this.data), "postgresql.log");
+        const args = ["start", "-D", this.data, "-l", log, "-w", "-t", String(startSeconds)];
+        await run(this.programs, "pg_ctl", args, startSeconds);
     }
 
     /** Ends all sessions and stops the server. Does nothing when it does not run. */

@@ -25,6 +25,7 @@ import { assessContract, type Finding } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { keepDeclared } from "../../engine/run/declaredPhase.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -81,13 +82,20 @@ export const assess = defineStep(assessContract, (spec, run) =>
 );
 
 /**
- * The assessment of a preview: cheap checks only, no journal, nothing written but its evidence file.
+ * The assessment of a preview: cheap checks only, no journal, nothing written but its evidence file. One of an `up` keeps the phase that is
+ * declared, too.
  *
  * @param spec  its run directory is the one that all runs live in, unless a run id is given
  */
 export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
     const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
     await prepareRunDirectory(runsDirectory);
+    const assessment = await lookQuickly(spec, runsDirectory);
+    if (spec.declares !== undefined) await keepDeclared(join(runsDirectory, assessment.runId), spec.declares);
+    return assessment;
+}
+
+async function lookQuickly(spec: AssessSpec, runsDirectory: string): Promise<Assessment> {
     const evidenceFile = join(runsDirectory, "assessment.json");
     const pinned = await pinnedRun(runsDirectory, spec.run);
     const keep = (evidence: object): Promise<void> => writePrivateFile(evidenceFile, JSON.stringify(evidence));

@@ -1,17 +1,13 @@
-import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
-import { runProgram } from "../../engine/machines/program.ts";
-import { waitForEnd } from "../../engine/machines/procfs.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
-import { until } from "../../engine/run/until.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
+import { powerCut } from "../support/powerCut.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { synapseMigrate } from "../support/synapseMigrate.ts";
 
 /** What the administrator says of a target without a supervisor. */
 const production = { acknowledge: "SM-W0745" };
@@ -149,35 +145,6 @@ describe("a homeserver that was moved for good", function () {
         expect(processesBelow(below("target"))).not.to.deep.equal([]);
     });
 });
-
-/** Runs the command line as a person would, and returns all that it says. */
-async function synapseMigrate(args: readonly string[]): Promise<string> {
-    const { stdout, stderr } = await runProgram(process.execPath, ["--import", "tsx", "steps/cli.ts", ...args], {
-        workingDirectory: root,
-        timeoutSeconds: 120,
-    });
-    return stdout + stderr;
-}
-
-/** Ends every process at once, as the end of a machine does. */
-async function powerCut(directory: string): Promise<void> {
-    const all = processesBelow(directory);
-    expect(all).not.to.deep.equal([]);
-    const started = all.flatMap(({ pid }) => startOf(pid));
-    for (const { pid } of all) process.kill(pid, "SIGKILL");
-    await waitForEnd(started, 20);
-    await until(
-        () => processesBelow(directory).length === 0 || undefined,
-        { seconds: 20 },
-        () => new Error("a process lives on"),
-    );
-}
-
-function startOf(pid: number): { pid: number; startTicks: string }[] {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    return ticks === undefined ? [] : [{ pid, startTicks: ticks }];
-}
 
 /** Names of what a state holds. */
 function resourcesOf(state: string): string[] {

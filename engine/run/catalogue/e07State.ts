@@ -170,6 +170,12 @@ export const e07State = {
         "the target would silently go on with what the source was configured with weeks ago",
         "change it back; or declare phase `assess`, and then this one: the target is configured anew. Does a copy follow the source? Then it begins anew, too",
     ),
+    "SM-E0719": entry(
+        "state",
+        "the stack has forgotten steps that it should take back",
+        "Pulumi would say that all is done, and nobody would take back what fenced the source: it would stay down",
+        "declare the phase that was reached; every step answers from the journal; then go back",
+    ),
     "SM-E0730": entry(
         "state",
         "what has the marker's name is not a marker",
