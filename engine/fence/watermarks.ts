@@ -18,6 +18,8 @@ export const watermarks = z.strictObject({
     tables: z.record(z.string(), z.string()).optional(),
     /** Of the whole server: the transaction after the last one that has ended, and where the write-ahead log ends. */
     position: z.strictObject({ transaction: z.string(), log: z.string() }).optional(),
+    /** Of the server's processes. */
+    serverStarted: z.string().optional(),
 });
 export type Watermarks = z.infer<typeof watermarks>;
 
@@ -25,17 +27,19 @@ const identity = z.object({ oid: z.string() });
 const sequenceRow = z.object({ name: z.string(), last_value: z.string().nullable() });
 const changeRow = z.object({ changes: z.string(), since: z.string().nullable() });
 const tableRow = z.object({ name: z.string(), file: z.string() });
-const positionRow = z.object({ transaction: z.string(), log: z.string() });
+const positionRow = z.object({ transaction: z.string(), log: z.string(), started: z.string() });
 
 /** Reads the watermarks. Only reads. */
 export async function readWatermarks(client: Client): Promise<Watermarks> {
     // First: what is written while the others are read is then seen by the next reading.
-    const position = await queryOne(
+    const { started, ...position } = await queryOne(
         client,
         positionRow,
+        // Where the log is safe on disk: what lies beyond may be lost with the server, and what is written then lies further back.
         `SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS transaction,
                 pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                                     ELSE pg_current_wal_insert_lsn() END, '0/0')::text AS log`,
+                                     ELSE pg_current_wal_flush_lsn() END, '0/0')::text AS log,
+                pg_postmaster_start_time()::text AS started`,
     );
     const { oid } = await queryOne(
         client,
@@ -71,6 +75,7 @@ export async function readWatermarks(client: Client): Promise<Watermarks> {
         countersSince: since,
         tables: Object.fromEntries(tables.map(({ name, file }) => [name, file])),
         position,
+        serverStarted: started,
     };
 }
 
@@ -87,18 +92,22 @@ export async function readWatermarks(client: Client): Promise<Watermarks> {
  * zero. After a crash or `pg_stat_reset` they are worth nothing, and what they would have to show is refused as not proven: an UPDATE and a
  * DELETE leave nothing else that could be read in less time than the whole database.
  *
+ * A sequence is written to the log only once in 32 values, as if all of them were used: after a crash it stands up to 32 steps further
+ * (`SEQ_LOG_VALS`, src/backend/commands/sequence.c). Where the server was started anew and no transaction has ended, that is what moved it.
+ *
  * Not covered: a superuser who turns off `track_counts` in a session that has ended, on a server whose other databases are written to.
  */
 export function movements(before: Watermarks, after: Watermarks): string[] {
     const lines: string[] = [];
     if (before.database !== after.database) lines.push(`another database: ${before.database}, then ${after.database}`);
-    lines.push(...differences("sequence", before.sequences, after.sequences));
+    const ended = endedTransactions(before.position, after.position);
+    if (ended !== 0n || before.serverStarted === after.serverStarted)
+        lines.push(...differences("sequence", before.sequences, after.sequences));
     // Of a token without them nothing is known.
     if (before.tables !== undefined && after.tables !== undefined)
         lines.push(...differences("file of table", before.tables, after.tables));
     const goneBack = wentBack(before.position, after.position);
     if (goneBack !== undefined) lines.push(goneBack);
-    const ended = endedTransactions(before.position, after.position);
     if (ended === 0n) return lines;
     const [was, is] = [BigInt(before.rowChanges), BigInt(after.rowChanges)];
     if (is > was) lines.push(`row changes: ${was}, then ${is}`);

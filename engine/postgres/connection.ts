@@ -221,6 +221,7 @@ function explain(error: unknown, address: DatabaseAddress): unknown {
                 found: error.message,
                 expected: `rights of role "${address.user}"`,
             });
+        if (error.code === "53100") return new MigrationError("SM-E1201", { where, found: error.message });
         if (error.code === "57014") return new MigrationError("SM-E1103", { where, found: error.message });
         if (error.code === "57P01" || error.code === "57P02")
             return new MigrationError("SM-E1102", { where, found: error.message });

@@ -4,6 +4,7 @@ import { endingBytes } from "./boundedOutput.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
 import { fittingBlocks } from "./fittingBlocks.ts";
 import { redact } from "./redaction.ts";
+import { systemRefusal } from "./systemErrors.ts";
 
 export interface Ending {
     readonly lines: readonly string[];
@@ -15,9 +16,11 @@ const internalError = 1;
 const interrupted = 130;
 
 /**
+ * @param thrown  what nobody has caught
  * @param stopped  of the step that was running, where there was one: what fails because it was stopped is no fault of its own
  */
-export function endingOf(error: unknown, stopped: AbortSignal | undefined): Ending {
+export function endingOf(thrown: unknown, stopped: AbortSignal | undefined): Ending {
+    const error = systemRefusal(thrown);
     if (stopped?.aborted === true) {
         const reason: unknown = stopped.reason;
         return { lines: [redact(reason instanceof Error ? reason.message : String(reason))], exitCode: interrupted };

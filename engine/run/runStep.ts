@@ -13,6 +13,7 @@ import { secretsIn, withoutSecrets } from "./specSecrets.ts";
 import type { StepRun } from "./step.ts";
 import { isReplacement, rememberAnswer } from "./replacement.ts";
 import { stepState } from "./stepState.ts";
+import { systemRefusal } from "./systemErrors.ts";
 import { keepCopy } from "./ownership/keptCopy.ts";
 import { readTargetRecord } from "./ownership/targetRecord.ts";
 import { answersFromJournal, mayUndo } from "./ownership/permission.ts";
@@ -71,7 +72,7 @@ async function actOn(
         await keepCopyOf(run, contract.name);
         return line;
     } catch (error) {
-        await run.journal.append({ ...base, kind: "failed", error: described(error), seconds: elapsed() });
+        await noteFailure(run, { ...base, seconds: elapsed() }, error);
         throw error;
     }
 }
@@ -144,7 +145,7 @@ export async function undoStep(call: StepCall): Promise<void> {
         try {
             await undo?.(spec, run);
         } catch (error) {
-            await run.journal.append({ ...base, kind: "failed", error: described(error) });
+            await noteFailure(run, base, error);
             throw error;
         }
         await run.journal.append({ ...base, kind: "undone", seconds: Math.round(performance.now() - started) / 1000 });
@@ -165,8 +166,20 @@ function answer(result: unknown, step: string): string {
     );
 }
 
+/** Where not even that can be written, as on a full disk, the step's own error is the one to be told; its intent stands in the journal. */
+async function noteFailure(
+    { journal }: StepRun,
+    base: Pick<JournalRecord, "step" | "phase" | "seconds">,
+    error: unknown,
+): Promise<void> {
+    await journal.append({ ...base, kind: "failed", error: described(error) }).catch((unwritten: unknown) => {
+        if (systemRefusal(unwritten) === unwritten) throw unwritten;
+    });
+}
+
 function described(error: unknown): { code: string; message: string } {
-    const first = error instanceof MigrationErrors ? error.errors[0] : error;
+    const refused = systemRefusal(error);
+    const first = refused instanceof MigrationErrors ? refused.errors[0] : refused;
     const code = first instanceof MigrationError ? first.code : "internal";
     return { code, message: redact(error instanceof Error ? error.message : String(error)).slice(0, 2000) };
 }

@@ -44,4 +44,10 @@ export const e12Space = {
         "other programs of the same user can read the signing key, and the homeserver can read what is theirs",
         "before the target is made: `useradd --system --no-create-home --shell /usr/sbin/nologin matrix-synapse`",
     ),
+    "SM-E1210": entry(
+        "resources",
+        "the system refuses what has to be done with a file",
+        "what cannot be written can neither be resumed nor proven",
+        "as its message says: a file system that is mounted read-only, a disk that fails (`dmesg`), the limit of open files (`ulimit -n`), rights. Then run the same command again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -38,6 +38,15 @@ describe("watermarks", () => {
         expect(movements(fenced, later)).to.deep.equal([]);
     });
 
+    it("take a sequence that has moved without a transaction for moved, unless a crash of the server has moved it", () => {
+        const fenced = { ...still, position: { transaction: "900", log: "5000" }, serverStarted: "09:00" };
+        const later = { ...fenced, sequences: { ...still.sequences, "public.events_stream_seq": "42" } };
+        expect(movements(fenced, later)).to.have.length(1);
+        expect(movements(fenced, { ...later, serverStarted: "10:00" })).to.deep.equal([]);
+        const moved = { ...later, serverStarted: "10:00", position: { transaction: "901", log: "5000" } };
+        expect(movements(fenced, moved)).to.deep.equal(["sequence public.events_stream_seq: 10, then 42"]);
+    });
+
     it("do not take counters that were reset for stillness once any transaction has ended", () => {
         const fenced = { ...still, countersSince: "2026-01-01", position: { transaction: "900", log: "5000" } };
         const moved = { transaction: "902", log: "5400" };

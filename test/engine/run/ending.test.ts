@@ -21,6 +21,26 @@ describe("the end of a command that went wrong", () => {
         }
     });
 
+    it("is what the system refused, with a code of its own and never as a defect", () => {
+        const refusal = (code: string, path?: string): Error =>
+            Object.assign(new Error(`${code}: it was refused, open`), {
+                code,
+                ...(path === undefined ? {} : { path }),
+            });
+        for (const [code, expected] of [
+            ["ENOSPC", "SM-E1201"],
+            ["EDQUOT", "SM-E1201"],
+            ["EROFS", "SM-E1210"],
+            ["EMFILE", "SM-E1210"],
+        ] as const) {
+            const { lines, exitCode } = endingOf(refusal(code, "/srv/target/media"), undefined);
+            expect(lines.join("\n")).to.contain(expected).and.to.contain("/srv/target/media").and.to.contain(code);
+            expect(lines.join("\n")).not.to.contain("defect");
+            expect(exitCode).not.to.equal(1);
+        }
+        expect(endingOf(refusal("ENOENT"), undefined).lines.join("\n")).to.contain("this is a defect");
+    });
+
     it("says that it is a defect when nobody expected it", () => {
         const { lines, exitCode } = endingOf(new TypeError("x is not a function"), undefined);
         expect(exitCode).to.equal(1);
