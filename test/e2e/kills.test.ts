@@ -4,15 +4,12 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { z } from "zod";
 import { checkHomeserver } from "../../rehearsal/check.ts";
-import { readClusterRecord } from "../../engine/postgres/server/managedCluster.ts";
-import { readPassword } from "../../engine/postgres/server/passwordFile.ts";
-import { clusterAdmin, clusterHost, clusterPaths } from "../../engine/postgres/server/managedCluster.ts";
-import { query, withClient } from "../../engine/postgres/connection.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";
 import { isCommitted } from "../../engine/run/stepState.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
+import { queryTarget } from "../support/targetCluster.ts";
 
 const killOnce = fileURLToPath(new URL("../support/killOnce.mjs", import.meta.url));
 /** Far more than there are kinds of records. */
@@ -109,7 +106,8 @@ async function moved(
     }
 }
 
-async function remainsOf({ directory }: TestSynapse, { stack }: TestStack): Promise<Remains> {
+async function remainsOf(synapse: TestSynapse, { stack }: TestStack): Promise<Remains> {
+    const { directory } = synapse;
     const { runId } = await stack.outputs(stackOutputs);
     const records = await readJournal(join(directory, "work", "runs", runId, "journal.jsonl"));
     expect(isCommitted(records)).to.equal(true);
@@ -121,21 +119,9 @@ async function remainsOf({ directory }: TestSynapse, { stack }: TestStack): Prom
             // The server's own files have other names each time; media are compared by the steps.
             .filter((file) => !/^\/target\/(postgres\/data|media_store)\//.test(file))
             .map((file) => file.replaceAll(runId, "<run>"));
-    const cluster = join(directory, "target", "postgres");
-    const record = await readClusterRecord(cluster);
-    if (record === undefined) throw new Error("there is no cluster");
-    const address = {
-        host: clusterHost,
-        port: record.port,
-        name: "postgres",
-        user: clusterAdmin,
-        password: await readPassword(clusterPaths(cluster).adminPassword),
-    };
-    const names = (sql: string): Promise<string[]> =>
-        withClient(address, { step: "test" }, async (client) =>
-            (await query(client, z.object({ name: z.string() }), sql)).map(({ name }) =>
-                name.replaceAll(runId, "<run>"),
-            ),
+    const names = async (sql: string): Promise<string[]> =>
+        (await queryTarget(synapse, "postgres", z.object({ name: z.string() }), sql)).map(({ name }) =>
+            name.replaceAll(runId, "<run>"),
         );
     return {
         files: [...own("target"), ...own("work")].sort(),

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { z } from "zod";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { runProgram } from "../../engine/machines/program.ts";
@@ -10,6 +11,7 @@ import { MigrationError } from "../../engine/run/errors.ts";
 import { until } from "../../engine/run/until.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
+import { queryTarget } from "../support/targetCluster.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -65,6 +67,28 @@ describe("a homeserver that was moved for good", function () {
         expect(results.filter(({ passed }) => !passed)).to.deep.equal([]);
         await made.stack.up("cutover", "--expect-no-changes");
         await made.stack.preview("--expect-no-changes");
+    });
+
+    it("has nothing of the move in its database but the marker, and the test account nothing that it was given", async () => {
+        const tables = await queryTarget(
+            synapse,
+            "synapse",
+            z.object({ name: z.string() }),
+            `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind <> 'i' AND (n.nspname = 'synapse_migration' OR c.relname LIKE 'synapse\\_migration%')`,
+        );
+        expect(tables).to.deep.equal([{ name: "synapse_migration.marker" }]);
+        const traces = await queryTarget(
+            synapse,
+            "synapse",
+            z.unknown(),
+            `SELECT room_id FROM public.rooms WHERE creator LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT room_id FROM public.room_memberships WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT media_id FROM public.local_media_repository WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT device_id FROM public.devices WHERE display_name LIKE 'synapse-migration%'
+            UNION ALL SELECT name FROM public.users WHERE name LIKE '@synapse-migration%'`,
+        );
+        expect(traces).to.deep.equal([]);
     });
 
     it("is not destroyed later either, when everything of it is protected", () => notDestroyed());

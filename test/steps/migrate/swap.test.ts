@@ -56,7 +56,10 @@ describe("the step swap", () => {
             beginJournal(client, "token", []),
         );
         const ours = async (database: string) =>
-            cluster.query(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'synapse_migration' ORDER BY 1");
+            cluster.query(
+                database,
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'synapse_migration' ORDER BY 1",
+            );
         expect(await ours(incoming)).to.have.length(4);
         const result = await swap.act(spec, run);
         expect(await ours(name)).to.deep.equal([{ tablename: "marker" }]);
