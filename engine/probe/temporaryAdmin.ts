@@ -1,4 +1,4 @@
-/** An account of the target's Synapse that may use its admin API for a few minutes, and belongs to no user. */
+/** An account of the homeserver that may use its admin API for a few minutes, and belongs to no user. */
 import { randomBytes, randomInt } from "node:crypto";
 import { z } from "zod";
 import { queryOne, withClient, type Client, type DatabaseAddress } from "../postgres/connection.ts";
@@ -13,7 +13,7 @@ const tokenMinutes = 10;
 const renewBeforeMinutes = 2;
 
 export interface TemporaryAdminArgs {
-    /** The target's database, under the name that Synapse uses. */
+    /** The homeserver's database, under the name that Synapse uses. */
     readonly address: DatabaseAddress;
     readonly serverName: string;
     readonly api: MatrixApi;

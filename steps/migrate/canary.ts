@@ -35,6 +35,7 @@ export const canary = defineStep(
     async (spec, run) => {
         const traces = await readCanaryTraces(canaryFile(run)).catch(() => undefined);
         const left = await removeFromSource(spec, traces, run).catch(reasons);
+        run.signal.throwIfAborted();
         if (left.length > 0) {
             const alone = traces === undefined ? [] : await leaveByItself(spec, traces).catch(reasons);
             run.progress.note(`what the test account left stays on the source: ${[...left, ...alone].join("; ")}`);

@@ -37,6 +37,7 @@ describe("a stack whose Pulumi was killed in the middle of an `up`", function ()
         const { resources, pending_operations: pending } = state.parse(
             JSON.parse(await made.stack.exportState()),
         ).deployment;
+        resources.sort((one, other) => one.urn.localeCompare(other.urn));
         return {
             resources,
             pending: pending.map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`),
