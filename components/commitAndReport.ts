@@ -6,6 +6,7 @@ import { cleanupContract, commitContract, keptUntil, reportContract } from "../c
 import type { MigrationConfig } from "./config/parseConfig.ts";
 import type { Database, Safeguarded } from "./database.ts";
 import type { Gateway } from "./gateway.ts";
+import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
 /** What is committed. */
@@ -28,11 +29,12 @@ interface Kept {
     readonly swapped: ReturnType<Database["swap"]>;
     readonly copy: Safeguarded["copy"];
     readonly safeguardHours: number;
+    readonly after: readonly (EarlierStep | undefined)[];
 }
 
 /** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
 export function cleanUp(parent: pulumi.Resource, steps: StepSequence, kept: Kept): void {
-    const { database, opened, swapped, copy, safeguardHours } = kept;
+    const { database, opened, swapped, copy, safeguardHours, after } = kept;
     const { openedAt } = opened.result;
     const { previous } = swapped.result;
     const spec = { run: steps.run, database, openedAt, previous, copy, safeguardHours };
@@ -41,7 +43,7 @@ export function cleanUp(parent: pulumi.Resource, steps: StepSequence, kept: Kept
         const until = keptUntil(at, safeguardHours);
         return Date.now() < Date.parse(until) ? `kept until ${until}` : `due since ${until}`;
     });
-    steps.add(cleanupContract, spec, { parent, lookAgainWhen: [due] });
+    steps.add(cleanupContract, spec, { parent, after, lookAgainWhen: [due] });
 }
 
 interface Reported {

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import {
+    clearTracesContract,
     configureContract,
     probeContract,
     purgeRemoteMediaContract,
@@ -132,5 +133,16 @@ export class Homeserver extends pulumi.ComponentResource {
         const { baseUrl, startedAt } = started;
         const place = { run: steps.run, serverName: source.serverName, database, mediaStore };
         steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
+    }
+    /**
+     * Has it forget the test account's rooms, media, guest and sessions.
+     *
+     * @param phase  what could not be removed is tried again in another one
+     */
+    public clearTraces(openedAt: pulumi.Output<string>, canaryUser: string, phase: string) {
+        const { steps, source, database } = this.#args;
+        const spec = { run: steps.run, serverName: source.serverName, database, openedAt, canaryUser };
+        const place = { parent: this, lookAgainWhen: [phase] };
+        return steps.add(clearTracesContract, { ...spec, baseUrl: this.baseUrl }, place);
     }
 }

@@ -77,7 +77,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
     /** Into a homeserver that is started here, as far as the declared phase goes. */
     #migrate(layout: TargetLayout): Reached {
-        const { source, phase, safeguardHours } = this.#args.config;
+        const { source, phase, safeguardHours, canary } = this.#args.config;
         if (!this.#enter("stage", stageUndoContract)) return { proofs: {} };
         const target = this.#stage(layout);
         const gatewayUrl = target.gateway.url;
@@ -95,9 +95,12 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const database = target.database.connection;
         const committed = commit(this, this.#steps, { database, probe, fenceToken, source });
         const opened = target.gateway.open(committed.result.committedAt, target.keys.verifyKeys);
+        const { openedAt } = opened.result;
+        const cleared = canary === undefined ? undefined : target.homeserver.clearTraces(openedAt, canary.user, phase);
 
         if (!reaches(phase, "finish")) return reached;
-        cleanUp(this, this.#steps, { database, opened, swapped, copy: safeguard.copy, safeguardHours });
+        const kept = { database, opened, swapped, copy: safeguard.copy, safeguardHours };
+        cleanUp(this, this.#steps, { ...kept, after: [cleared] });
         return reached;
     }
 

@@ -41,6 +41,27 @@ export const openContract = contract({
     result: z.strictObject({ openedAt: instant, downtimeSeconds: seconds.optional(), checks: z.array(check) }),
 });
 
+/** Removes what the test account has left for the probe to find, of earlier moves too, from the homeserver that serves now. */
+export const clearTracesContract = contract({
+    name: "clear-traces",
+    phase: "cutover",
+    version: 1,
+    // What is gone is gone; what could not be removed is tried again with the next phase.
+    repeatable: "always",
+    spec: z.strictObject({
+        run: runReference,
+        serverName: z.string(),
+        database: targetDatabase,
+        /** Of Synapse itself, behind the gateway. */
+        baseUrl: z.url(),
+        openedAt: instant,
+        /** The test account. */
+        canaryUser: z.string(),
+    }),
+    /** What is left is not known where the homeserver or its database could not be asked. */
+    result: z.strictObject({ removed: count, left: count.optional() }),
+});
+
 /** Until when a database that was replaced, and its copy, are kept at least. */
 export function keptUntil(openedAt: string, safeguardHours: number): string {
     return new Date(Date.parse(openedAt) + safeguardHours * 3_600_000).toISOString();

@@ -62,6 +62,7 @@ const entries: Readonly<Record<string, Entry>> = {
     commit: { phase: "cutover", load: async () => (await import("./cutover/commit.ts")).commit },
     "hand-over": { phase: "cutover", load: async () => (await import("./export/handOver.ts")).handOver },
     open: { phase: "cutover", load: async () => (await import("./cutover/open.ts")).open },
+    "clear-traces": { phase: "cutover", load: async () => (await import("./cutover/clearTraces.ts")).clearTraces },
     cleanup: { phase: "finish", load: async () => (await import("./finish/cleanup.ts")).cleanup },
     "clear-export": { phase: "finish", load: async () => (await import("./export/clearExport.ts")).clearExport },
     report: { phase: "assess", load: async () => (await import("./finish/report.ts")).report },

@@ -5,6 +5,7 @@ import type { Check } from "../../contract/index.ts";
 import { askRepository } from "../media/mediaRepo/repositoryApi.ts";
 import { coversPepper } from "../synapse/password.ts";
 import type { CanaryTraces } from "./canaryFile.ts";
+import { deviceNames, roomName } from "./traces.ts";
 import { describeAnswer, type MatrixApi } from "../synapse/api/matrixApi.ts";
 
 interface CanaryAccount {
@@ -138,7 +139,7 @@ function canaryProbes(api: MatrixApi, account: CanaryAccount, { runId, mediaServ
         {
             id: "write-new-room",
             run: async ({ accessToken }) => {
-                const body = { preset: "private_chat", name: `synapse-migration probe ${runId}` };
+                const body = { preset: "private_chat", name: roomName("probe", runId) };
                 const answer = await api.ask("/_matrix/client/v3/createRoom", { method: "POST", accessToken, body });
                 return answer.status === 200
                     ? passed("a room was created")
@@ -181,7 +182,7 @@ async function passwordProbe(
         type: "m.login.password",
         identifier: { type: "m.id.user", user },
         password,
-        initial_device_display_name: "synapse-migration probe",
+        initial_device_display_name: deviceNames.probe,
     };
     const answer = await api.ask("/_matrix/client/v3/login", { method: "POST", body });
     const token = z.object({ access_token: z.string() }).safeParse(answer.json).data?.access_token;

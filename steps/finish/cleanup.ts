@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { cleanupContract, keptUntil, type SafeguardCopy, type TargetDatabase } from "../../contract/index.ts";
 import { compareContents } from "../../engine/postgres/compare/compareDatabase.ts";
-import { forgetTasks } from "../../engine/postgres/directCopy/doneTasks.ts";
+import { forgetCopy } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { describeObjects, inspectDatabase } from "../../engine/postgres/databases/databaseState.ts";
 import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
@@ -47,7 +47,7 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
             if (copy !== undefined) working.push(safeguardPaths(run.directory).root);
         }
     }
-    await forgetCopy(database, run);
+    await forgetEarlierCopy(database, run);
     let removedBytes = 0;
     for (const path of working) {
         removedBytes += await sizeOf(path);
@@ -58,11 +58,12 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
     return { removedBytes, removedDatabases, kept };
 });
 
-async function forgetCopy(database: TargetDatabase, run: StepRun): Promise<void> {
+/** The swap has done it, unless that was one of an earlier version. */
+async function forgetEarlierCopy(database: TargetDatabase, run: StepRun): Promise<void> {
     const options = { step, signal: run.signal };
     const { state } = await inspectDatabase(await adminAddress(database), database.name, options);
     if (state === "absent") return;
-    await withClient(await ownerAddress(database, database.name), options, forgetTasks);
+    await withClient(await ownerAddress(database, database.name), options, forgetCopy);
 }
 
 interface Kept {

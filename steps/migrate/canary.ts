@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { canaryContract, type SelfHostedSource } from "../../contract/index.ts";
+import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { readCanaryTraces, writeCanaryTraces, type CanaryTraces } from "../../engine/probe/canaryFile.ts";
 import {
     describeAnswer,
@@ -11,6 +12,7 @@ import {
     type MatrixAnswer,
     type MatrixRequest,
 } from "../../engine/synapse/api/matrixApi.ts";
+import { canaryMedium, deviceNames, removeTraces, roomName, userIdOf } from "../../engine/probe/traces.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
@@ -30,28 +32,47 @@ export const canary = defineStep(
         if (guestToken === undefined && notLeft.length === 0) notLeft.push("a guest token");
         return { canaryFile: canaryFile(run), userId, notLeft };
     },
-    async ({ source, baseUrl }, run) => {
+    async (spec, run) => {
         const traces = await readCanaryTraces(canaryFile(run)).catch(() => undefined);
-        if (traces !== undefined) {
-            try {
-                const api = new MatrixApi(baseUrl ?? (await clientBaseUrl(source)));
-                const { accessToken } = traces;
-                await api.ask(`/_matrix/client/v3/rooms/${encodeURIComponent(traces.roomId)}/leave`, {
-                    method: "POST",
-                    accessToken,
-                    body: {},
-                });
-                await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken, body: {} });
-            } catch (error) {
-                // The traces are harmless: a room with one message, and a device that nobody uses.
-                run.progress.note(
-                    `the test account's room and device stay on the source: ${error instanceof Error ? error.message : String(error)}`,
-                );
-            }
+        const left = await removeFromSource(spec, traces, run).catch(reasons);
+        run.signal.throwIfAborted();
+        if (left.length > 0) {
+            const alone = traces === undefined ? [] : await leaveByItself(spec, traces).catch(reasons);
+            run.progress.note(`what the test account left stays on the source: ${[...left, ...alone].join("; ")}`);
         }
         await removePrivateFile(canaryFile(run));
     },
 );
+
+type CanarySpec = Pick<z.infer<typeof canaryContract.spec>, "source" | "baseUrl" | "user">;
+const reasons = (error: unknown): readonly string[] => [error instanceof Error ? error.message : String(error)];
+
+/**
+ * Also what attempts that were killed, and earlier moves that came to nothing, have left. By the source's own listener, as a proxy in front of
+ * it may keep the admin API to itself.
+ *
+ * @returns what is still there
+ */
+async function removeFromSource(
+    { source, baseUrl, user }: CanarySpec,
+    traces: CanaryTraces | undefined,
+    run: StepRun,
+): Promise<readonly string[]> {
+    const { serverName } = source;
+    const { clientBaseUrl: own = baseUrl } = await readSourceConfig(source);
+    const api = new MatrixApi(own ?? (await clientBaseUrl(source)));
+    const args = { address: await sourceAddress(source), serverName, api, step: "canary" };
+    return (await removeTraces(args, traces?.userId ?? userIdOf(user, serverName), run)).left;
+}
+
+/** What an account may do itself: its session ends, and its room is in nobody's list. */
+async function leaveByItself({ source, baseUrl }: CanarySpec, traces: CanaryTraces): Promise<readonly string[]> {
+    const api = new MatrixApi(baseUrl ?? (await clientBaseUrl(source)));
+    const room = `/_matrix/client/v3/rooms/${encodeURIComponent(traces.roomId)}`;
+    for (const path of [`${room}/leave`, `${room}/forget`, "/_matrix/client/v3/logout"])
+        await api.ask(path, { method: "POST", accessToken: traces.accessToken, body: {} });
+    return ["the account has left and forgotten its room and is logged out"];
+}
 
 const loginAnswer = z.object({ user_id: z.string(), device_id: z.string(), access_token: z.string() });
 
@@ -70,14 +91,14 @@ async function leaveTraces(
             type: "m.login.password",
             identifier: { type: "m.id.user", user },
             password,
-            initial_device_display_name: "synapse-migration canary",
+            initial_device_display_name: deviceNames.canary,
         },
     });
     const accessToken = login.access_token;
     const { room_id: roomId } = await asked(z.object({ room_id: z.string() }), "/_matrix/client/v3/createRoom", {
         method: "POST",
         accessToken,
-        body: { preset: "private_chat", name: `synapse-migration canary ${run.id}` },
+        body: { preset: "private_chat", name: roomName("canary", run.id) },
     });
     const eventBody = `canary ${randomBytes(12).toString("hex")} — ünïcode 🐤\nand a second line with a \\ backslash`;
     const { event_id: eventId } = await asked(
@@ -85,14 +106,14 @@ async function leaveTraces(
         `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.message/canary-${run.id}`,
         { method: "PUT", accessToken, body: { msgtype: "m.text", body: eventBody } },
     );
-    const content = new Uint8Array(randomBytes(4096));
+    const content = new Uint8Array(randomBytes(canaryMedium.bytes));
     const { content_uri: uri } = await asked(
         z.object({ content_uri: z.string() }),
-        "/_matrix/media/v3/upload?filename=canary.bin",
+        `/_matrix/media/v3/upload?filename=${canaryMedium.name}`,
         {
             method: "POST",
             accessToken,
-            bytes: { content, type: "application/octet-stream" },
+            bytes: { content, type: canaryMedium.type },
         },
     );
     const [, serverName = "", mediaId = ""] = /^mxc:\/\/([^/]+)\/(.+)$/.exec(uri) ?? [];
@@ -101,7 +122,10 @@ async function leaveTraces(
         "/_matrix/client/v3/sync?timeout=0",
         { accessToken },
     );
-    const guest = await api.ask("/_matrix/client/v3/register?kind=guest", { method: "POST", body: {} });
+    const guest = await api.ask("/_matrix/client/v3/register?kind=guest", {
+        method: "POST",
+        body: { initial_device_display_name: deviceNames.canary },
+    });
     const guestToken = z.object({ access_token: z.string() }).safeParse(guest.json).data?.access_token;
     if (guestToken === undefined) notLeft.push(`a guest token: the source answered ${describeAnswer(guest)}`);
     return {

@@ -18,7 +18,6 @@ import {
 import { continueCopy } from "../../engine/postgres/directCopy/continueCopy.ts";
 import { copyDatabase, type CopyContent } from "../../engine/postgres/directCopy/copyDatabase.ts";
 import { affordableJobs, jobsByCores } from "../../engine/postgres/directCopy/jobs.ts";
-import { forgetCopy } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { refuseUncopied } from "../../engine/postgres/directCopy/source.ts";
 import { manifestDatabase } from "../../engine/postgres/pgDump/dumpSnapshot.ts";
 import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "../../engine/postgres/databases/incomingDatabase.ts";
@@ -90,7 +89,6 @@ export const copy = defineStep(
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
         });
         await withClient(admin, session, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
-        await withClient(target, session, forgetCopy);
         const { tables, sequences, bytes } = content;
         const rows = tables.reduce((sum, table) => sum + table.rows, 0);
         const { database, synapse, programVersion } = origin;

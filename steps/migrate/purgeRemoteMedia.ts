@@ -20,13 +20,12 @@ import { MigrationError } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { removeTemporaryAdmin, withTemporaryAdmin } from "../../engine/probe/temporaryAdmin.ts";
+import { deviceNames } from "../../engine/probe/traces.ts";
 
 type PurgeSpec = z.infer<typeof purgeRemoteMediaContract.spec>;
 type AskedAs = z.infer<typeof purgeRemoteMediaContract.result>["askedAs"];
 
 const step = "purge-remote-media";
-/** Of the test account's session. */
-const device = "synapse-migration clean-up";
 const everything = Number.MAX_SAFE_INTEGER;
 
 /** What was done, and what a token was good for while there was one. */
@@ -117,7 +116,7 @@ async function withTestAccount<T>(
     const traces = canaryFile === undefined ? undefined : await readCanaryTraces(canaryFile);
     const login =
         traces === undefined && canaryUser !== undefined && canaryPassword !== undefined
-            ? await logIn(api, { user: canaryUser, password: canaryPassword, device })
+            ? await logIn(api, { user: canaryUser, password: canaryPassword, device: deviceNames.cleanUp })
             : undefined;
     const account = traces ?? login;
     if (account === undefined) return undefined;
@@ -128,7 +127,9 @@ async function withTestAccount<T>(
             const { accessToken } = login;
             // What was done, or why it failed, is worth more than a session of the test account that is left.
             await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken, body: {} }).catch(() => {
-                progress.note(`the test account could not be logged out: its device "${device}" is still there`);
+                progress.note(
+                    `the test account could not be logged out: its device "${deviceNames.cleanUp}" is still there`,
+                );
             });
         }
     }

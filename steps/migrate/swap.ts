@@ -1,21 +1,31 @@
 /** Gives the restored and verified database the name that Synapse connects to. The database that had it is kept. */
 import { swapContract } from "../../contract/migrate.ts";
 import { readManifest } from "../../engine/postgres/compare/dumpManifest.ts";
+import { withClient } from "../../engine/postgres/connection.ts";
 import { swapBack, swapDatabases, type SwapNames } from "../../engine/postgres/databases/swapDatabases.ts";
-import { adminAddress, checkedName, previousName } from "../../engine/postgres/databases/targetAddress.ts";
+import {
+    adminAddress,
+    checkedName,
+    ownerAddress,
+    previousName,
+} from "../../engine/postgres/databases/targetAddress.ts";
+import { forgetCopy } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { defineStep } from "../../engine/run/step.ts";
 
 export const swap = defineStep(
     swapContract,
     async (spec, run) => {
         const maintenance = await adminAddress(spec.database);
+        const options = { step: "swap", signal: run.signal };
         // Nothing that holds data is put aside unless its copy is there and is the one that was checked.
         const copied =
             spec.copy === undefined
                 ? {}
                 : { copiedOid: (await readManifest(spec.copy.manifestFile, spec.copy.digest)).database.oid };
         const names = { ...namesOf(spec), ...copied };
-        const previous = await swapDatabases(maintenance, names, run.id, { step: "swap", signal: run.signal });
+        const previous = await swapDatabases(maintenance, names, run.id, options);
+        // The copy is done, which the journal says by now: no attempt of it goes on where another one stopped.
+        await withClient(await ownerAddress(spec.database, spec.database.name), options, forgetCopy);
         const swappedAt = await run.recorded("swapped-at", () => Promise.resolve(new Date().toISOString()));
         await run.evidence({ name: spec.database.name, incoming: spec.incoming, previous, swappedAt });
         return { name: spec.database.name, ...(previous === undefined ? {} : { previous }), swappedAt };

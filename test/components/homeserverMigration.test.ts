@@ -19,12 +19,12 @@ const stepsOf: Readonly<Record<Phase, readonly string[]>> = {
         "start",
         "probe",
     ],
-    cutover: ["guard-cutover", "commit", "open"],
+    cutover: ["guard-cutover", "commit", "open", "clear-traces"],
     finish: ["cleanup"],
 };
 
 /** There only once the target is committed; and the report, which is always declared. */
-const afterCommit = ["commit", "open", "cleanup", "report"];
+const afterCommit = ["commit", "open", "clear-traces", "cleanup", "report"];
 
 const upTo = (phase: Phase): string[] => phases.slice(0, phases.indexOf(phase) + 1).flatMap((each) => stepsOf[each]);
 
@@ -133,8 +133,18 @@ describe("HomeserverMigration", () => {
 
     it("leaves the canary out where no test account is given", async () => {
         const { recording } = await declare({ canaryUser: undefined, canaryPassword: undefined });
-        expect(recording.names).not.to.include("canary");
+        expect(recording.names).not.to.include("canary").and.not.to.include("clear-traces");
         expect(recording.spec("probe")).not.to.have.property("canaryFile");
+    });
+
+    it("removes what the test account has left once the gateway is open, and tries again in the next phase", async () => {
+        const { recording } = await declare({ phase: "cutover" });
+        expect(recording.spec("clear-traces")).to.include({ canaryUser: "canary", serverName: "example.org" });
+        expect([...recording.before("clear-traces")]).to.include.members(["probe", "commit", "open"]);
+        const later = (await declare({ phase: "finish" })).recording;
+        expect(later.command("clear-traces").inputs["environment"]).not.to.deep.equal(
+            recording.command("clear-traces").inputs["environment"],
+        );
     });
 
     describe("in a rehearsal", () => {

@@ -12,7 +12,7 @@ const everyStep = async (changes: Parameters<typeof declare>[0] = {}): Promise<r
     (await declare({ phase: "finish", ...changes })).recording.commands;
 
 /** What an update does again. */
-const again = ["report", "cleanup", "clear-export"];
+const again = ["report", "clear-traces", "cleanup", "clear-export"];
 
 describe("MigrationStep", () => {
     it("asks for the command plugin 1.2.1, the version that package.json pins exactly", async () => {

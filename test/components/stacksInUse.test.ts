@@ -25,10 +25,14 @@ const stacks: Readonly<Record<string, Readonly<Record<string, Setting>>>> = {
  * Another parent, type or name is another resource to Pulumi: the old one is deleted, and its step undone. Another trigger does a step
  * again. Another specification is an update, which prints the old result, but a step that is called by hand again refuses it (SM-E0705).
  * What an update does again (report, cleanup) was replaced then, and has fewer triggers now: it is replaced once more.
+ * The report is updated once, as it comes after one step more.
  */
 const inUse = z
     .record(z.string(), z.array(z.string()))
     .parse(JSON.parse(readFileSync(new URL("stacksInUse.json", import.meta.url), "utf8")));
+
+/** Made by a newer program in a stack that is committed already: what these do must be right then, too. */
+const madeSince = ["clear-traces"];
 
 function line({ name, type, parent, inputs }: Registered): string {
     const resource = `${parent} > ${type} ${name}`;
@@ -47,7 +51,8 @@ describe("a stack that is in use", () => {
     for (const [name, changes] of Object.entries(stacks)) {
         it(`meets the resources that it has: ${name}`, async () => {
             const { recording } = await declare({ phase: "finish", ...changes });
-            expect(recording.all.map(line).sort()).to.deep.equal([...(inUse[name] ?? [])].sort());
+            const met = recording.all.filter((one) => !madeSince.includes(one.name));
+            expect(met.map(line).sort()).to.deep.equal([...(inUse[name] ?? [])].sort());
         });
     }
 });

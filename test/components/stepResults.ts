@@ -158,6 +158,7 @@ const results: Readonly<Record<string, unknown>> = {
     },
     commit: { committedAt: instant },
     open: { openedAt: instant, downtimeSeconds: 40, checks: [] },
+    "clear-traces": { removed: 5, left: 0 },
     cleanup: { removedBytes: 1_000_000, removedDatabases: ["synapse_previous_r1"] },
     "prepare-bundle": {
         directory: "/srv/bundle",

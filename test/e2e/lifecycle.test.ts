@@ -95,6 +95,13 @@ describe("a homeserver that is moved with Pulumi", function () {
         for (const step of ["fence", "copy", "swap", "start"]) {
             expect((await journal()).findLast((record) => record.step === step)?.kind, step).to.equal("undone");
         }
+        const { rows } = await synapse.cluster.query(
+            `SELECT room_id FROM rooms WHERE creator LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT media_id FROM local_media_repository WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT device_id FROM devices WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT name FROM users WHERE name LIKE '@synapse-migration%'`,
+        );
+        expect(rows, "what the test account had left on the source").to.deep.equal([]);
         await synapse.cluster.query("CREATE TABLE written_after_the_way_back (x int)");
         await synapse.cluster.query("DROP TABLE written_after_the_way_back");
 

@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { z } from "zod";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
@@ -8,6 +9,7 @@ import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack
 import { powerCut } from "../support/powerCut.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
 import { synapseMigrate } from "../support/synapseMigrate.ts";
+import { queryTarget } from "../support/targetCluster.ts";
 
 /** What the administrator says of a target without a supervisor. */
 const production = { acknowledge: "SM-W0745" };
@@ -61,6 +63,28 @@ describe("a homeserver that was moved for good", function () {
         expect(results.filter(({ passed }) => !passed)).to.deep.equal([]);
         await made.stack.up("cutover", "--expect-no-changes");
         await made.stack.preview("--expect-no-changes");
+    });
+
+    it("has nothing of the move in its database but the marker, and the test account nothing that it was given", async () => {
+        const tables = await queryTarget(
+            synapse,
+            "synapse",
+            z.object({ name: z.string() }),
+            `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind <> 'i' AND (n.nspname = 'synapse_migration' OR c.relname LIKE 'synapse\\_migration%')`,
+        );
+        expect(tables).to.deep.equal([{ name: "synapse_migration.marker" }]);
+        const traces = await queryTarget(
+            synapse,
+            "synapse",
+            z.unknown(),
+            `SELECT room_id FROM public.rooms WHERE creator LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT room_id FROM public.room_memberships WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT media_id FROM public.local_media_repository WHERE user_id LIKE '@${made.canary.user}:%'
+            UNION ALL SELECT device_id FROM public.devices WHERE display_name LIKE 'synapse-migration%'
+            UNION ALL SELECT name FROM public.users WHERE name LIKE '@synapse-migration%'`,
+        );
+        expect(traces).to.deep.equal([]);
     });
 
     it("is not destroyed later either, when everything of it is protected", () => notDestroyed());

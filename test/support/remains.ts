@@ -3,20 +3,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
-import { query, withClient } from "../../engine/postgres/connection.ts";
-import {
-    clusterAdmin,
-    clusterHost,
-    clusterPaths,
-    readClusterRecord,
-} from "../../engine/postgres/server/managedCluster.ts";
-import { readPassword } from "../../engine/postgres/server/passwordFile.ts";
 import { readJournal } from "../../engine/run/journal.ts";
 import { isDone } from "../../engine/run/stepState.ts";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { stackOutputs, type TestStack } from "./e2eStack.ts";
 import type { TestSynapse } from "./synapse.ts";
+import { queryTarget } from "./targetCluster.ts";
 
 /** Without what is another one each time: numbers of attempts, instants, digests. */
 export interface Remains {
@@ -42,17 +35,8 @@ export async function remainsOf(synapse: TestSynapse, { stack }: TestStack): Pro
     const records = await readJournal(join(directory, "work", "runs", runId, "journal.jsonl"));
     const { deployment } = state.parse(JSON.parse(await stack.exportState()));
     const general = (text: string): string => text.replaceAll(runId, "<run>");
-    const cluster = join(directory, "target", "postgres");
-    const record = await readClusterRecord(cluster);
-    if (record === undefined) throw new Error("there is no cluster");
-    const address = {
-        ...{ host: clusterHost, port: record.port, name: "postgres", user: clusterAdmin },
-        password: await readPassword(clusterPaths(cluster).adminPassword),
-    };
-    const names = (sql: string): Promise<string[]> =>
-        withClient(address, { step: "test" }, async (client) =>
-            (await query(client, z.object({ name: z.string() }), sql)).map(({ name }) => general(name)),
-        );
+    const names = async (sql: string): Promise<string[]> =>
+        (await queryTarget(synapse, "postgres", z.object({ name: z.string() }), sql)).map(({ name }) => general(name));
     const files = [...filesBelow(synapse, "target"), ...filesBelow(synapse, "work")];
     const steps = [...new Set(records.map(({ step }) => step))].filter((step) => isDone(records, step));
     const servers = processesBelow(join(directory, "target")).map(({ command }) => command.split(" ").slice(0, 3));

@@ -30,7 +30,10 @@ export function testRun(id: string, directory: string, signal = new AbortControl
         progress: lineProgress("test", (line) => said.push(line), redact),
         async recorded<T>(action: string, act: () => Promise<T>): Promise<T> {
             // As the journal does: what comes back is what was recorded, through JSON.
-            if (!actions.has(action)) actions.set(action, JSON.parse(JSON.stringify(await act())));
+            if (!actions.has(action)) {
+                const result = await act();
+                actions.set(action, result === undefined ? undefined : JSON.parse(JSON.stringify(result)));
+            }
             return actions.get(action) as T;
         },
         evidence(evidence) {

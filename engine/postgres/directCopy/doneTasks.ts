@@ -113,12 +113,7 @@ export function entryKey(text: string): string {
     return createHash("sha256").update(text).digest("hex");
 }
 
-/** For a copy that is complete and will not be continued. */
+/** For a copy that will not be continued. As the database's owner; nothing where another way has filled it. */
 export async function forgetCopy(client: Client): Promise<void> {
     await client.query(`DROP TABLE IF EXISTS ${begun}, ${parts}, ${entries}`);
-}
-
-/** Removes what the copy knew of itself, from a database that serves by now. As its owner. */
-export async function forgetTasks(client: Client): Promise<void> {
-    await client.query(`DROP TABLE IF EXISTS ${entries}, ${parts}, ${begun}`);
 }

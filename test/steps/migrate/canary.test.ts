@@ -1,9 +1,10 @@
-import { stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
 import { canaryContract, type SelfHostedSource } from "../../../contract/index.ts";
 import { readCanaryTraces } from "../../../engine/probe/canaryFile.ts";
+import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { doStep } from "../../../engine/run/runStep.ts";
 import { undoSteps } from "../../../engine/run/undoFromJournal.ts";
 import { MatrixApi } from "../../../engine/synapse/api/matrixApi.ts";
@@ -27,6 +28,16 @@ describe("the test account of a source", function () {
         ...{ ...account, ...changes },
     });
 
+    /** Rooms, media, guests and sessions. */
+    const ours = async (): Promise<unknown[]> => {
+        const { rows } = await synapse.cluster.query(
+            `SELECT room_id FROM rooms UNION ALL SELECT media_id FROM local_media_repository
+            UNION ALL SELECT name FROM users WHERE is_guest = 1 AND deactivated = 0 OR name LIKE '@synapse-migration%'
+            UNION ALL SELECT device_id FROM devices WHERE display_name LIKE 'synapse-migration%' AND device_id <> 'guest_device'`,
+        );
+        return [...z.array(z.unknown()).parse(rows)];
+    };
+
     before(async () => {
         synapse = await startTestSynapse();
         account = await registerCanary(synapse.homeserver, "canary-test");
@@ -46,7 +57,42 @@ describe("the test account of a source", function () {
         await undoSteps(["canary"], spec.run.directory, () => Promise.resolve(canary), surroundings);
         expect(z.object({ errcode: z.string() }).parse(await joined()).errcode).to.equal("M_UNKNOWN_TOKEN");
         expect(await stat(join(spec.run.directory, "canary.json")).catch(() => "absent")).to.equal("absent");
-        expect(said.join("\n")).not.to.include("stay on the source").and.not.to.include(account.password);
+        expect(said.join("\n")).not.to.include("stays on the source").and.not.to.include(account.password);
+        expect(await ours()).to.deep.equal([]);
+    });
+
+    it("is taken back with all that attempts have left which were killed before they could note it", async () => {
+        const spec = specOf();
+        const run = testRun(spec.run.id, spec.run.directory);
+        await prepareRunDirectory(spec.run.directory);
+        await canary.act(spec, run);
+        run.actions.clear();
+        await canary.act(spec, run);
+        expect(await ours()).to.have.length(8);
+        await rm(join(spec.run.directory, "canary.json"));
+        await canary.undo?.(spec, run);
+        expect(await ours()).to.deep.equal([]);
+        expect(run.said.join("\n")).not.to.include("stays on the source");
+    });
+
+    it("at least leaves its room and is logged out where no administrator can be made, and says what stays", async () => {
+        const spec = specOf();
+        const run = testRun(spec.run.id, spec.run.directory);
+        await prepareRunDirectory(spec.run.directory);
+        const { accessToken } = await readCanaryTraces((await canary.act(spec, run)).canaryFile);
+        const taken = `@synapse-migration-${spec.run.id}:${synapse.homeserver.serverName}`;
+        await synapse.cluster.query(`INSERT INTO users (name, creation_ts, admin) VALUES ('${taken}', 1, 0)`);
+        await canary.undo?.(spec, run);
+        expect(run.said.join("\n")).to.match(
+            /stays on the source: SM-E0607[\s\S]*has left and forgotten its room and is logged out/,
+        );
+        const api = new MatrixApi(synapse.homeserver.baseUrl);
+        expect((await api.ask("/_matrix/client/v3/joined_rooms", { accessToken })).errcode).to.equal("M_UNKNOWN_TOKEN");
+        const forgotten = await synapse.cluster.query("SELECT 1 FROM room_memberships WHERE forgotten = 1");
+        expect(forgotten.rows).not.to.deep.equal([]);
+        await synapse.cluster.query(`DELETE FROM users WHERE name = '${taken}'`);
+        await canary.undo?.(spec, run);
+        expect(await ours(), "the undo once more").to.deep.equal([]);
     });
 
     it("is refused with SM-E0604 where it cannot log in, and leaves nothing", async () => {

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { rm } from "node:fs/promises";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { createMarker, readMarker, type MarkerState } from "../../../engine/postgres/databases/marker.ts";
+import { beginJournal } from "../../../engine/postgres/directCopy/doneTasks.ts";
 import { safeguard } from "../../../steps/migrate/safeguard.ts";
 import { swap } from "../../../steps/migrate/swap.ts";
 import { expectError } from "../../support/expectError.ts";
@@ -47,6 +48,37 @@ describe("the step swap", () => {
         expect(await found(name)).to.deep.equal([name, previous]);
         expect(await stateOf(name)).to.equal("swapped");
         expect(await swap.act(spec, run)).to.deep.equal(result);
+    });
+
+    it("leaves nothing of ours in it but the marker: what the copy knew of itself goes, and the way back works without", async () => {
+        const { run, name, incoming, spec } = await prepared();
+        await withClient(cluster.address(incoming, "synapse"), { step: "test" }, (client) =>
+            beginJournal(client, "token", []),
+        );
+        const ours = async (database: string) =>
+            cluster.query(
+                database,
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'synapse_migration' ORDER BY 1",
+            );
+        expect(await ours(incoming)).to.have.length(4);
+        const result = await swap.act(spec, run);
+        expect(await ours(name)).to.deep.equal([{ tablename: "marker" }]);
+        await swap.undo?.(spec, run);
+        expect(await stateOf(incoming)).to.equal("verified");
+        expect(await swap.act(spec, run)).to.deep.equal(result);
+        expect(await ours(name)).to.deep.equal([{ tablename: "marker" }]);
+    });
+
+    it("removes it, too, where it was killed after the renames", async () => {
+        const { run, name, spec } = await prepared();
+        await swap.act(spec, run);
+        await withClient(cluster.address(name, "synapse"), { step: "test" }, (client) =>
+            beginJournal(client, "token", []),
+        );
+        await swap.act(spec, run);
+        expect(
+            await cluster.query(name, "SELECT tablename FROM pg_tables WHERE schemaname = 'synapse_migration'"),
+        ).to.deep.equal([{ tablename: "marker" }]);
     });
 
     it("swaps in where no database had the name", async () => {
