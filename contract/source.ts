@@ -20,6 +20,23 @@ const service = z.discriminatedUnion("kind", [
 ]);
 export type Service = z.infer<typeof service>;
 
+/** How a connection to PostgreSQL is protected (PostgreSQL manual 32.19). */
+export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+export type SslMode = (typeof sslModes)[number];
+
+/** Replaces single fields of the `database:` section of homeserver.yaml: how this program connects, not how Synapse does. */
+const databaseOverrides = z.strictObject({
+    host: z.string().optional(),
+    port: port.optional(),
+    name: z.string().optional(),
+    user: z.string().optional(),
+    sslmode: z.enum(sslModes).optional(),
+    sslrootcert: absolutePath.optional(),
+    sslcert: absolutePath.optional(),
+    sslkey: absolutePath.optional(),
+});
+export type DatabaseOverrides = z.infer<typeof databaseOverrides>;
+
 /** A homeserver that can be asked, stopped, and started again. */
 export const selfHostedSource = z.strictObject({
     kind: z.literal("selfHosted"),
@@ -28,16 +45,8 @@ export const selfHostedSource = z.strictObject({
     homeserverConfig: z.array(absolutePath).min(1),
     host,
     service,
-    /** Overrides single fields of the `database:` section. The password stays in the configuration or in `passwordFile`. */
-    database: z
-        .strictObject({
-            host: z.string().optional(),
-            port: port.optional(),
-            name: z.string().optional(),
-            user: z.string().optional(),
-            passwordFile: absolutePath.optional(),
-        })
-        .optional(),
+    /** The password stays in the configuration or in `passwordFile`. */
+    database: databaseOverrides.extend({ passwordFile: absolutePath.optional() }).optional(),
     /** Overrides `media_store_path`. */
     mediaStore: absolutePath.optional(),
 });

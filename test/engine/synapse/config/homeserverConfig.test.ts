@@ -129,10 +129,17 @@ describe("reading a homeserver's configuration", () => {
             ),
         );
         expect(several.findings.map(({ id }) => id)).to.deep.equal(["SM-E0704"]);
+        const only = await reading(
+            withDatabase(
+                "databases: {main: {name: psycopg2, txn_limit: 7, args: {user: 5, password: 010, cp_min: 3}}}\n",
+            ),
+        );
+        expect(requirePostgres(only)).to.include({ name: "5", user: "5", password: "8" });
+        expect(only.findings).to.deep.equal([]);
+        expect(only.sections).to.have.nested.property("database.args.cp_min", 3);
         await expectError("SM-E0704", () => Promise.resolve().then(() => requirePostgres(several)));
         for (const bad of [
             "",
-            "database: {name: psycopg2}\n",
             "database: {name: oracle}\n",
             "database: {name: psycopg2, args: {user: a, dbname: a, database: b}}\n",
             "database: {name: psycopg2, args: {user: a}}\ndatabases: {x: {name: psycopg2}}\n",
