@@ -1,7 +1,7 @@
 /** TLS of our connections to PostgreSQL: as libpq would for the same arguments (PostgreSQL manual 32.19). */
 import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
-import { Client, type ClientConfig } from "pg";
+import { Client, DatabaseError, type ClientConfig } from "pg";
 import { MigrationError } from "../run/errors.ts";
 import type { DatabaseTls } from "../synapse/config/databaseTls.ts";
 import { describeAddress, isHere, type DatabaseAddress } from "./databaseAddress.ts";
@@ -97,6 +97,8 @@ const codeOf = (error: unknown): string =>
 
 /** The library's words for a server without TLS, and Node's codes for certificates that do not fit. */
 function isOfTls(error: unknown): boolean {
+    // What the server itself says, it says once they are connected.
+    if (error instanceof DatabaseError) return false;
     const message = error instanceof Error ? error.message : "";
     return (
         /SSL|TLS/.test(message) ||

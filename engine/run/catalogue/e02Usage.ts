@@ -146,6 +146,12 @@ export const e02Usage = {
         "who listens on the way would read the password and every row, and who answers may be somebody else",
         "does Synapse connect with the same sslmode and the same files, and may this program read them? Else set source.database.sslmode, sslrootcert, sslcert and sslkey of the stack",
     ),
+    "SM-E0231": entry(
+        "usage",
+        "the configuration names files that are not on this machine",
+        "the target's Synapse needs them, or does not start; without the signing key it would be another server",
+        "correct the settings in homeserver.yaml, or bring the files to where they are named",
+    ),
     "SM-E0232": entry(
         "usage",
         "the configuration does not say as which role Synapse connects",

@@ -8,6 +8,7 @@ import { finding } from "../../run/finding.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { mergeConfigFiles, type ConfigOrigin, type MergedConfig } from "./configFiles.ts";
 import { databaseOf, withOneDatabase, type HomeserverDatabase, type PostgresDatabase } from "./databaseSettings.ts";
+import { hostPath, type PathMap } from "./hostPath.ts";
 import { listenersOf, clientBaseUrl, type Listener } from "./listeners.ts";
 import { findNotCarried } from "./notCarried.ts";
 import { checkServerName } from "./serverName.ts";
@@ -23,6 +24,8 @@ export interface HomeserverConfig {
     /** The effective top-level sections, as Synapse has them after merging; they hold secrets. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly origins: Readonly<Record<string, ConfigOrigin>>;
+    /** Where directories that the sections name are on this machine; all other paths here are of this machine already. */
+    readonly paths: PathMap;
     readonly serverName: string;
     readonly database: HomeserverDatabase;
     readonly mediaStorePath: string;
@@ -56,6 +59,8 @@ export interface ReadOptions {
     readonly workingDirectory?: string;
     /** How to connect to the database, in the place of what the configuration says. */
     readonly database?: DatabaseOverrides | undefined;
+    /** Where directories that the configuration names are on this machine. */
+    readonly paths?: PathMap | undefined;
     /** Nobody connects to it: what the section says of the connection is of no matter. */
     readonly withoutDatabase?: boolean;
 }
@@ -104,9 +109,10 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
     const values = parseSettings(merged);
     const directory = dirname(merged.files.at(-1) ?? "/");
     const findings: Finding[] = [...merged.findings];
+    const paths = options.paths ?? {};
     const absolute = (path: string, setting: string): string => {
-        const made = resolve(options.workingDirectory ?? directory, path);
-        if (made !== path && !path.startsWith("/") && options.workingDirectory === undefined) {
+        const made = hostPath(resolve(options.workingDirectory ?? directory, path), paths);
+        if (!path.startsWith("/") && options.workingDirectory === undefined) {
             findings.push(relativePath(setting, path, made));
         }
         return made;
@@ -123,6 +129,7 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
         directory,
         sections: merged.sections,
         origins: merged.origins,
+        paths,
         serverName,
         database: databaseOf(merged.sections, {
             texts: merged.texts,

@@ -19,7 +19,10 @@ export async function readSourceConfig(source: Source): Promise<HomeserverConfig
 }
 
 async function selfHostedConfig(source: SelfHostedSource): Promise<HomeserverConfig> {
-    const config = await readHomeserverConfig(source.homeserverConfig, { database: source.database });
+    const config = await readHomeserverConfig(source.homeserverConfig, {
+        database: source.database,
+        paths: source.paths,
+    });
     return { ...config, mediaStorePath: source.mediaStore ?? config.mediaStorePath };
 }
 
@@ -51,5 +54,5 @@ async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
         ...(oldSigningKeys === undefined ? {} : { old_signing_keys: { ...known, ...oldSigningKeys } }),
         database: isPostgres(merged.sections["database"]) ? merged.sections["database"] : unusedDatabase,
     };
-    return homeserverConfigOf({ ...merged, sections, texts: {} }, { withoutDatabase: true });
+    return homeserverConfigOf({ ...merged, sections, texts: {} }, { withoutDatabase: true, paths: source.paths });
 }
