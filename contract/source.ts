@@ -20,24 +20,40 @@ const service = z.discriminatedUnion("kind", [
 ]);
 export type Service = z.infer<typeof service>;
 
+/** How a connection to PostgreSQL is protected (PostgreSQL manual 32.19). */
+export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+export type SslMode = (typeof sslModes)[number];
+
+/** Replaces single fields of the `database:` section of homeserver.yaml: how this program connects, not how Synapse does. */
+const databaseOverrides = z.strictObject({
+    host: z.string().optional(),
+    port: port.optional(),
+    name: z.string().optional(),
+    user: z.string().optional(),
+    sslmode: z.enum(sslModes).optional(),
+    sslrootcert: absolutePath.optional(),
+    sslcert: absolutePath.optional(),
+    sslkey: absolutePath.optional(),
+});
+export type DatabaseOverrides = z.infer<typeof databaseOverrides>;
+
+/**
+ * Where directories that the configuration names are on this machine: `{"/data": "/srv/matrix/data"}` for one that a container is given
+ * under another name. The longest that fits counts.
+ */
+const paths = z.record(absolutePath, absolutePath);
+
 /** A homeserver that can be asked, stopped, and started again. */
 export const selfHostedSource = z.strictObject({
     kind: z.literal("selfHosted"),
     serverName: z.string(),
     /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
     homeserverConfig: z.array(absolutePath).min(1),
+    paths: paths.optional(),
     host,
     service,
-    /** Overrides single fields of the `database:` section. The password stays in the configuration or in `passwordFile`. */
-    database: z
-        .strictObject({
-            host: z.string().optional(),
-            port: port.optional(),
-            name: z.string().optional(),
-            user: z.string().optional(),
-            passwordFile: absolutePath.optional(),
-        })
-        .optional(),
+    /** The password stays in the configuration or in `passwordFile`. */
+    database: databaseOverrides.extend({ passwordFile: absolutePath.optional() }).optional(),
     /** Overrides `media_store_path`. */
     mediaStore: absolutePath.optional(),
 });
@@ -57,6 +73,7 @@ export const bundleSource = z.strictObject({
     media: z.array(absolutePath).min(1).optional(),
     /** What the target's configuration is made from. Without it the target has Synapse's defaults. */
     homeserverConfig: z.array(absolutePath).min(1).optional(),
+    paths: paths.optional(),
     /** Public halves of keys that the server has signed with and signs with no more: `old_signing_keys`. */
     oldSigningKeys: z
         .record(z.string(), z.strictObject({ key: z.string(), expired_ts: z.number().int().min(0) }))

@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import { z } from "zod";
 import { MigrationError } from "../engine/run/errors.ts";
-import { addressOf, listSlots, slotLines } from "../engine/postgres/replication/forgottenSlots.ts";
+import { listSlots, slotLines } from "../engine/postgres/replication/forgottenSlots.ts";
+import { configuredAddress } from "../engine/postgres/databases/sourceDatabase.ts";
 
 const paths = z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(z.string()).min(1));
 const stackFile = z.object({
@@ -24,7 +25,7 @@ export async function slotsOfSource(file: string): Promise<SlotsOfSource> {
     if (!stack.success) return { seen: undefined, problem: undefined };
     const { homeserverConfig } = stack.data.config["synapse-migration:source"];
     try {
-        const slots = await listSlots(await addressOf(homeserverConfig));
+        const slots = await listSlots(await configuredAddress(homeserverConfig));
         const forgotten = slots.filter(({ active }) => !active);
         const seen = slotLines(slots).join("; ");
         if (forgotten.length === 0) return { seen, problem: undefined };

@@ -61,7 +61,7 @@ export const plainSchema = z.strictObject({
     reportDirectory: absolutePath.optional(),
     publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),
     canaryUser: z.string().min(1).optional(),
-    canaryBaseUrl: z.url({ protocol: /^https?$/ }).optional(),
+    canaryBaseUrl: z.url({ protocol: /^(https?|http\+unix)$/ }).optional(),
 });
 export type PlainConfig = z.infer<typeof plainSchema>;
 export type PlainKey = keyof typeof plainSchema.shape;

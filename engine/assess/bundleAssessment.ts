@@ -6,6 +6,7 @@ import { readInputEvidence, type InputEvidence } from "../bundle/input/inputEvid
 import { registerUnlocking } from "../bundle/input/unlocking.ts";
 import type { assessContract, Finding } from "../../contract/index.ts";
 import type { Progress } from "../run/progress.ts";
+import { filesOfTarget, refuseMissingFiles } from "../synapse/config/missingFiles.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { bundleChecks, type AssessSpec, type BundleContext } from "./bundleChecks.ts";
@@ -45,7 +46,8 @@ export async function assessBundle(
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };
-    const findings: Finding[] = [...config.findings, ...notRead(config.sections)];
+    const missing = await refuseMissingFiles(config, filesOfTarget(config)).then(() => [], documentedFindings);
+    const findings: Finding[] = [...config.findings, ...missing, ...notRead(config.sections)];
     const [notRun, passed]: [string[], string[]] = [[], []];
     for (const { id, cost, beforeImport, run: check } of bundleChecks) {
         if ((spec.quick && cost === "thorough") || (beforeImport && imported.includes(runId))) {

@@ -4,7 +4,7 @@ import type { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { readPassword } from "../postgres/server/passwordFile.ts";
-import { isHere } from "../postgres/plainDump/loadingSession.ts";
+import { isHere } from "../postgres/databaseAddress.ts";
 import { MigrationError } from "../run/errors.ts";
 import { measureSpeed } from "./calibration.ts";
 import { calibrationOf, predict, type Calibration, type CopyMode, type Move, type Prediction } from "./sizeModel.ts";

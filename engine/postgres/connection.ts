@@ -1,18 +1,11 @@
 /** Connections to PostgreSQL: one at a time, with deadlines, the same session settings everywhere, and errors that say where. */
-import { Client, DatabaseError, escapeIdentifier } from "pg";
+import { DatabaseError, escapeIdentifier, type Client } from "pg";
 import type { z } from "zod";
 import { MigrationError } from "../run/errors.ts";
+import { describeAddress, type DatabaseAddress } from "./databaseAddress.ts";
+import { openClient } from "./databaseTls.ts";
 
-/** Where a database is and who connects to it. Registered as a secret by who reads the password. */
-export interface DatabaseAddress {
-    /** Host name, IP address, or the directory of a Unix socket. */
-    readonly host: string;
-    readonly port: number;
-    readonly name: string;
-    readonly user: string;
-    /** Absent where the server asks for none: `peer`, `trust`. */
-    readonly password?: string | undefined;
-}
+export { describeAddress, type DatabaseAddress } from "./databaseAddress.ts";
 
 export interface ConnectionOptions {
     /** Shown in `pg_stat_activity` as `synapse-migration <step>`. */
@@ -64,8 +57,6 @@ export async function withClient<T>(
 ): Promise<T> {
     options.signal?.throwIfAborted();
     const client = await connect(address, options);
-    // A connection that breaks between two statements reports it here; the next statement fails then.
-    client.on("error", () => undefined);
     let onAbort = (): void => undefined;
     const aborted = new Promise<never>((_, reject) => {
         onAbort = () => reject(asError(options.signal?.reason));
@@ -129,11 +120,6 @@ export function quotedName(schema: string, name: string): string {
     return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
 }
 
-/** For messages: `name@host:port`. */
-export function describeAddress({ host, port, name }: DatabaseAddress): string {
-    return `${name}@${host}:${port}`;
-}
-
 async function prepared<T>(
     client: Client,
     options: ConnectionOptions,
@@ -147,25 +133,16 @@ async function prepared<T>(
 async function connect(address: DatabaseAddress, options: ConnectionOptions): Promise<Client> {
     const deadline = performance.now() + (options.patienceSeconds ?? 0) * 1000;
     for (;;) {
-        const client = new Client({
-            host: address.host,
-            port: address.port,
-            database: address.name,
-            user: address.user,
-            // An empty string keeps the library from looking into PGPASSWORD and ~/.pgpass.
-            password: address.password ?? "",
-            application_name: `synapse-migration ${options.step}`,
-            connectionTimeoutMillis: connectMilliseconds,
-            statement_timeout: (options.statementSeconds ?? defaultStatementSeconds) * 1000,
-            keepAlive: true,
-            // A peer that is gone without a word is noticed after a quarter of an hour, and not after two hours.
-            keepAliveInitialDelayMillis: keepAliveMilliseconds,
-        });
         try {
-            await client.connect();
-            return client;
+            return await openClient(address, {
+                application_name: `synapse-migration ${options.step}`,
+                connectionTimeoutMillis: connectMilliseconds,
+                statement_timeout: (options.statementSeconds ?? defaultStatementSeconds) * 1000,
+                keepAlive: true,
+                // A peer that is gone without a word is noticed after a quarter of an hour, and not after two hours.
+                keepAliveInitialDelayMillis: keepAliveMilliseconds,
+            });
         } catch (error) {
-            await client.end().catch(() => undefined);
             if (!isTransient(error) || performance.now() > deadline) throw connectionError(error, address);
             await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 100));
             options.signal?.throwIfAborted();
@@ -183,32 +160,53 @@ function isTransient(error: unknown): boolean {
 }
 
 function connectionError(error: unknown, address: DatabaseAddress): MigrationError {
+    if (error instanceof MigrationError) return error;
     const where = describeAddress(address);
     const found = firstLine(error);
     switch (codeOf(error)) {
         case "28P01":
         case "28000":
-            return new MigrationError("SM-E1004", { where, found: `role "${address.user}": ${found}`, cause: error });
+            return refusedLogin(error, address);
         case "3D000":
             return new MigrationError("SM-E0516", { where, found, cause: error });
         case "42501":
             return new MigrationError("SM-E0515", { where, found, cause: error });
         default:
             // The library's own complaint about a server that asks for a password when there is none.
-            if (/client password must be a string|SASL/.test(found))
-                return new MigrationError("SM-E1004", {
-                    where,
-                    found: `role "${address.user}": ${found}`,
-                    cause: error,
-                });
+            if (/client password must be a string|SASL/.test(found)) return refusedLogin(error, address);
             return new MigrationError("SM-E1102", {
                 where,
                 found,
                 expected: "a PostgreSQL server that answers",
+                ...(isUnknownWord(error, address.host) ? { fix: containerFix } : {}),
                 cause: error,
             });
     }
 }
+
+function refusedLogin(error: unknown, address: DatabaseAddress): MigrationError {
+    const found = firstLine(error);
+    // What the server lets in by the name of the system user are that user's processes, and this one is another's.
+    const isPeer = /^Peer authentication failed/.test(found);
+    return new MigrationError("SM-E1004", {
+        where: describeAddress(address),
+        found: `role "${address.user}": ${found}`,
+        ...(isPeer
+            ? {
+                  fix: "give the role a password (`ALTER ROLE … PASSWORD`, `\\password` of psql), write it into a file of mode 0600, and set source.database {host: 127.0.0.1, passwordFile: FILE}",
+              }
+            : {}),
+        cause: error,
+    });
+}
+
+/** As containers of one network call each other: a name without a dot, which nobody outside knows. */
+function isUnknownWord(error: unknown, host: string): boolean {
+    return ["ENOTFOUND", "EAI_AGAIN"].includes(codeOf(error) ?? "") && /^[\w-]+$/.test(host);
+}
+
+const containerFix =
+    "is this the name of a container in its own network? A homeserver whose container runs cannot be moved yet, and its backup can; or set source.database.host and port to where this machine reaches the server";
 
 /** What went wrong while connected, without the rows that PostgreSQL puts into `detail`. */
 function explain(error: unknown, address: DatabaseAddress): unknown {

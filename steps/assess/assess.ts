@@ -29,7 +29,8 @@ import { keepDeclared } from "../../engine/run/declaredPhase.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import { defineStep } from "../../engine/run/step.ts";
-import { readHomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
+import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../engine/synapse/config/missingFiles.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
 import { installedSynapse } from "../../engine/synapse/targetVersion.ts";
 
@@ -126,7 +127,9 @@ async function assessSource(
 ): Promise<Assessment> {
     const { source } = spec;
     if (source.kind !== "selfHosted") return assessBundle({ ...spec, source }, keep, evidenceFile, pinnedId, progress);
-    const config = await readHomeserverConfig(source.homeserverConfig);
+    const config = await readSourceConfig(source);
+    const copied = spec.bundle === undefined ? filesOfTarget(config) : [];
+    await refuseMissingFiles(config, [...filesOfIdentity(config), ...copied]);
     const [targetSynapse, address, secrets] = await Promise.all([
         installedSynapse(spec.targetPython),
         sourceAddress(source),

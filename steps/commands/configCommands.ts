@@ -4,6 +4,8 @@
 export interface StackSettings {
     readonly serverName: string;
     readonly homeserverConfig: readonly string[];
+    /** Where directories that the configuration names are on this machine. */
+    readonly paths: Readonly<Record<string, string>>;
     readonly pidFile: string;
     readonly targetDirectory: string;
     readonly synapsePython: string;
@@ -32,6 +34,12 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         "source.kind": "selfHosted",
         ...Object.fromEntries(
             settings.homeserverConfig.map((path, index) => [`source.homeserverConfig[${index}]`, path]),
+        ),
+        ...Object.fromEntries(
+            Object.entries(settings.paths).map(([directory, here]) => [
+                `source.paths[${JSON.stringify(directory)}]`,
+                here,
+            ]),
         ),
         "source.host.kind": "local",
         "source.service.kind": "process",

@@ -16,6 +16,7 @@ import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError, throwAll } from "../../engine/run/errors.ts";
 import { configCommands, type PulumiCommand, type StackSettings } from "./configCommands.ts";
 import { readHomeserverConfig, type HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
+import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../engine/synapse/config/missingFiles.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
 import { formatSigningKeys } from "../../engine/synapse/secrets/signingKey.ts";
 
@@ -23,6 +24,8 @@ export interface InitOptions {
     /** Files or directories as given to Synapse's `--config-path`, in order. */
     readonly from: readonly string[];
     readonly stack: string;
+    /** Where directories that the configuration names are on this machine. */
+    readonly paths?: Readonly<Record<string, string>>;
     /** Directory with `Pulumi.yaml`; this project by default. */
     readonly project?: string;
     /** Where the target is to live; `/var/lib/synapse-migration/<stack>/target` by default. */
@@ -56,18 +59,21 @@ const passedOn = /^(PULUMI_|AWS_|AZURE_|ARM_|GOOGLE_|CLOUDSDK_|VAULT_|XDG_|HTTPS
  *
  * Everything is read and checked before Pulumi is called. Secrets go to Pulumi on its standard input.
  *
- * @throws MigrationError as `readHomeserverConfig` and `readHomeserverSecrets`; SM-E0206 without a pid file; SM-E1111 when
+ * @throws MigrationError as `readHomeserverConfig` and `readHomeserverSecrets`; SM-E0231 for files that are not here; SM-E0206 without a pid file; SM-E1111 when
  *     Synapse, PostgreSQL or Pulumi is not found; SM-E0223, SM-E0225, SM-E0226 when Pulumi could not run the program; SM-E0221
  *     without the stack's passphrase; SM-E1101 when Pulumi fails otherwise
  */
 export async function initStack(options: InitOptions): Promise<InitResult> {
     const { stack, environment = process.env } = options;
-    const config = await readHomeserverConfig(options.from);
+    const paths = options.paths ?? {};
+    const config = await readHomeserverConfig(options.from, { paths });
+    await refuseMissingFiles(config, [...filesOfIdentity(config), ...filesOfTarget(config)]);
     const secrets = await readHomeserverSecrets(config);
     const project = options.project ?? projectDirectory;
     const settings: StackSettings = {
         serverName: config.serverName,
         homeserverConfig: options.from.map((path) => resolve(path)),
+        paths,
         pidFile: options.pidFile ?? requiredPidFile(config),
         targetDirectory: options.targetDirectory ?? join("/var/lib/synapse-migration", stack, "target"),
         synapsePython: options.synapsePython ?? (await foundSynapse()),
@@ -118,6 +124,13 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
 const cliOptions = z.object({
     from: z.array(z.string()).min(1),
     stack: z.string(),
+    path: z
+        .array(z.string().regex(/^\/[^=]*=\//, "must be /directory/of/the/configuration=/directory/here"))
+        .transform((pairs): Record<string, string> => {
+            const cut = pairs.map((pair) => [pair, pair.indexOf("=")] as const);
+            return Object.fromEntries(cut.map(([pair, at]) => [pair.slice(0, at), pair.slice(at + 1)]));
+        })
+        .optional(),
     targetDirectory: z.string().optional(),
     synapsePython: z.string().optional(),
     postgresPrograms: z.string().optional(),
@@ -132,6 +145,10 @@ export function registerInit(program: Command): void {
         .description("write a stack's configuration out of a homeserver.yaml, secrets encrypted by Pulumi")
         .requiredOption("--from <path...>", "homeserver.yaml, or several files or directories, in Synapse's order")
         .requiredOption("--stack <name>", "the stack to write")
+        .option(
+            "--path <pairs...>",
+            "/data=/srv/x/data: where a directory that homeserver.yaml names is on this machine",
+        )
         .option("--target-directory <path>", "where the target is to live")
         .option("--synapse-python <path>", "Python that has the target's Synapse")
         .option("--postgres-programs <path>", "directory of initdb, postgres, pg_dump and pg_restore")
@@ -140,7 +157,8 @@ export function registerInit(program: Command): void {
         .action(async (given: unknown) => {
             const parsed = cliOptions.parse(given);
             // Absent and undefined are not the same to a function that has defaults.
-            const present = Object.entries(parsed).filter(([, value]) => value !== undefined);
+            const { path: paths, ...others } = parsed;
+            const present = Object.entries({ ...others, paths }).filter(([, value]) => value !== undefined);
             const { stackFile, serverName, findings } = await initStack({
                 from: parsed.from,
                 stack: parsed.stack,

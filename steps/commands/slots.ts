@@ -1,8 +1,9 @@
 /** `synapse-migrate slots`: replication slots that runs of this program have left on a source, and what they cost its disk. */
 import type { Command } from "commander";
 import { z } from "zod";
-import { addressOf, dropForgotten, listSlots, slotLines } from "../../engine/postgres/replication/forgottenSlots.ts";
+import { dropForgotten, listSlots, slotLines } from "../../engine/postgres/replication/forgottenSlots.ts";
 import { redact } from "../../engine/run/redaction.ts";
+import { configuredAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 
 const cliOptions = z.object({ config: z.array(z.string()).min(1), drop: z.string().optional() });
 /** Of a forgotten slot that is only listed. */
@@ -17,7 +18,7 @@ export function registerSlots(program: Command): void {
         .option("--drop <name>", "drop this slot, and the publication of its name")
         .action(async (options: unknown) => {
             const { config, drop } = cliOptions.parse(options);
-            const address = await addressOf(config);
+            const address = await configuredAddress(config);
             if (drop !== undefined) await dropForgotten(address, drop);
             const slots = await listSlots(address);
             process.stdout.write(`${redact(slotLines(slots).join("\n"))}\n`);

@@ -1,17 +1,16 @@
 /** `synapse-migrate tables`: rows of single tables come back out of a backup, without Pulumi, in an incident. */
-import { userInfo } from "node:os";
 import { CommanderError, type Command } from "commander";
 import { z } from "zod";
 import { thisMachine } from "../../toolchain/machine.ts";
 import { findPostgres } from "../../toolchain/postgres.ts";
 import { registerUnlocking } from "../../engine/bundle/input/unlocking.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
+import { configuredAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { readPassword } from "../../engine/postgres/server/passwordFile.ts";
 import { throwAll } from "../../engine/run/errors.ts";
 import { interruption } from "../../engine/run/interruption.ts";
 import { lineProgress } from "../../engine/run/progress.ts";
 import { redact, registerSecret } from "../../engine/run/redaction.ts";
-import { readHomeserverConfig, requirePostgres } from "../../engine/synapse/config/homeserverConfig.ts";
 import { readOwnSecret } from "../../engine/synapse/secrets/readSecretFile.ts";
 import { applyPlan } from "../../engine/tables/apply.ts";
 import { readPlan } from "../../engine/tables/plan.ts";
@@ -126,18 +125,13 @@ async function discard(planOrSchema: string, address: DatabaseAddress): Promise<
 
 async function addressOf(options: CliOptions): Promise<DatabaseAddress> {
     const { databaseConfig, host, port, name, user, passwordFile } = options;
-    const password = passwordFile === undefined ? undefined : await readPassword(passwordFile);
     if (databaseConfig === undefined) {
         if (host === undefined || name === undefined || user === undefined)
             throw usage("--database-config, or --host, --name and --user, are needed");
+        const password = passwordFile === undefined ? undefined : await readPassword(passwordFile);
         return { host, port, name, user, password };
     }
-    const database = requirePostgres(await readHomeserverConfig(databaseConfig));
-    return {
-        ...{ host: database.host, port: database.port, name: database.name },
-        user: database.user ?? userInfo().username,
-        password: password ?? database.password,
-    };
+    return configuredAddress(databaseConfig, passwordFile);
 }
 
 async function readPassphrase(path: string): Promise<string> {

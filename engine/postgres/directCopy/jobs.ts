@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { queryOne, withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
-import { isHere } from "../plainDump/loadingSession.ts";
+import { isHere } from "../databaseAddress.ts";
 
 /** Cores of a server that does not say how many it has. */
 const remoteCores = 4;

@@ -7,6 +7,7 @@ import { describeAddress, query, queryOne, type Client, type DatabaseAddress } f
 import { markerSchema } from "../databases/marker.ts";
 import type { PlacedStatement } from "./statement.ts";
 import { explainStatement } from "./statementError.ts";
+import { isHere } from "../databaseAddress.ts";
 
 const megabyte = 1024 * 1024;
 /** For indexes, all sessions together, on a server whose memory is not known. */
@@ -25,11 +26,6 @@ export async function prepareSession(client: Client, address: DatabaseAddress, j
         `SET synchronous_commit = off; SET maintenance_work_mem = '${share}MB'; ${workers} SET check_function_bodies = off;
         SET standard_conforming_strings = on; SET client_min_messages = warning; SET search_path = ''`,
     );
-}
-
-/** Whether the server is on this machine. */
-export function isHere({ host }: DatabaseAddress): boolean {
-    return host.startsWith("/") || ["localhost", "127.0.0.1", "::1"].includes(host);
 }
 
 /**

@@ -1,9 +1,6 @@
 /** Slots that runs of this program have left on a server: each keeps write-ahead log until the disk is full. */
-import { userInfo } from "node:os";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
-import { registerSecret } from "../../run/redaction.ts";
-import { readHomeserverConfig, requirePostgres } from "../../synapse/config/homeserverConfig.ts";
 import { describeAddress, query, withClient, type Client, type DatabaseAddress } from "../connection.ts";
 import { replicationPrefix } from "./names.ts";
 import { dropPublication } from "./publication.ts";
@@ -38,13 +35,6 @@ export async function slotsOfThisProgram(client: Client): Promise<ProgramSlot[]>
         FROM pg_replication_slots WHERE starts_with(slot_name, $1) ORDER BY slot_name`,
         [replicationPrefix],
     );
-}
-
-/** The database that a homeserver's configuration names. @throws MigrationError as `readHomeserverConfig`; SM-E0505 for SQLite */
-export async function addressOf(homeserverConfig: readonly string[]): Promise<DatabaseAddress> {
-    const { host, port, name, user, password } = requirePostgres(await readHomeserverConfig(homeserverConfig));
-    if (password !== undefined) registerSecret(password);
-    return { host, port, name, user: user ?? userInfo().username, password };
 }
 
 export function listSlots(address: DatabaseAddress): Promise<ProgramSlot[]> {

@@ -2,11 +2,12 @@
  * The replication slot on the source. It keeps the write-ahead log from where the target has confirmed, for ever: a slot that nobody
  * reads fills the source's disk.
  */
-import { Client as PgClient, escapeIdentifier } from "pg";
+import { escapeIdentifier, type Client as PgClient } from "pg";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import { describeAddress, query, type Client, type DatabaseAddress } from "../connection.ts";
+import { openClient } from "../databaseTls.ts";
 
 const releaseSeconds = 30;
 const connectMilliseconds = 10_000;
@@ -77,11 +78,6 @@ export async function createSlot(
 /** A connection on which the server takes replication commands, in the database's own name. */
 async function replicationConnection(address: DatabaseAddress): Promise<PgClient> {
     const settings = {
-        host: address.host,
-        port: address.port,
-        database: address.name,
-        user: address.user,
-        password: address.password ?? "",
         application_name: "synapse-migration slot",
         connectionTimeoutMillis: connectMilliseconds,
         keepAlive: true,
@@ -89,13 +85,10 @@ async function replicationConnection(address: DatabaseAddress): Promise<PgClient
         // The connection is idle in a transaction for as long as the copy takes.
         options: "-c idle_in_transaction_session_timeout=0 -c statement_timeout=0",
     };
-    const client = new PgClient(settings);
-    client.on("error", () => undefined);
     try {
-        await client.connect();
-        return client;
+        return await openClient(address, settings);
     } catch (error) {
-        await client.end().catch(() => undefined);
+        if (error instanceof MigrationError) throw error;
         throw new MigrationError("SM-E1301", {
             where: describeAddress(address),
             found: `no replication connection: ${error instanceof Error ? error.message : String(error)}`,

@@ -6,7 +6,9 @@
  */
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { z } from "zod";
+import type { DatabaseTls } from "../../synapse/config/databaseTls.ts";
 import { query, type Client, type DatabaseAddress } from "../connection.ts";
+import { tlsParameters } from "../databaseTls.ts";
 
 /** How the target's server reaches the source's. */
 export interface Upstream {
@@ -17,21 +19,31 @@ export interface Upstream {
     readonly password?: string | undefined;
     /** On the target's machine, readable by its server. Then the password is not part of the connection string. */
     readonly passwordFile?: string | undefined;
+    /** Its files are read by the target's server. */
+    readonly tls?: DatabaseTls | undefined;
 }
 
 /** As the target's server sees it, where that is another address than ours. */
 export function upstreamOf(
-    { host, port, name, user, password }: DatabaseAddress,
+    { host, port, name, user, password, tls }: DatabaseAddress,
     seen: { readonly host: string; readonly port: number } = { host, port },
     passwordFile?: string,
 ): Upstream {
-    return { ...seen, database: name, user, password, passwordFile };
+    return { ...seen, database: name, user, password, passwordFile, tls };
 }
 
 /** libpq's form (PostgreSQL manual 34.1.1.1). Holds the password. */
-export function connectionString({ host, port, database, user, password, passwordFile }: Upstream): string {
+export function connectionString({ host, port, database, user, password, passwordFile, tls }: Upstream): string {
     const secret = passwordFile !== undefined ? { passfile: passwordFile } : password === undefined ? {} : { password };
-    const fields = { host, port: String(port), dbname: database, user, ...secret, connect_timeout: "10" };
+    const fields = {
+        host,
+        port: String(port),
+        dbname: database,
+        user,
+        ...secret,
+        ...tlsParameters(tls),
+        connect_timeout: "10",
+    };
     return Object.entries(fields)
         .map(([name, value]) => `${name}='${value.replace(/[\\']/g, "\\$&")}'`)
         .join(" ");

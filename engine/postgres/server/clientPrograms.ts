@@ -4,6 +4,7 @@ import { runProgram, type ProgramOptions, type ProgramResult } from "../../machi
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import type { DatabaseAddress } from "../connection.ts";
+import { tlsEnvironment } from "../databaseTls.ts";
 import { withPasswordFile } from "./passwordFile.ts";
 
 /** Dumps and restores of the largest known homeservers end within a day. */
@@ -80,6 +81,7 @@ export async function runDatabaseProgram(
                     PGCONNECT_TIMEOUT: "10",
                     PGCLIENTENCODING: "UTF8",
                     PGOPTIONS: options.join(" "),
+                    ...tlsEnvironment(address),
                 },
                 timeoutSeconds: longestSeconds,
                 signal: run.signal,

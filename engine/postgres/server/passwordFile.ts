@@ -40,6 +40,30 @@ export async function withPasswordFile<T>(
     }
 }
 
+/**
+ * The password that libpq finds in a password file: of the first line whose fields are those of the address, or `*`.
+ *
+ * @returns undefined where no line is for this address; libpq then goes on without one
+ */
+export function passwordIn(text: string, { host, port, name, user }: DatabaseAddress): string | undefined {
+    // libpq calls a server on a socket "localhost" where the directory is the one that it was built for, and takes the directory too.
+    const hosts = host.startsWith("/") ? [host, "localhost"] : [host];
+    for (const line of text.split(/\r?\n/)) {
+        if (line.startsWith("#")) continue;
+        const fields = [...line.matchAll(/((?:\\.|[^:\\])*)(?::|$)/g)].map(([, field = ""]) =>
+            field.replace(/\\(.)/g, "$1"),
+        );
+        const [forHost, forPort, forName, forUser, password] = fields;
+        const fits = (field: string | undefined, values: readonly string[]): boolean =>
+            field === "*" || values.some((value) => value === field);
+        if (!(fits(forHost, hosts) && fits(forPort, [String(port)]) && fits(forName, [name]) && fits(forUser, [user])))
+            continue;
+        if (password !== undefined && password !== "") registerSecret(password);
+        return password;
+    }
+    return undefined;
+}
+
 function escapeField(text: string): string {
     return text.replace(/[\\:]/g, "\\$&");
 }

@@ -122,4 +122,40 @@ export const e02Usage = {
         "clients would reach it before it is proven, and past the closed gateway",
         "pulumi config set --path target.listener.port 0, or another port; then run `pulumi up` again",
     ),
+    "SM-E0228": entry(
+        "usage",
+        "a configuration file is encrypted",
+        "Synapse reads another file than this one, and only that says how the homeserver runs",
+        "give the decrypted file that Synapse itself reads",
+    ),
+    "SM-W0229": entry(
+        "usage",
+        "a key is in a configuration file twice",
+        "Synapse takes the last one without a word, which may not be the one that was meant",
+        "remove the one that is not meant",
+    ),
+    "SM-E0230": entry(
+        "usage",
+        "an argument of the database's connection is not followed here",
+        "without it another server may be met than Synapse's, or the same one without the protection that it asks for",
+        "write the connection with host, port, database, user, password, sslmode, sslrootcert, sslcert and sslkey alone",
+    ),
+    "SM-E0233": entry(
+        "usage",
+        "the connection to the database is not protected as the configuration asks",
+        "who listens on the way would read the password and every row, and who answers may be somebody else",
+        "does Synapse connect with the same sslmode and the same files, and may this program read them? Else set source.database.sslmode, sslrootcert, sslcert and sslkey of the stack",
+    ),
+    "SM-E0231": entry(
+        "usage",
+        "the configuration names files that are not on this machine",
+        "the target's Synapse needs them, or does not start; without the signing key it would be another server",
+        "correct the settings in homeserver.yaml, or bring the files to where they are named",
+    ),
+    "SM-E0232": entry(
+        "usage",
+        "the configuration does not say as which role Synapse connects",
+        "libpq takes the name of the system user that Synapse runs as, and this program runs as another one",
+        "write that name as `user` into database.args of homeserver.yaml, which changes nothing for Synapse, or set source.database.user; `ps -o user= -p $(cat PID-FILE)` tells it",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

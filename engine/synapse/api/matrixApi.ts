@@ -1,8 +1,12 @@
 /** A small client of the Matrix APIs, for asking a homeserver on this machine what only it can answer. */
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
+import { buffer } from "node:stream/consumers";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
 import { parseJson } from "../../run/parseJson.ts";
 import { registerSecret } from "../../run/redaction.ts";
+import { socketScheme } from "../config/listeners.ts";
 
 const deadlineMilliseconds = 30_000;
 const errorShape = z.object({ errcode: z.string(), error: z.string().optional() });
@@ -27,6 +31,7 @@ export interface MatrixAnswer {
 export class MatrixApi {
     private readonly baseUrl: string;
 
+    /** @param baseUrl  also that of a Unix socket: `http+unix://%2Frun%2Fsynapse.sock` */
     constructor(baseUrl: string) {
         this.baseUrl = baseUrl.replace(/\/+$/, "");
     }
@@ -36,23 +41,20 @@ export class MatrixApi {
         const { method = "GET", accessToken, body, bytes } = request;
         if (accessToken !== undefined) registerSecret(accessToken);
         try {
-            const response = await fetch(`${this.baseUrl}${path}`, {
+            const sent = {
                 method,
                 headers: {
                     ...(accessToken === undefined ? {} : { Authorization: `Bearer ${accessToken}` }),
                     ...(bytes === undefined ? { "Content-Type": "application/json" } : { "Content-Type": bytes.type }),
                 },
-                ...(bytes === undefined
-                    ? body === undefined
-                        ? {}
-                        : { body: JSON.stringify(body) }
-                    : { body: bytes.content }),
+                body: bytes?.content ?? (body === undefined ? undefined : JSON.stringify(body)),
                 signal: AbortSignal.timeout(deadlineMilliseconds),
-                redirect: "error",
-            });
-            const content = new Uint8Array(await response.arrayBuffer());
+            };
+            const { status, content } = await (this.baseUrl.startsWith(socketScheme)
+                ? throughSocket(decodeURIComponent(this.baseUrl.slice(socketScheme.length)), path, sent)
+                : throughNetwork(`${this.baseUrl}${path}`, sent));
             const json = parseJson(content);
-            return { status: response.status, json, bytes: content, errcode: errorShape.safeParse(json).data?.errcode };
+            return { status, json, bytes: content, errcode: errorShape.safeParse(json).data?.errcode };
         } catch (error) {
             throw new MigrationError("SM-E1106", {
                 where: `${method} ${this.baseUrl}${path.split("?")[0] ?? path}`,
@@ -64,6 +66,28 @@ export class MatrixApi {
             });
         }
     }
+}
+
+interface Sent {
+    readonly method: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: Uint8Array<ArrayBuffer> | string | undefined;
+    readonly signal: AbortSignal;
+}
+type Received = { readonly status: number; readonly content: Uint8Array };
+
+async function throughNetwork(url: string, { body, ...sent }: Sent): Promise<Received> {
+    const response = await fetch(url, { ...sent, ...(body === undefined ? {} : { body }), redirect: "error" });
+    return { status: response.status, content: new Uint8Array(await response.arrayBuffer()) };
+}
+
+/** `fetch` knows no sockets. Synapse answers 500 to whoever has no address there, as behind a proxy that does not tell it. */
+async function throughSocket(socketPath: string, path: string, { body, headers, ...sent }: Sent): Promise<Received> {
+    const from = { ...headers, "X-Forwarded-For": "127.0.0.1" };
+    const asked = request({ ...sent, headers: from, socketPath, path, host: "localhost" });
+    asked.end(body);
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    return { status: response.statusCode ?? 0, content: await buffer(response) };
 }
 
 /** "200", or "403 M_FORBIDDEN": what an answer was, without its content. */

@@ -2,10 +2,13 @@
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../../contract/index.ts";
+import type { DatabaseOverrides } from "../../../contract/source.ts";
 import { MigrationError, throwAll } from "../../run/errors.ts";
+import { finding } from "../../run/finding.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { mergeConfigFiles, type ConfigOrigin, type MergedConfig } from "./configFiles.ts";
-import { databaseOf, type HomeserverDatabase, type PostgresDatabase } from "./databaseSettings.ts";
+import { databaseOf, withOneDatabase, type HomeserverDatabase, type PostgresDatabase } from "./databaseSettings.ts";
+import { hostPath, type PathMap } from "./hostPath.ts";
 import { listenersOf, clientBaseUrl, type Listener } from "./listeners.ts";
 import { findNotCarried } from "./notCarried.ts";
 import { checkServerName } from "./serverName.ts";
@@ -21,6 +24,8 @@ export interface HomeserverConfig {
     /** The effective top-level sections, as Synapse has them after merging; they hold secrets. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly origins: Readonly<Record<string, ConfigOrigin>>;
+    /** Where directories that the sections name are on this machine; all other paths here are of this machine already. */
+    readonly paths: PathMap;
     readonly serverName: string;
     readonly database: HomeserverDatabase;
     readonly mediaStorePath: string;
@@ -52,6 +57,12 @@ export interface ReadOptions {
      * the default is the directory of the last configuration file, and each relative path is a finding SM-W0207.
      */
     readonly workingDirectory?: string;
+    /** How to connect to the database, in the place of what the configuration says. */
+    readonly database?: DatabaseOverrides | undefined;
+    /** Where directories that the configuration names are on this machine. */
+    readonly paths?: PathMap | undefined;
+    /** Nobody connects to it: what the section says of the connection is of no matter. */
+    readonly withoutDatabase?: boolean;
 }
 
 const text = z.string();
@@ -93,13 +104,15 @@ export async function readHomeserverConfig(
 }
 
 /** {@link readHomeserverConfig} of what is read already, or was never in a file. */
-export function homeserverConfigOf(merged: MergedConfig, options: ReadOptions = {}): HomeserverConfig {
+export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}): HomeserverConfig {
+    const merged = { ...read, sections: withOneDatabase(read.sections), texts: withOneDatabase(read.texts) };
     const values = parseSettings(merged);
     const directory = dirname(merged.files.at(-1) ?? "/");
     const findings: Finding[] = [...merged.findings];
+    const paths = options.paths ?? {};
     const absolute = (path: string, setting: string): string => {
-        const made = resolve(options.workingDirectory ?? directory, path);
-        if (made !== path && !path.startsWith("/") && options.workingDirectory === undefined) {
+        const made = hostPath(resolve(options.workingDirectory ?? directory, path), paths);
+        if (!path.startsWith("/") && options.workingDirectory === undefined) {
             findings.push(relativePath(setting, path, made));
         }
         return made;
@@ -116,8 +129,14 @@ export function homeserverConfigOf(merged: MergedConfig, options: ReadOptions = 
         directory,
         sections: merged.sections,
         origins: merged.origins,
+        paths,
         serverName,
-        database: databaseOf(merged.sections, locate(merged, "database"), absolute),
+        database: databaseOf(merged.sections, {
+            texts: merged.texts,
+            where: locate(merged, "database" in merged.origins ? "database" : "databases"),
+            absolute,
+            overrides: options.database,
+        }),
         mediaStorePath: absolute(values.media_store_path, "media_store_path"),
         signingKey: secretSetting(values.signing_key, optionally(values.signing_key_path, "signing_key_path")) ?? {
             path: resolve(directory, `${serverName}.signing.key`),
@@ -142,6 +161,11 @@ export function homeserverConfigOf(merged: MergedConfig, options: ReadOptions = 
             absolute(path, "app_service_config_files"),
         ),
     };
+    const connects = options.withoutDatabase !== true && config.database.kind === "postgres";
+    const unreachable = connects ? config.database.problems : [];
+    findings.push(
+        ...unreachable.map(({ code, detail }) => finding(code, `${detail.where}: ${detail.found}`, detail.fix)),
+    );
     return { ...config, findings: [...findings, ...findNotCarried(config)] };
 }
 

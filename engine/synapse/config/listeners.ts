@@ -3,6 +3,9 @@ import { isIPv6 } from "node:net";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
 
+/** What a base URL on a Unix socket begins with; the path of the socket follows, encoded. */
+export const socketScheme = "http+unix://";
+
 export interface Listener {
     readonly type: string;
     /** Undefined for a Unix socket. */
@@ -46,12 +49,17 @@ export function listenersOf(sections: Readonly<Record<string, unknown>>, where: 
     }));
 }
 
-/** Where clients reach Synapse itself from the same machine: the first http listener with the resource `client`. */
+/**
+ * Where clients reach Synapse itself from the same machine: the first http listener with the resource `client` that has a port, else the
+ * first on a Unix socket, as `http+unix://%2Frun%2Fsynapse.sock`.
+ */
 export function clientBaseUrl(listeners: readonly Listener[]): string | undefined {
-    const listener = listeners.find(
-        ({ type, port, resources }) => type === "http" && port !== undefined && resources.includes("client"),
-    );
-    if (listener?.port === undefined) return undefined;
+    const ofClients = listeners.filter(({ type, resources }) => type === "http" && resources.includes("client"));
+    const listener = ofClients.find(({ port }) => port !== undefined);
+    if (listener?.port === undefined) {
+        const socket = ofClients.find(({ socketPath }) => socketPath?.startsWith("/"))?.socketPath;
+        return socket === undefined ? undefined : `${socketScheme}${encodeURIComponent(socket)}`;
+    }
     const addresses = listener.bindAddresses;
     // Synapse lists ::1 first, and goes on without it where the machine has no IPv6.
     const address = addresses.find((candidate) => !candidate.includes(":")) ?? addresses[0] ?? "::";

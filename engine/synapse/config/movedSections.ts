@@ -4,6 +4,8 @@ import type { MediaStorageProvider, Source } from "../../../contract/index.ts";
 import { relocateFiles, type FileCopy } from "./relocateFiles.ts";
 import { without } from "./configTree.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
+import { configuredFile } from "./hostPath.ts";
+import { filesOfTarget, refuseMissingFiles } from "./missingFiles.ts";
 import { inlineSecrets, splitSecrets } from "../secrets/inlineSecrets.ts";
 import { withTargetProviders } from "./mediaStorageProviders.ts";
 import { isLeftOut } from "./movedSettings.ts";
@@ -28,13 +30,18 @@ export interface CarriedTo {
 /**
  * Two steps ask for this, one for each half, and get the same split.
  *
- * @throws MigrationError SM-E1003 for a file with a secret
+ * @throws MigrationError SM-E0231 with all files that are not there, SM-E1003 for one with a secret
  */
 export async function carriedSections(config: HomeserverConfig, to: CarriedTo): Promise<CarriedSections> {
     const { source, targetDirectory, mediaStorageProvider } = to;
+    await refuseMissingFiles(config, filesOfTarget(config));
     const all = without(await inlineSecrets(config), isLeftOut);
     // A migration from files has read no bucket: what their configuration says of one stays as it is.
     const carried = source.kind === "selfHosted" ? withTargetProviders(all, mediaStorageProvider) : all;
-    const { sections, copies } = relocateFiles(carried, config.directory, join(targetDirectory, "files"));
+    const { sections, copies } = relocateFiles(
+        carried,
+        (path) => configuredFile(config, path),
+        join(targetDirectory, "files"),
+    );
     return { ...splitSecrets(sections), copies };
 }

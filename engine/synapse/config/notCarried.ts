@@ -19,6 +19,7 @@ const shape = z.looseObject({
         .nullish()
         .catch(undefined),
     enable_local_media_storage: z.unknown().optional(),
+    media_instance_running_background_jobs: z.unknown().optional(),
     worker_app: z.string().optional().catch(undefined),
     redis: z.looseObject({ enabled: z.unknown() }).nullish().catch(undefined),
 });
@@ -28,6 +29,7 @@ interface Facts {
     /** The effective top-level sections. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly database: HomeserverDatabase;
+    readonly mediaStorePath: string;
     /** Names of the worker processes. */
     readonly workers: readonly string[];
     readonly appServiceConfigFiles: readonly string[];
@@ -81,7 +83,15 @@ export function findNotCarried(config: Facts): Finding[] {
             "bring back what is only there (s3_media_upload can list it), or give the target the provider's package and its bucket",
         );
     }
-    if (sections.enable_local_media_storage === false && !hasS3Provider(config.sections)) {
+    const mediaWorker = sections.media_instance_running_background_jobs;
+    if (typeof mediaWorker === "string" && !["main", "master"].includes(mediaWorker)) {
+        // Settings of the media store are then another process's, which may have a file of its own.
+        warns(
+            "SM-W0704",
+            `the worker ${mediaWorker} has the media, in ${config.mediaStorePath} if its own file says nothing else`,
+            "does the worker's configuration name another media_store_path? Set source.mediaStore to that; the target serves media itself",
+        );
+    } else if (sections.enable_local_media_storage === false && !hasS3Provider(config.sections)) {
         blocks(
             "SM-E0704",
             "enable_local_media_storage is false: media is in the storage providers only",

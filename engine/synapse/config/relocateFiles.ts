@@ -1,5 +1,5 @@
 /** The files a configuration refers to that Synapse needs beside it: where they are named, and where they go on the target. */
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { pathSettings } from "./movedSettings.ts";
 import { changeAt, type Change } from "./configTree.ts";
 
@@ -13,19 +13,19 @@ export interface FileCopy {
 /**
  * Points the settings to copies below a directory. Where two files of one setting have the same name, they get numbers.
  *
- * @param directory  what relative paths are resolved against
+ * @param placeOf  where a path that is written there is
  * @returns the sections with absolute paths of the copies, and the copies to make
  */
 export function relocateFiles(
     sections: Readonly<Record<string, unknown>>,
-    directory: string,
+    placeOf: (path: string) => string,
     filesDirectory: string,
 ): { readonly sections: Readonly<Record<string, unknown>>; readonly copies: readonly FileCopy[] } {
     const copies: FileCopy[] = [];
     let relocated = sections;
     for (const setting of pathSettings) {
         const place = (path: string): string => {
-            const from = resolve(directory, path);
+            const from = placeOf(path);
             const to = freeName(join(filesDirectory, setting, basename(from)), copies);
             copies.push({ setting, from, to });
             return to;

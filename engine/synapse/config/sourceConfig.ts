@@ -19,16 +19,11 @@ export async function readSourceConfig(source: Source): Promise<HomeserverConfig
 }
 
 async function selfHostedConfig(source: SelfHostedSource): Promise<HomeserverConfig> {
-    const config = await readHomeserverConfig(source.homeserverConfig);
-    const { host, port, name, user } = source.database ?? {};
-    const overrides = Object.fromEntries(
-        Object.entries({ host, port, name, user }).filter(([, value]) => value !== undefined),
-    );
-    return {
-        ...config,
-        database: config.database.kind === "postgres" ? { ...config.database, ...overrides } : config.database,
-        mediaStorePath: source.mediaStore ?? config.mediaStorePath,
-    };
+    const config = await readHomeserverConfig(source.homeserverConfig, {
+        database: source.database,
+        paths: source.paths,
+    });
+    return { ...config, mediaStorePath: source.mediaStore ?? config.mediaStorePath };
 }
 
 /**
@@ -49,7 +44,7 @@ async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
     const { serverName, homeserverConfig, oldSigningKeys } = source;
     const merged: MergedConfig =
         homeserverConfig === undefined
-            ? { files: [], sections: { server_name: serverName }, origins: {}, findings: [] }
+            ? { files: [], sections: { server_name: serverName }, texts: {}, origins: {}, findings: [] }
             : await mergeConfigFiles(homeserverConfig);
     const before = merged.sections["old_signing_keys"];
     const known = typeof before === "object" && before !== null ? before : {};
@@ -59,5 +54,5 @@ async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
         ...(oldSigningKeys === undefined ? {} : { old_signing_keys: { ...known, ...oldSigningKeys } }),
         database: isPostgres(merged.sections["database"]) ? merged.sections["database"] : unusedDatabase,
     };
-    return homeserverConfigOf({ ...merged, sections });
+    return homeserverConfigOf({ ...merged, sections, texts: {} }, { withoutDatabase: true, paths: source.paths });
 }

@@ -37,8 +37,7 @@ const publicResources = ["client", "federation", "consent", "keys", "media", "op
 export function targetSections(sections: Sections, all: Sections, place: TargetPlace): Sections {
     const kept = without(
         sections,
-        (key) =>
-            isLeftOut(key) || (place.isolated && key === "sentry") || (key === "enable_media_repo" && ownsMedia(all)),
+        (key) => isLeftOut(key) || (place.isolated && key === "sentry") || (ofMainProcess.has(key) && ownsMedia(all)),
     );
     return {
         ...kept,
@@ -53,6 +52,9 @@ export function targetSections(sections: Sections, all: Sections, place: TargetP
         ...(place.servesMedia ? {} : { enable_media_repo: false }),
     };
 }
+
+/** What the main process is told where it has no media, which the one process of the target has. */
+const ofMainProcess = new Set(["enable_media_repo", "enable_local_media_storage"]);
 
 /** Synapse's main process has no media repository when a worker of its own has it. */
 function ownsMedia(all: Sections): boolean {
@@ -162,7 +164,7 @@ export function notCarried(all: Sections, isolated: boolean): string[] {
         ),
         ...otherListeners.map(
             (listener) =>
-                `listeners: ${String(listener["type"])} on port ${String(listener["port"])}: one listener only`,
+                `listeners: ${String(listener["type"])} on ${typeof listener["path"] === "string" ? listener["path"] : `port ${String(listener["port"])}`}: one listener only`,
         ),
         ...(isolated
             ? line(

@@ -1,6 +1,6 @@
 /** Which sections of a configuration hold secrets, and those sections with every secret written out. */
-import { resolve } from "node:path";
 import type { HomeserverConfig } from "../config/homeserverConfig.ts";
+import { configuredFile } from "../config/hostPath.ts";
 import { changeAt, isMapping, without } from "../config/configTree.ts";
 import { secretName, secretPathVariants } from "./secretSettings.ts";
 import { readSourceSecret } from "./readSecretFile.ts";
@@ -13,17 +13,10 @@ import { readSourceSecret } from "./readSecretFile.ts";
 export async function inlineSecrets(config: HomeserverConfig): Promise<Readonly<Record<string, unknown>>> {
     let sections = config.sections;
     for (const { parent, pathKey, valueKey } of secretPathVariants) {
-        // Paths are gathered first, as changes are made synchronously.
+        // They are read first, as changes are made synchronously.
         const secrets = new Map<string, string>();
-        changeAt({ sections }, ["sections", ...parent], (value) => {
-            for (const mapping of Array.isArray(value) ? (value as unknown[]) : [value]) {
-                const path = isMapping(mapping) ? mapping[pathKey] : undefined;
-                if (typeof path === "string" && path !== "") secrets.set(path, "");
-            }
-            return value;
-        });
-        for (const path of secrets.keys()) {
-            const { text } = await readSourceSecret(resolve(config.directory, path), [...parent, pathKey].join("."));
+        for (const path of pathsAt(sections, parent, pathKey)) {
+            const { text } = await readSourceSecret(configuredFile(config, path), [...parent, pathKey].join("."));
             secrets.set(path, valueKey === "key" ? text : text.trim());
         }
         const inline = (value: unknown): unknown => {
@@ -37,6 +30,31 @@ export async function inlineSecrets(config: HomeserverConfig): Promise<Readonly<
         if (isMapping(changed)) sections = changed;
     }
     return sections;
+}
+
+/** The files that the sections' secrets are in, as they are written there. */
+export function secretFiles(
+    sections: Readonly<Record<string, unknown>>,
+): { readonly setting: string; readonly path: string }[] {
+    return secretPathVariants.flatMap(({ parent, pathKey }) =>
+        [...pathsAt(sections, parent, pathKey)].map((path) => ({ setting: [...parent, pathKey].join("."), path })),
+    );
+}
+
+function pathsAt(
+    sections: Readonly<Record<string, unknown>>,
+    parent: readonly string[],
+    pathKey: string,
+): ReadonlySet<string> {
+    const paths = new Set<string>();
+    changeAt({ sections }, ["sections", ...parent], (value) => {
+        for (const mapping of Array.isArray(value) ? (value as unknown[]) : [value]) {
+            const path = isMapping(mapping) ? mapping[pathKey] : undefined;
+            if (typeof path === "string" && path !== "") paths.add(path);
+        }
+        return value;
+    });
+    return paths;
 }
 
 /** Splits a configuration into what may be shown and what holds secrets; by whole sections, as Synapse merges by them. */

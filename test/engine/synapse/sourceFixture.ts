@@ -79,6 +79,14 @@ export async function readWithPyYaml(text: string): Promise<unknown> {
     return JSON.parse(stdout) as unknown;
 }
 
+/** What psycopg2 makes of each argument of a mapping that is none: `str()` of what PyYAML reads. */
+export async function readAsTexts(text: string): Promise<unknown> {
+    const program =
+        "import json, sys, yaml; print(json.dumps({k: str(v) for k, v in yaml.safe_load(sys.stdin.buffer.read()).items() if v is not None}))";
+    const { stdout } = await runProgram(await synapsePython(), ["-c", program], { input: text, timeoutSeconds: 60 });
+    return JSON.parse(stdout) as unknown;
+}
+
 /** Prints what Synapse has in effect, secrets as hex. */
 const script = `
 import json, sys

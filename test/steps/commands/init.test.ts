@@ -21,6 +21,7 @@ describe("the commands that write a stack's configuration", () => {
     const settings: StackSettings = {
         serverName: "example.org",
         homeserverConfig: ["/etc/a.yaml", "/etc/conf.d"],
+        paths: { "/data": "/srv/x/data" },
         pidFile: "/run/synapse.pid",
         targetDirectory: "/srv/target",
         synapsePython: "/opt/python",
@@ -155,6 +156,45 @@ describe("synapse-migrate init", () => {
         expect(shown["synapse-migration:macaroonSecretKey"]?.secret).to.equal(true);
     });
 
+    it("takes where a container's directories are into the stack, and says what is there twice", async () => {
+        fixture = await makeSource((directory) =>
+            plainConfig(directory, "form_secret: first\nform_secret: second\n").replaceAll(`${directory}/`, "/data/"),
+        );
+        const { environment } = await realPulumi({ PULUMI_CONFIG_PASSPHRASE: "passphrase" });
+        const { detail } = await expectError("SM-E0231", () => initStack(optionsOf(environment)));
+        expect(detail.fix).to.contain(`--path /data=${fixture.directory}`);
+        const paths = { "/data": fixture.directory };
+        const { stackFile, findings } = await initStack({ ...optionsOf(environment), paths });
+        expect(findings.map(({ id }) => id)).to.deep.equal(["SM-W0229"]);
+        const { config } = parse(await readFile(stackFile, "utf8")) as { config: Record<string, unknown> };
+        expect(config["synapse-migration:source"]).to.deep.include({
+            paths,
+            service: { kind: "process", pidFile: join(fixture.directory, "homeserver.pid") },
+        });
+    });
+
+    it("takes directories from its command line as pairs", async () => {
+        fixture = await makeSource((directory) => plainConfig(directory).replaceAll(`${directory}/`, "/data/"));
+        const run = async (pair: string): Promise<void> => {
+            const program = new Command().exitOverride();
+            registerInit(program);
+            const args = [
+                "--from",
+                fixture.configFile,
+                "--stack",
+                "prod",
+                "--postgres-programs",
+                "/p",
+                "--synapse-python",
+                "/s",
+            ];
+            await program.parseAsync(["init", ...args, "--path", pair], { from: "user" });
+        };
+        const { detail } = await expectError("SM-E0231", () => run("/elsewhere=/srv/data"));
+        expect(detail.found).to.contain("signing_key_path: /data/");
+        expect(await run("data=/srv").catch((error: unknown) => String(error))).to.contain("/directory/here");
+    });
+
     it("refuses with SM-E0221 to make a stack without a passphrase, and makes none", async () => {
         fixture = await makeSource((directory) => plainConfig(directory));
         const { pulumi, environment } = await realPulumi({});
@@ -222,7 +262,7 @@ describe("synapse-migrate init", () => {
     });
 
     it("reads the homeserver before anything else, and refuses what cannot be read", async () => {
-        fixture = await makeSource((directory) => plainConfig(directory, "server_name: twice.example.org\n"));
+        fixture = await makeSource((directory) => plainConfig(directory, "\tserver_name: twice.example.org\n"));
         await expectError("SM-E0203", async () => {
             const program = new Command().exitOverride();
             registerInit(program);

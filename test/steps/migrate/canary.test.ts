@@ -1,6 +1,7 @@
-import { rm, stat } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
+import { parse } from "yaml";
 import { z } from "zod";
 import { canaryContract, type SelfHostedSource } from "../../../contract/index.ts";
 import { readCanaryTraces } from "../../../engine/probe/canaryFile.ts";
@@ -93,6 +94,31 @@ describe("the test account of a source", function () {
         await synapse.cluster.query(`DELETE FROM users WHERE name = '${taken}'`);
         await canary.undo?.(spec, run);
         expect(await ours(), "the undo once more").to.deep.equal([]);
+    });
+
+    it("is used through a Unix socket where the source listens on nothing else", async () => {
+        const { configFile, mediaStore } = synapse.homeserver.files;
+        // A directory that Synapse's user may make a socket in.
+        const socket = join(mediaStore, "..", "clients.sock");
+        const config = z
+            .looseObject({ listeners: z.array(z.unknown()) })
+            .parse(parse(await readFile(configFile, "utf8")));
+        const onSocket = { type: "http", path: socket, resources: [{ names: ["client"] }] };
+        await synapse.homeserver.stop();
+        await writeFile(configFile, JSON.stringify({ ...config, listeners: [...config.listeners, onSocket] }));
+        await synapse.homeserver.startAgain();
+        const socketOnly = join(synapse.directory, "socket-only.yaml");
+        await writeFile(socketOnly, JSON.stringify({ ...config, listeners: [onSocket] }), { mode: 0o600 });
+        const source = { ...sourceOf(synapse), homeserverConfig: [socketOnly] };
+        for (const spec of [specOf({ source }), specOf({ baseUrl: `http+unix://${encodeURIComponent(socket)}` })]) {
+            const result = canaryContract.result.parse(
+                JSON.parse(await doStep({ step: canary, spec, ...surroundings })),
+            );
+            expect(result.notLeft).to.deep.equal([]);
+        }
+        const nobody = new MatrixApi(`http+unix://${encodeURIComponent(`${socket}.not`)}`);
+        const { detail } = await expectError("SM-E1106", () => nobody.ask("/_matrix/client/versions"));
+        expect(detail.found).to.contain("ENOENT");
     });
 
     it("is refused with SM-E0604 where it cannot log in, and leaves nothing", async () => {

@@ -256,6 +256,25 @@ describe("the step configure", () => {
         expect(names(own)).to.contain("media");
     });
 
+    it("keeps media itself where a worker of the source did, and the pool of a database that is the only one of several", async () => {
+        await make((directory) =>
+            plainConfig(
+                directory,
+                "enable_local_media_storage: false\nmedia_instance_running_background_jobs: media1\n",
+            )
+                .replace("database:\n", "databases:\n main:\n")
+                .replace("sslmode: disable", "sslmode: verify-ca, sslrootcert: /etc/ca.pem"),
+        );
+        const { configFiles } = await configure.act(specOf(), testRun().run);
+        const written = async (name: string) =>
+            parseSynapseYaml(name, await readFile(join(fixture.targetDirectory, name), "utf8"))?.sections;
+        expect(await written("homeserver.yaml"), configFiles.join(", ")).not.to.have.property(
+            "enable_local_media_storage",
+        );
+        expect(await written("database.yaml")).to.have.nested.property("database.args.cp_min", 2);
+        expect(await written("database.yaml")).not.to.have.nested.property("database.args.sslrootcert");
+    });
+
     it("gives the same digest for the same configuration, and another one for another", async () => {
         await make();
         const first = await configure.act(specOf(), testRun().run);
@@ -295,10 +314,10 @@ describe("the step configure", () => {
         expect((await at("127.0.0.2")).baseUrl).to.equal("http://127.0.0.2:8008");
     });
 
-    it("refuses a file that is missing with SM-E1003, before anything is written", async () => {
+    it("refuses a file that is missing with SM-E0231, before anything is written", async () => {
         await make((directory) => plainConfig(directory, `app_service_config_files: [${directory}/missing.yaml]\n`));
-        const error = await expectError("SM-E1003", () => configure.act(specOf(), testRun().run));
-        expect(error.detail.where).to.contain("missing.yaml (app_service_config_files)");
+        const error = await expectError("SM-E0231", () => configure.act(specOf(), testRun().run));
+        expect(error.detail.found).to.match(/app_service_config_files: .*\/missing\.yaml$/);
         expect(await lstat(fixture.targetDirectory).catch(() => "absent")).to.equal("absent");
     });
 

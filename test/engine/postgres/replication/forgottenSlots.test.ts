@@ -5,12 +5,7 @@ import { stringify } from "yaml";
 import { copyChecks } from "../../../../engine/assess/serverCopyChecks.ts";
 import { undoFollowing } from "../../../../engine/postgres/replication/undoFollowing.ts";
 import { follow } from "../../../../engine/postgres/replication/follow.ts";
-import {
-    addressOf,
-    dropForgotten,
-    listSlots,
-    slotLines,
-} from "../../../../engine/postgres/replication/forgottenSlots.ts";
+import { dropForgotten, listSlots, slotLines } from "../../../../engine/postgres/replication/forgottenSlots.ts";
 import { slotsOfSource } from "../../../../toolchain/replicationSlots.ts";
 import type { TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
@@ -18,6 +13,7 @@ import { findingsOf } from "../../assess/runCheck.ts";
 import { copyRowsByDump } from "./copyByDump.ts";
 import { makePair, startSource } from "./source.ts";
 import { until } from "../../../../engine/run/until.ts";
+import { configuredAddress } from "../../../../engine/postgres/databases/sourceDatabase.ts";
 
 describe("slots that were forgotten", function () {
     this.timeout(60_000);
@@ -35,7 +31,7 @@ describe("slots that were forgotten", function () {
         await mkdir(join(cluster.directory, "stacks"));
         const source = { kind: "selfHosted", homeserverConfig: homeserverConfig[0] };
         await writeFile(stack, stringify({ config: { "synapse-migration:source": source } }));
-        const address = await addressOf(homeserverConfig);
+        const address = await configuredAddress(homeserverConfig);
         const name = `synapse_migration_${pair.run.id}`;
         expect(slotLines(await listSlots(address))).to.deep.equal(["no slot of this program is on the server"]);
         await follow(pair.replication, { copy: copyRowsByDump(cluster.programs), jobs: 1 });

@@ -129,10 +129,17 @@ describe("reading a homeserver's configuration", () => {
             ),
         );
         expect(several.findings.map(({ id }) => id)).to.deep.equal(["SM-E0704"]);
+        const only = await reading(
+            withDatabase(
+                "databases: {main: {name: psycopg2, txn_limit: 7, args: {user: 5, password: 010, cp_min: 3}}}\n",
+            ),
+        );
+        expect(requirePostgres(only)).to.include({ name: "5", user: "5", password: "8" });
+        expect(only.findings).to.deep.equal([]);
+        expect(only.sections).to.have.nested.property("database.args.cp_min", 3);
         await expectError("SM-E0704", () => Promise.resolve().then(() => requirePostgres(several)));
         for (const bad of [
             "",
-            "database: {name: psycopg2}\n",
             "database: {name: oracle}\n",
             "database: {name: psycopg2, args: {user: a, dbname: a, database: b}}\n",
             "database: {name: psycopg2, args: {user: a}}\ndatabases: {x: {name: psycopg2}}\n",
@@ -169,6 +176,17 @@ describe("reading a homeserver's configuration", () => {
         expect(msc3861.findings.map(({ id }) => id)).to.deep.equal(["SM-E0704"]);
     });
 
+    it("takes the media of a worker for what is in the media store, and not for what only a provider has", async () => {
+        const worker = "enable_local_media_storage: false\nmedia_instance_running_background_jobs: media-repo-0\n";
+        const { findings } = await reading(plain(worker));
+        expect(findings.map(({ id, severity }) => `${id} ${severity}`)).to.deep.equal(["SM-W0704 warning"]);
+        expect(findings[0]?.evidence).to.contain("media-repo-0").and.to.contain(`${directory}/media`);
+        for (const main of ["", "media_instance_running_background_jobs: master\n"]) {
+            const alone = await reading(plain(`enable_local_media_storage: false\n${main}`));
+            expect(alone.findings.map(({ id }) => id)).to.deep.equal(["SM-E0704"]);
+        }
+    });
+
     it("refuses values that Synapse cannot use, all at once, and never shows them", async () => {
         const error = await expectError("SM-E0206", () =>
             reading(plain("macaroon_secret_key: 123456789\npassword_config: {pepper: 987654321}\n")),
@@ -188,7 +206,14 @@ describe("reading a homeserver's configuration", () => {
         expect(await url("{type: http, port: 1, bind_address: 0.0.0.0, resources: [{names: [client]}]}")).to.equal(
             "http://127.0.0.1:1",
         );
-        expect(await url("{type: http, path: /run/s.sock, resources: [{names: [client]}]}")).to.equal(undefined);
+        expect(await url("{type: http, path: /run/s s.sock, resources: [{names: [client]}]}")).to.equal(
+            "http+unix://%2Frun%2Fs%20s.sock",
+        );
+        expect(
+            await url(
+                "{type: http, path: /run/a.sock, resources: [{names: [client]}]}\n  - {type: http, port: 1, resources: [{names: [client]}]}",
+            ),
+        ).to.equal("http://127.0.0.1:1");
         expect(await url("{type: metrics, port: 1}")).to.equal(undefined);
     });
 

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { parseSynapseYaml, stringifySynapseYaml } from "../../../../engine/synapse/config/pythonYaml.ts";
-import { readWithPyYaml } from "../sourceFixture.ts";
+import { readAsTexts, readWithPyYaml } from "../sourceFixture.ts";
 import { expectError } from "../../../support/expectError.ts";
 
 const parse = (text: string) => parseSynapseYaml("homeserver.yaml", text)?.sections;
@@ -42,9 +42,101 @@ describe("YAML as Synapse reads it", () => {
         expect(parse("a: &x {p: 1}\nb: {<<: *x, q: 2}")).to.deep.equal({ a: { p: 1 }, b: { p: 1, q: 2 } });
     });
 
-    it("B05: refuses a duplicate key with SM-E0203 and its line", async () => {
-        expect((await refused("a: 1\nb:\n  c: 1\n  c: 2\n")).detail.where).to.equal("homeserver.yaml:4:3");
-        expect((await refused("a: 1\na: 2\n")).detail.where).to.equal("homeserver.yaml:2:1");
+    it("B05: takes the last of a key that comes more than once, as PyYAML does, and says where all of them are", async () => {
+        const text = [
+            "a: {x: 1}",
+            "b:",
+            "  c: 1",
+            "  'c': 2",
+            "l: [{}, {d: 1, d: 2, e: 3}]",
+            "a: {y: &y {p: 1, q: 1}}",
+            "m: {p: 2, <<: *y, p: 3}",
+            "a: {z: {q: 1, q: 2}}",
+        ].join("\n");
+        const parsed = parseSynapseYaml(
+            "homeserver.yaml",
+            text.replace("&y {p: 1, q: 1}", "1").replace("*y", "{q: 1}"),
+        );
+        expect(parsed?.repeated).to.deep.equal([
+            { key: "a", lines: [1, 6, 8] },
+            { key: "b.c", lines: [3, 4] },
+            { key: "l.1.d", lines: [5, 5] },
+            { key: "m.p", lines: [7, 7] },
+            { key: "a.z.q", lines: [8, 8] },
+        ]);
+        expect(parsed?.lines["a"]).to.equal(8);
+        expect(parsed?.sections).to.deep.equal(
+            await readWithPyYaml(text.replace("&y {p: 1, q: 1}", "1").replace("*y", "{q: 1}")),
+        );
+    });
+
+    it("B05: keeps an anchor of a mapping that does not count, and refuses two merge keys, of which PyYAML takes the last", async () => {
+        const text = "a: &y {p: 1}\na: 2\nb: *y\n";
+        expect(parse(text)).to.deep.equal(await readWithPyYaml(text));
+        const error = await refused("a: {<<: {x: 1}, <<: {x: 2}}");
+        expect(error.detail).to.include({ where: "homeserver.yaml:1", found: "two merge keys `<<` in one mapping" });
+    });
+
+    it("makes the texts of the database's words that Python makes, which psycopg2 hands on", async () => {
+        const plain = fc.oneof(
+            fc.string({ unit: fc.constantFrom(..."0123456789eE+-._:xb".split("")), minLength: 1, maxLength: 24 }),
+            fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => String(value)),
+            fc.bigInt({ min: -(2n ** 80n), max: 2n ** 80n }).map(String),
+            fc.constantFrom(
+                "yes",
+                "Off",
+                "null",
+                "~",
+                "1.0",
+                "100.",
+                "-0.0",
+                "1.0e+21",
+                "1.0e-5",
+                "1e21",
+                ".inf",
+                ".NaN",
+            ),
+            fc.constantFrom("010", "0b11", "0x1F", "1_000", "1:30", "1:30.5", "12345678901234567890"),
+            fc.constantFrom(
+                ...[
+                    "2024-01-01",
+                    "2024-1-1",
+                    "2024-1-1 1:02:03",
+                    "2024-02-29T10:00:00Z",
+                    "2001-12-14t21:59:43.10-05:00",
+                ],
+                ...["2001-12-14 21:59:43.123456789 +5:30", "2001-12-14 21:59:43 -3", "1999-12-31 23:59:59.000001"],
+            ),
+        );
+        const samples = fc
+            .sample(plain, { numRuns: 2000, seed: 1 })
+            .filter((text) => !/^[-:]$|^- |: |^[-.]{3}|:$|^0[bx][_]*$/.test(text));
+        const args = samples.map((one, index) => `    k${index}: ${one}\n`).join("");
+        const texts = parseSynapseYaml("f", `database:\n  args:\n${args}`)?.texts["database"] as { args: object };
+        const ours = Object.fromEntries(Object.entries(texts.args).filter(([, value]) => value !== null));
+        expect(ours).to.deep.equal(await readAsTexts(args));
+    });
+
+    it("writes a date as the date that it is, and refuses one that Python refuses", async () => {
+        const text = "a: 2024-01-01\nb: 2024-01-01 00:00:00\nc: 2024-1-1\nd: 2001-12-14t21:59:43.10-05:00\n";
+        const written = stringifySynapseYaml(parse(text) ?? {});
+        expect(await readWithPyYaml(written)).to.deep.equal(await readWithPyYaml(text));
+        expect((await refused("a: 2023-02-29")).detail.found).to.equal("a date that does not exist");
+    });
+
+    it("refuses a number that JavaScript would round, but in the database's arguments, where it is a text", async () => {
+        await refused("a: 12345678901234567890\ndatabase: {args: {password: 12345678901234567890}}");
+        expect(parse("database: {args: {password: 12345678901234567890}}")).to.deep.equal({
+            database: { args: { password: "12345678901234567890" } },
+        });
+    });
+
+    it("names ansible-vault where a value is encrypted by it, with SM-E0228", async () => {
+        const error = await expectError("SM-E0228", () =>
+            Promise.resolve().then(() => parse("a: 1\nb: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n")),
+        );
+        expect(error.detail.where).to.equal("homeserver.yaml:2");
+        expect(error.detail.fix).to.contain("ansible-vault view homeserver.yaml");
     });
 
     it("B05: refuses tabs with SM-E0203 and their line", async () => {
@@ -65,7 +157,7 @@ describe("YAML as Synapse reads it", () => {
     it("refuses what Synapse would not start with, and never quotes it", async () => {
         for (const text of [
             "a: [1",
-            "a: !vault secretsecret",
+            "a: !secret secretsecret",
             "a: 'x",
             "a: 1\n---\nb: 2",
             "a: *secretsecret",

@@ -1,0 +1,111 @@
+/** Files that a configuration names and that are not on this machine: all of them at once, and whether a container's paths are the reason. */
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { hasCode } from "../../run/heldDirectory.ts";
+import { MigrationError } from "../../run/errors.ts";
+import { secretFiles } from "../secrets/inlineSecrets.ts";
+import { configuredFile } from "./hostPath.ts";
+import type { HomeserverConfig, SecretSetting } from "./homeserverConfig.ts";
+import { relocateFiles } from "./relocateFiles.ts";
+
+/** A file that is needed, and what names it. */
+export interface NeededFile {
+    readonly setting: string;
+    /** On this machine. */
+    readonly path: string;
+}
+
+/** What images of Synapse, and the charts and playbooks around them, mount their volumes as. */
+const containerDirectories = new Set(["/data", "/conf", "/config", "/secrets", "/media", "/synapse", "/as", "/keys"]);
+
+/** What the target gets copies of. */
+export function filesOfTarget(config: HomeserverConfig): NeededFile[] {
+    const copies = relocateFiles(config.sections, (path) => configuredFile(config, path), "/").copies;
+    return [
+        ...secretFiles(config.sections).map(({ setting, path }) => ({ setting, path: configuredFile(config, path) })),
+        ...copies.map(({ setting, from }) => ({ setting, path: from })),
+    ];
+}
+
+/** What makes the homeserver this one, and what its database is reached with. */
+export function filesOfIdentity(config: HomeserverConfig): NeededFile[] {
+    const { signingKey, macaroonSecretKey, registrationSharedSecret, formSecret, database } = config;
+    const secret = (setting: string, value: SecretSetting | undefined): NeededFile[] =>
+        value !== undefined && "path" in value ? [{ setting, path: value.path }] : [];
+    const { passfile, tls } = database.kind === "postgres" ? database : {};
+    const files = {
+        passfile,
+        sslrootcert: tls?.rootCertificate,
+        sslcert: tls?.certificate,
+        sslkey: tls?.key,
+    };
+    // A store that is simply not there yet is another step's to judge.
+    const [, top = ""] = config.mediaStorePath.split("/");
+    return [
+        ...(containerDirectories.has(`/${top}`) ? [{ setting: "media_store_path", path: config.mediaStorePath }] : []),
+        ...secret("signing_key_path", signingKey),
+        ...secret("macaroon_secret_key_path", macaroonSecretKey),
+        ...secret("registration_shared_secret_path", registrationSharedSecret),
+        ...secret("form_secret_path", formSecret),
+        ...Object.entries(files).flatMap(([name, path]) =>
+            path === undefined || path === "system" ? [] : [{ setting: `database.args.${name}`, path }],
+        ),
+    ];
+}
+
+const mostShown = 12;
+
+/** @throws MigrationError SM-E0231 */
+export async function refuseMissingFiles(config: HomeserverConfig, files: readonly NeededFile[]): Promise<void> {
+    const missing: NeededFile[] = [];
+    const seen = new Set<string>();
+    for (const file of files) {
+        if (seen.has(file.path)) continue;
+        seen.add(file.path);
+        if (await isMissing(file.path)) missing.push(file);
+    }
+    if (missing.length === 0) return;
+    const shown = missing.slice(0, mostShown).map(({ setting, path }) => `${setting}: ${path}`);
+    const more = missing.length > mostShown ? [`and ${missing.length - mostShown} more`] : [];
+    throw new MigrationError("SM-E0231", {
+        where: config.files.join(", "),
+        found: [`${missing.length} that do not exist on this machine:`, ...shown, ...more].join("\n"),
+        expected: "every file that the configuration names",
+        ...(await wayOn(config, missing)),
+    });
+}
+
+/** How the paths of a container become those of this machine; nothing where they do not look like that. */
+async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): Promise<{ readonly fix?: string }> {
+    const map: Record<string, string> = {};
+    for (const { path } of missing) {
+        const [, top = ""] = path.split("/");
+        const directory = `/${top}`;
+        const beside = await directoryWith(config.directory, path.slice(directory.length));
+        if (beside !== undefined) map[directory] = beside;
+        else if (containerDirectories.has(directory) || (await isMissing(directory))) map[directory] ??= "DIRECTORY";
+    }
+    if (Object.keys(map).length === 0) return {};
+    return {
+        fix: `are these paths inside a container? Then say where this machine has them: source.paths ${JSON.stringify(map)} of the stack, or ${Object.entries(
+            map,
+        )
+            .map((pair) => `--path ${pair.join("=")}`)
+            .join(" ")} of init. A homeserver whose container runs cannot be moved yet, its backup can: docs/backup.md`,
+    };
+}
+
+/** The configuration's directory, or one above it, that has the file under the same name: `/srv/x/data` for `/data/…`. */
+async function directoryWith(directory: string, rest: string): Promise<string | undefined> {
+    for (let above = directory; above !== dirname(above); above = dirname(above)) {
+        if (!(await isMissing(join(above, rest)))) return above;
+    }
+    return undefined;
+}
+
+async function isMissing(path: string): Promise<boolean> {
+    return stat(path).then(
+        () => false,
+        (error: unknown) => hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR"),
+    );
+}
