@@ -29,7 +29,7 @@ export async function pump(
     const { out, into } = copyStatements(part);
     const where = describePart(part);
     const rows = source.query(new CopyOut(out, copyStreamBytes));
-    const paced = async function* (): AsyncGenerator<unknown> {
+    const paced = async function* (): AsyncGenerator {
         for await (const chunk of rows) {
             const { length } = chunk as Buffer;
             onBytes(length);
