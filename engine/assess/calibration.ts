@@ -1,9 +1,7 @@
 /** Finds out how fast the target's server is: rows and an index in a temporary table that is never committed. */
-import { pipeline } from "node:stream/promises";
-import { Readable } from "node:stream";
-import { from as copyFrom } from "pg-copy-streams";
 import { z } from "zod";
 import { queryOne, withClient, type DatabaseAddress } from "../postgres/connection.ts";
+import { copyIn } from "../postgres/copyIn.ts";
 import type { Speed } from "./sizeModel.ts";
 
 /** As rows of `state_groups_state`, of which the largest table and the largest index of most homeservers are made. */
@@ -34,9 +32,7 @@ export async function measureSpeed(address: DatabaseAddress, step: string): Prom
                     yield lines;
                 }
             };
-            const copyIn = await timed(() =>
-                pipeline(Readable.from(rows()), client.query(copyFrom("COPY calibration FROM STDIN"))),
-            );
+            const copying = await timed(() => copyIn(client, "COPY calibration FROM STDIN", rows()));
             const index = await timed(() =>
                 client.query("CREATE INDEX calibration_index ON calibration (state_group, type, state_key)"),
             );
@@ -45,7 +41,7 @@ export async function measureSpeed(address: DatabaseAddress, step: string): Prom
                 z.object({ size: z.coerce.number() }),
                 "SELECT pg_relation_size('calibration_index')::text AS size",
             );
-            return { copyIn: bytes / copyIn, index: size / index };
+            return { copyIn: bytes / copying, index: size / index };
         } finally {
             await client.query("ROLLBACK");
         }

@@ -1,6 +1,9 @@
 /** Checks of the source's database: is it Synapse's, can the target's Synapse take it over, will every index be built again? */
 import { z } from "zod";
-import { query, queryOne, quotedName } from "../postgres/connection.ts";
+import { query, quotedName } from "../postgres/connection.ts";
+import { leftBehind } from "../postgres/catalogue/serverObjects.ts";
+import { readDatabaseFacts, refuseOldServer, refuseWrongEncoding } from "../postgres/server/serverFacts.ts";
+import { documentedFindings } from "./conclusion.ts";
 import { foreignCode } from "../postgres/catalogue/foreignCode.ts";
 import { sequenceFindings } from "../postgres/sequences/synapseSequences.ts";
 import type { Finding } from "../../contract/index.ts";
@@ -9,7 +12,6 @@ import { finding } from "../run/finding.ts";
 import type { DatabaseCheck } from "./check.ts";
 import { withTableScans } from "./tableScans.ts";
 
-const oldestServer = 140_000;
 const rowsShown = 3;
 
 export const databaseChecks: readonly DatabaseCheck[] = [
@@ -17,19 +19,15 @@ export const databaseChecks: readonly DatabaseCheck[] = [
         id: "database-server",
         cost: "cheap",
         async run({ client }) {
-            const { version, encoding, collate, ctype } = await queryOne(
-                client,
-                z.object({ version: z.coerce.number(), encoding: z.string(), collate: z.string(), ctype: z.string() }),
-                `SELECT current_setting('server_version_num') AS version, pg_encoding_to_char(encoding) AS encoding,
-                        datcollate AS collate, datctype AS ctype FROM pg_database WHERE datname = current_database()`,
-            );
-            const findings = [];
-            if (version < oldestServer)
-                findings.push(finding("SM-E0502", `the source runs PostgreSQL ${Math.floor(version / 10_000)}`));
-            if (encoding !== "UTF8" || collate !== "C" || ctype !== "C") {
-                findings.push(
-                    finding("SM-W0501", `encoding ${encoding}, collation ${collate}, character type ${ctype}`),
-                );
+            const facts = await readDatabaseFacts(client);
+            const { collate, ctype, otherProvider } = facts;
+            const findings = [
+                ...refusals(() => refuseOldServer(facts, "the source")),
+                ...refusals(() => refuseWrongEncoding(facts, "the source's database")),
+            ];
+            if (collate !== "C" || ctype !== "C" || otherProvider !== null) {
+                const provider = otherProvider === null ? "" : `, sorted by ${otherProvider}`;
+                findings.push(finding("SM-W0501", `collation ${collate}, character type ${ctype}${provider}`));
             }
             return findings;
         },
@@ -82,8 +80,10 @@ export const databaseChecks: readonly DatabaseCheck[] = [
     {
         id: "foreign-code",
         cost: "cheap",
-        run: async ({ client, foreignCode: known }) =>
-            (await foreignCode(client, known)).map((name) => finding("SM-E0545", name)),
+        async run({ client, foreignCode: known }) {
+            const unmoved = await leftBehind(client);
+            return (await foreignCode(client, [...known, ...unmoved])).map((name) => finding("SM-E0545", name));
+        },
     },
     { id: "sequences", cost: "thorough", run: ({ client }) => sequenceFindings(client) },
     {
@@ -129,6 +129,15 @@ export const databaseChecks: readonly DatabaseCheck[] = [
         },
     },
 ];
+
+function refusals(look: () => void): Finding[] {
+    try {
+        look();
+        return [];
+    } catch (error) {
+        return documentedFindings(error);
+    }
+}
 
 /**
  * SM-E0506 when the target's Synapse refuses the database, SM-W0506 when it has not been made for it.

@@ -38,6 +38,6 @@ export const fenceChecks: readonly AssessmentCheck[] = Object.entries(looks).map
     },
 }));
 
-function asFinding({ code, found, fix }: Obstacle): Finding {
+export function asFinding({ code, found, fix }: Obstacle): Finding {
     return finding(passing[code] ?? code, found.replaceAll("\n", "; "), fix);
 }

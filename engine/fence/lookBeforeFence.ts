@@ -12,6 +12,7 @@ import {
     preparedTransactions,
     sessionObstacles,
     standby,
+    unreadable,
     type Obstacle,
 } from "./obstacles.ts";
 
@@ -24,7 +25,7 @@ const answerSeconds = 20;
  * Refuses a source that could not be fenced. Changes nothing. What it may be wrong about (whose sessions cannot be told) does not stop it:
  * the fence waits for those to end, and starts the source again where they do not.
  *
- * @throws MigrationError SM-E0720 to SM-E0726, all that were found at once
+ * @throws MigrationError SM-E0560, SM-E0720 to SM-E0726, all that were found at once
  */
 export async function refuseObstacles(
     source: SelfHostedSource,
@@ -33,7 +34,7 @@ export async function refuseObstacles(
 ): Promise<void> {
     const obstacles = await withClient(address, { step: "fence", readOnly: true, signal }, async (client) => {
         const found: Obstacle[] = [];
-        for (const look of [standby, missingRights, exemptRoles, preparedTransactions])
+        for (const look of [standby, missingRights, unreadable, exemptRoles, preparedTransactions])
             found.push(...(await look(client)));
         return [
             ...found,

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { sharedListeners } from "../machines/heldSockets.ts";
 import { query, queryOne, quotedName, type Client } from "../postgres/connection.ts";
+import { unreadableObjects } from "../postgres/catalogue/unreadable.ts";
 import { markerSchema } from "../postgres/databases/marker.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 import { describe } from "../services/synapseProcess.ts";
@@ -93,6 +94,14 @@ export async function missingRights(client: Client): Promise<Obstacle[]> {
         ...(tables.length > shown ? [`and ${tables.length - shown} more tables`] : []),
     ];
     return found.length === 0 ? [] : [{ code: "SM-E0723", found: found.join("\n") }];
+}
+
+/** SM-E0560. */
+export async function unreadable(client: Client): Promise<Obstacle[]> {
+    const found = await unreadableObjects(client);
+    if (found.length === 0) return [];
+    const more = found.length > shown ? [`and ${found.length - shown} more`] : [];
+    return [{ code: "SM-E0560", found: [...found.slice(0, shown), ...more].join("\n") }];
 }
 
 /** SM-E0724. What the role itself says wins over the database's setting, and what it says for this database over both. */

@@ -25,6 +25,8 @@ export type { Client };
 const connectMilliseconds = 10_000;
 const keepAliveMilliseconds = 60_000;
 const defaultStatementSeconds = 60;
+/** The largest value of `statement_timeout`. A zero is left out by the library, and what the database or the role has set would hold. */
+const noStatementMilliseconds = 2_147_483_647;
 
 /**
  * Where the names in our own statements are looked up: nowhere but in PostgreSQL's own schema. With `public` anywhere in it, a function or an
@@ -35,14 +37,19 @@ const ownNames = "pg_catalog, pg_temp";
 
 /**
  * First of all `search_path`, whatever the database's owner has set for the database or the role. Then settings that make the text of a
- * value the same on every server: row hashes are made of it (PostgreSQL manual 20.11).
- * `row_security` turns rows that a policy would hide into an error. The last line ends statements of a caller that is gone.
+ * value the same on every server: row hashes are made of it (PostgreSQL manual 20.11). Then those under which a session that waits for
+ * another one would be ended, or a statement would wait for or fail by what others write.
+ * `row_security` turns rows that a policy would hide into an error. The last line is for settings that not every version has: it ends
+ * statements of a caller that is gone.
  */
 const sessionSettings = `
     SET search_path = ${ownNames}; SET standard_conforming_strings = on; SET quote_all_identifiers = off; SET transform_null_equals = off;
     SET bytea_output = hex; SET extra_float_digits = 1; SET DateStyle = ISO; SET IntervalStyle = postgres;
-    SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'; SET row_security = off; SET lock_timeout = '30s';
-    SELECT set_config(name, '5000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'`;
+    SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'; SET lc_monetary = 'C'; SET array_nulls = on; SET xmloption = content;
+    SET row_security = off; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;
+    SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET client_min_messages = warning;
+    SELECT set_config(name, CASE name WHEN 'transaction_timeout' THEN '0' ELSE '5000' END, false)
+    FROM pg_settings WHERE name IN ('client_connection_check_interval', 'transaction_timeout')`;
 
 /**
  * Connects, runs the work, disconnects.
@@ -132,12 +139,13 @@ async function prepared<T>(
 
 async function connect(address: DatabaseAddress, options: ConnectionOptions): Promise<Client> {
     const deadline = performance.now() + (options.patienceSeconds ?? 0) * 1000;
+    const statementMilliseconds = (options.statementSeconds ?? defaultStatementSeconds) * 1000;
     for (;;) {
         try {
             return await openClient(address, {
                 application_name: `synapse-migration ${options.step}`,
                 connectionTimeoutMillis: connectMilliseconds,
-                statement_timeout: (options.statementSeconds ?? defaultStatementSeconds) * 1000,
+                statement_timeout: statementMilliseconds === 0 ? noStatementMilliseconds : statementMilliseconds,
                 keepAlive: true,
                 // A peer that is gone without a word is noticed after a quarter of an hour, and not after two hours.
                 keepAliveInitialDelayMillis: keepAliveMilliseconds,

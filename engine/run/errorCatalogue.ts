@@ -1,6 +1,7 @@
 /** Every error this project raises on purpose: one entry a code, in the file of its first digits. `docs/errors.md` is made from this list. */
 import { e02Usage } from "./catalogue/e02Usage.ts";
 import { e05Checks } from "./catalogue/e05Checks.ts";
+import { e056Trial } from "./catalogue/e056Trial.ts";
 import { e06Proofs } from "./catalogue/e06Proofs.ts";
 import { e07State } from "./catalogue/e07State.ts";
 import { e072Fence } from "./catalogue/e072Fence.ts";
@@ -26,6 +27,7 @@ export { exitCodes, type CatalogueEntry, type ErrorFamily } from "./catalogue/en
 export const errorCatalogue = {
     ...e02Usage,
     ...e05Checks,
+    ...e056Trial,
     ...e06Proofs,
     ...e07State,
     ...e072Fence,

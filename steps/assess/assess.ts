@@ -16,7 +16,7 @@ import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/ser
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
-import { isCancelled } from "../../engine/assess/cancelled.ts";
+import { isCancelled, isRefused } from "../../engine/assess/cancelled.ts";
 import { readSizes } from "../../engine/assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "../../engine/runIdentity/runIdentity.ts";
 import { refuseAnother, seenTarget } from "../../engine/standing/seenTarget.ts";
@@ -26,6 +26,7 @@ import { writePrivateFile } from "../../engine/run/atomicFile.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { keepDeclared } from "../../engine/run/declaredPhase.ts";
+import { finding } from "../../engine/run/finding.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -203,7 +204,9 @@ async function runChecks(
             findings.push(...found);
             if (found.length === 0) passed.push(id);
         } catch (error) {
-            if (!isCancelled(error)) throw error;
+            // What the role may not do is as much a finding as any other, and hides none of them.
+            if (isRefused(error)) findings.push(finding("SM-E0515", `check ${id}: ${error.message}`));
+            else if (!isCancelled(error)) throw error;
             notRun.push(id);
         }
     }

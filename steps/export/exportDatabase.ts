@@ -130,7 +130,6 @@ async function dumpAndDigest(
     spec: ExportDatabaseSpec,
     run: StepRun,
 ): Promise<{ dumped: Dumped; digests: readonly LineDigest[]; sequences: readonly Sequence[] }> {
-    await client.query("SET idle_in_transaction_session_timeout = 0");
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     const { snapshot } = await queryOne(
         client,

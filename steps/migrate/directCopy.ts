@@ -1,20 +1,14 @@
 /** Copies the source's database into a new one beside the one in use, as Synapse's own role, without files between them. */
 import { join } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { copyContract } from "../../contract/directCopy.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
 import { readDefinitions } from "../../engine/postgres/catalogue/catalogue.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
-import {
-    describeAddress,
-    inSnapshot,
-    queryOne,
-    withClient,
-    type Client,
-    type DatabaseAddress,
-} from "../../engine/postgres/connection.ts";
+import { describeAddress, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
+import { inExportedSnapshot } from "../../engine/postgres/exportedSnapshot.ts";
 import { continueCopy } from "../../engine/postgres/directCopy/continueCopy.ts";
 import { copyDatabase, type CopyContent } from "../../engine/postgres/directCopy/copyDatabase.ts";
 import { affordableJobs, jobsByCores } from "../../engine/postgres/directCopy/jobs.ts";
@@ -74,7 +68,7 @@ export const copy = defineStep(
         const content = await withSnapshot(source, run, (snapshot) =>
             copyDatabase(
                 {
-                    ...{ source, target, snapshot, clientDirectory, step, jobs },
+                    ...{ source, target, admin, snapshot, clientDirectory, step, jobs },
                     standsStill: fenceToken !== undefined,
                     ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
                     ...(resume === undefined ? {} : { resume }),
@@ -141,13 +135,7 @@ async function withSnapshot<T>(
     work: (snapshot: string) => Promise<T>,
 ): Promise<T> {
     const session = { step, readOnly: true, statementSeconds: 0, signal: run.signal };
-    return withClient(address, session, async (client: Client) => {
-        await client.query("SET idle_in_transaction_session_timeout = 0");
-        return inSnapshot(client, undefined, async () => {
-            const shape = z.object({ snapshot: z.string() });
-            return work((await queryOne(client, shape, "SELECT pg_export_snapshot() AS snapshot")).snapshot);
-        });
-    });
+    return withClient(address, session, (client) => inExportedSnapshot(client, work));
 }
 
 function manifestOf(content: CopyContent, origin: Origin, spec: CopySpec, run: StepRun, began: Date): Manifest {

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
-import { configureContract, fenceContract, type SelfHostedSource } from "../../contract/index.ts";
+import { configureContract, fenceContract, type FenceTarget, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
@@ -19,7 +19,8 @@ import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fe
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
 import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
 import { serviceControl } from "../../engine/services/service.ts";
-import { withClient } from "../../engine/postgres/connection.ts";
+import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
+import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
@@ -58,10 +59,7 @@ export const fence = defineStep(
         }));
         let told = false;
         try {
-            if (target !== undefined)
-                await run.progress.during("looking whether the target's database answers", () =>
-                    readyTarget(target, run, source.serverName, run.signal),
-                );
+            if (target !== undefined) await tryTarget(target, source.serverName, address, run);
             // The downtime begins here, whatever this step still has to do.
             const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
             told = true;
@@ -71,7 +69,11 @@ export const fence = defineStep(
             throw await givenBack(error, { run, holder, takenOver, told, lift: () => lift(source, run, holder) });
         }
     },
-    async ({ source }, run) => {
+    async ({ source, target }, run) => {
+        if (target !== undefined)
+            await removeTrial(target.database, run).catch((error: unknown) => {
+                run.progress.say(`the target is not asked whether a trial was left: ${String(error)}`);
+            });
         const address = await sourceAddress(source);
         const { whose, record } = await withClient(address, { step: "fence" }, (client) =>
             whoseFence(client, run.reference),
@@ -94,6 +96,22 @@ export const fence = defineStep(
         await lift(source, run, holder);
     },
 );
+
+/** Has the target take all that it will be given but the rows, while the source serves. */
+async function tryTarget(
+    target: FenceTarget,
+    serverName: string,
+    source: DatabaseAddress,
+    run: StepRun,
+): Promise<void> {
+    const { database } = target;
+    await run.progress.during("looking whether the target's database answers", () =>
+        readyTarget(target, run, serverName, run.signal),
+    );
+    await run.progress.during("trying the source's definitions on the target", () =>
+        tryDefinitions({ source, database, serverName, step: "fence" }, run),
+    );
+}
 
 /** Proves, in the database of a source that was stopped, that nobody is left who could write. */
 async function proveFenced(

@@ -44,8 +44,8 @@ export const restore = defineStep(
         await withClient(admin, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
         await restoreArchive(
             {
-                ...{ clientDirectory: database.clientDirectory, directory, address: owner, step: "restore" },
-                ...{ jobs, tables: manifest.tables.length },
+                ...{ clientDirectory: database.clientDirectory, directory, address: owner, admin, step: "restore" },
+                ...{ definitions: manifest.definitions, jobs, tables: manifest.tables.length },
             },
             run,
         );

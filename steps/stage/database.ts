@@ -22,6 +22,7 @@ import {
     readClusterRecord,
     removeCluster,
 } from "../../engine/postgres/server/managedCluster.ts";
+import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { createMarker, describeMarker, refuseCommitted } from "../../engine/postgres/databases/marker.ts";
 import { ensureOwnerRole, roleExists } from "../../engine/postgres/server/ownerRole.ts";
 import {
@@ -34,7 +35,7 @@ import {
     type DatabaseFacts,
 } from "../../engine/postgres/server/serverFacts.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
-import { adminAddress, checkedName, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
+import { adminAddress, checkedName, incomingName, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
@@ -44,7 +45,8 @@ export const database = defineStep(
     databaseContract,
     async (spec, run) => {
         checkedName(spec.name);
-        // The longest name that a replacement needs is refused here, and not when the source is down.
+        // The longest names that come of it are refused here, and not when the source is down.
+        incomingName(spec.name, run.id);
         if (spec.replace === true) scratchName(spec.name, run.id);
         const target = await targetOf(spec, run);
         const where = `database ${spec.name} at ${target.host}:${target.port}`;
@@ -67,7 +69,8 @@ export const database = defineStep(
                 passwordFile: target.ownerPasswordFile,
                 managed: spec.server.kind === "managed",
             });
-            if (found.state === "absent") await client.query(createDatabaseStatement(spec.name, spec.owner));
+            if (found.state === "absent")
+                await client.query(createDatabaseStatement(spec.name, spec.owner, facts.versionNumber));
         });
         // One that somebody else made, for us to use, stays theirs: without our marker it is never dropped.
         if (made || found.marker?.state === "staged") {
@@ -76,6 +79,8 @@ export const database = defineStep(
                 createMarker(client, run.id, serverName, "staged"),
             );
         }
+        // What this run has filled already, it has tried.
+        if (found.marker === undefined || found.marker.state === "staged") await tryOn(target, spec, run);
         await run.evidence({ where, serverVersion: facts.version, made, found: found.state });
         return { database: target, serverVersion: facts.version, managed: spec.server.kind === "managed" };
     },
@@ -120,6 +125,16 @@ function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
         adminPasswordFile,
         clientDirectory: programs,
     };
+}
+
+/** So that nothing of the source is met by the target for the first time when the source is down. */
+async function tryOn(target: TargetDatabase, { source }: DatabaseSpec, run: StepRun): Promise<void> {
+    if (source.kind !== "selfHosted") return;
+    const trial = {
+        ...{ source: await sourceAddress(source), database: target },
+        ...{ serverName: source.serverName, step: "database" },
+    };
+    await run.progress.during("trying the source's definitions on the target", () => tryDefinitions(trial, run));
 }
 
 /** What a run of ours has filled, and what may be replaced, the safeguard decides about; the source's own database is never a target. */
@@ -193,6 +208,7 @@ async function undoExisting(spec: DatabaseSpec, run: StepRun): Promise<void> {
     const target = existingTarget(spec);
     const maintenance = await adminAddress(target);
     const options = { step: "database" };
+    await removeTrial(target, run);
     const made = await run.recorded("database-was-absent", () => Promise.resolve(false));
     const found = await inspectDatabase(maintenance, spec.name, options);
     const ours = found.marker === undefined ? made : found.marker.run === run.id && found.marker.state === "staged";

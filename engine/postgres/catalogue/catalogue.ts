@@ -1,6 +1,8 @@
 /** All definitions of a database, from its catalogues: never from a list of what Synapse is expected to have. */
+import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { definitionQueries, ownerQuery } from "./catalogueQueries.ts";
+import { neededExtensions } from "./serverObjects.ts";
 import { query, resetSearchPath, type Client } from "../connection.ts";
 
 export const definitionShape = z.strictObject({
@@ -24,12 +26,15 @@ export interface Difference {
 
 /**
  * Reads the definitions of all schemas but the system's and our own, sorted. Owners and privileges are not part of them, nor are
- * invalid indexes, publications and subscriptions: a dump does not carry those.
+ * invalid indexes, publications and subscriptions: a dump does not carry those. Nor is what {@link leftBehind} names.
  */
 export async function readDefinitions(client: Client): Promise<Definition[]> {
     return withEmptySearchPath(client, async () => {
         const definitions: Definition[] = [];
         for (const sql of definitionQueries) definitions.push(...(await query(client, definitionShape, sql)));
+        // The version is the server's affair: a newer server brings a newer one.
+        for (const name of await neededExtensions(client))
+            definitions.push({ kind: "extension", name: escapeIdentifier(name), definition: "" });
         return definitions.sort((a, b) => compareText(keyOf(a), keyOf(b)));
     });
 }

@@ -103,15 +103,9 @@ export const definitionQueries: readonly string[] = [
     `SELECT 'statistics' AS kind, quote_ident(s.nspname) || '.' || quote_ident(x.stxname) AS name, pg_get_statisticsobjdef(x.oid) AS definition
     FROM pg_statistic_ext x JOIN (${schemas}) s ON s.oid = x.stxnamespace`,
 
-    `SELECT 'event trigger' AS kind, quote_ident(evtname) AS name,
-        concat_ws(', ', evtevent, evtfoid::regprocedure::text, array_to_string(evttags, ' ')) AS definition FROM pg_event_trigger`,
-
-    // The version is the server's affair: a newer server brings a newer one.
-    `SELECT 'extension' AS kind, quote_ident(extname) AS name, '' AS definition FROM pg_extension`,
-
     `SELECT 'comment' AS kind, o.type || ' ' || o.identity AS name, d.description AS definition
     FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) o
-    WHERE d.objoid >= 16384 AND o.type <> 'extension' AND o.identity NOT LIKE '%${markerSchema}.%'
+    WHERE d.objoid >= 16384 AND o.type NOT IN ('extension', 'event trigger') AND o.identity NOT LIKE '%${markerSchema}.%'
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')`,
 
     `SELECT 'large objects' AS kind, 'number' AS name, count(*)::text AS definition FROM pg_largeobject_metadata`,

@@ -42,18 +42,19 @@ export async function stateChecks(
     expected: ExpectedState,
     wording = equal,
 ): Promise<Record<StateCheck, Check>> {
-    const { encoding, collate, ctype } = await readDatabaseFacts(client);
+    const { encoding, collate, ctype, otherProvider } = await readDatabaseFacts(client);
     const marker = await readMarker(client);
     const owners = await readOwners(client);
     const { sequences, definitions } = await contentChecks(client, expected, wording);
-    const isRight = encoding === "UTF8" && collate === "C" && ctype === "C";
+    const isRight = encoding === "UTF8" && collate === "C" && ctype === "C" && otherProvider === null;
+    const sorting = [encoding, collate, ctype, ...(otherProvider === null ? [] : [otherProvider])].join(", ");
     return {
         marker: outcome(
             "database-marker",
             marker?.run === expected.run ? [] : [describeMarker(marker)],
             describeMarker(marker),
         ),
-        encoding: outcome("database-encoding", isRight ? [] : [`${encoding}, ${collate}, ${ctype}`], "UTF8, C, C"),
+        encoding: outcome("database-encoding", isRight ? [] : [sorting], "UTF8, C, C"),
         sequences,
         positions: await positionsCheck(client),
         definitions,

@@ -1,8 +1,16 @@
 /** The database that a run restores into: made anew, and dropped only while it is this run's. */
 import { escapeIdentifier } from "pg";
+import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
 import { oneTimeKeysTable } from "../compare/compareDatabase.ts";
-import { quotedName, withClient, type Client, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
+import {
+    queryOne,
+    quotedName,
+    withClient,
+    type Client,
+    type ConnectionOptions,
+    type DatabaseAddress,
+} from "../connection.ts";
 import { describeObjects, inspectDatabase } from "./databaseState.ts";
 import { describeMarker, refuseCommitted } from "./marker.ts";
 import { createDatabaseStatement } from "../server/serverFacts.ts";
@@ -19,7 +27,7 @@ export async function makeIncoming(
     owner: string,
     run: string,
     options: ConnectionOptions,
-    statement = createDatabaseStatement(name, owner),
+    statement?: string,
 ): Promise<void> {
     const found = await inspectDatabase(maintenance, name, options);
     const where = `database ${name}`;
@@ -41,7 +49,12 @@ export async function makeIncoming(
     await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
         // Ends the sessions of an attempt whose process was killed while its pg_restore went on.
         if (found.state !== "absent") await client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
-        await client.query(statement);
+        const { version } = await queryOne(
+            client,
+            z.object({ version: z.number() }),
+            "SELECT current_setting('server_version_num')::int AS version",
+        );
+        await client.query(statement ?? createDatabaseStatement(name, owner, version));
     });
 }
 

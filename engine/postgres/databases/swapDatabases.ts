@@ -1,6 +1,7 @@
 /** The swap of two databases by renaming them, and the way back. */
 import { escapeIdentifier } from "pg";
-import { withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
+import { z } from "zod";
+import { query, withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
 import { describeObjects, inspectDatabase, type DatabaseState } from "./databaseState.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { advanceMarker, refuseCommitted, requireMarker } from "./marker.ts";
@@ -87,6 +88,38 @@ export async function swapBack(
         advanceMarker(client, run, ["verified", "swapped", "committed"], "verified"),
     );
     return true;
+}
+
+/**
+ * Whether the swap may rename both databases. One that nobody needs is renamed and gets its name back; of the one in use it is asked.
+ *
+ * @throws MigrationError SM-E0515, SM-E1104 with what PostgreSQL said
+ */
+export async function tryRename(
+    maintenance: DatabaseAddress,
+    unneeded: string,
+    inUse: string,
+    options: ConnectionOptions,
+): Promise<void> {
+    await withClient(maintenance, options, async (client) => {
+        await client.query("BEGIN");
+        const [from, to] = [unneeded, `${unneeded}_`].map((name) => escapeIdentifier(name));
+        await client.query(`ALTER DATABASE ${from ?? ""} RENAME TO ${to ?? ""}`);
+        await client.query("ROLLBACK");
+        const [foreign] = await query(
+            client,
+            z.object({ owner: z.string() }),
+            "SELECT pg_get_userbyid(datdba)::text AS owner FROM pg_database WHERE datname = $1 AND NOT pg_has_role(datdba, 'USAGE')",
+            [inUse],
+        );
+        if (foreign === undefined) return;
+        throw new MigrationError("SM-E0515", {
+            where: `database ${inUse} at ${maintenance.host}:${maintenance.port}`,
+            found: `role ${maintenance.user} may not rename it: it belongs to ${foreign.owner}`,
+            expected: `a role that is a member of ${foreign.owner}`,
+            fix: `as a superuser: GRANT ${escapeIdentifier(foreign.owner)} TO ${escapeIdentifier(maintenance.user)}`,
+        });
+    });
 }
 
 async function inspectAll(

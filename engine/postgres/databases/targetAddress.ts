@@ -36,6 +36,11 @@ export function scratchName(name: string, runId: string): string {
     return checkedName(`${name}_safecheck_${runId}`);
 }
 
+/** The database that the source's definitions are tried in while the source serves. */
+export function trialName(runId: string): string {
+    return checkedName(`synapse_trial_${runId}`);
+}
+
 /**
  * @throws MigrationError SM-E0805 for the names of PostgreSQL's own databases (B16) and for names it would cut
  */

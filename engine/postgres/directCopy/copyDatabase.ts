@@ -1,7 +1,7 @@
 /** Copies a database into an empty one: no files between them, several connections at a time, out of one snapshot. */
 import type { StepRun } from "../../run/step.ts";
 import { Together } from "../../run/together.ts";
-import { readDefinitions } from "../catalogue/catalogue.ts";
+import { readDefinitions, type Definition } from "../catalogue/catalogue.ts";
 import { inSnapshot, withClient, type Client } from "../connection.ts";
 import { tableFingerprints, type TableFingerprint } from "../compare/fingerprint.ts";
 import { prepareSession, refuseUnfitDatabase } from "../plainDump/loadingSession.ts";
@@ -10,7 +10,7 @@ import { beginJournal, entryKey, hasCopy, readJournal, type CopyProgress } from 
 import { runInLanes, type LaneTask } from "./lanes.ts";
 import { RateLimit } from "./rateLimit.ts";
 import type { CopyContent, DatabaseCopy } from "./request.ts";
-import { postDataEntries, restorePreData, withSchemaArchive, type PostDataEntry } from "./schemaArchive.ts";
+import { listSchema, postDataEntries, restorePreData, withSchemaArchive, type PostDataEntry } from "./schemaArchive.ts";
 import { readCopySource, type CopySource } from "./source.ts";
 import { partsOf } from "./tableParts.ts";
 import { planTasks, runEntry } from "./tasks.ts";
@@ -61,11 +61,12 @@ class Copier {
         const { source: address, snapshot, step, standsStill } = this.copy;
         const session = { step, signal: this.context.signal };
         const reading = this.together.part(readCopySource(address, snapshot, session));
+        const defining = this.together.part(this.inSource(readDefinitions));
         const [source, definitions, hashes, loaded] = await this.together.all(
             reading,
-            this.inSource(readDefinitions),
+            defining,
             this.hash(),
-            this.load(reading),
+            this.load(reading, defining),
         );
         const { sequences } = source;
         refuseLostRows(hashes.tables, this.rows);
@@ -93,9 +94,9 @@ class Copier {
         return { tables, seconds: seconds(began) };
     }
 
-    private async load(reading: Promise<CopySource>): Promise<Loaded> {
+    private async load(reading: Promise<CopySource>, defining: Promise<Definition[]>): Promise<Loaded> {
         const { copy, context } = this;
-        const made = await context.progress.during("making the tables", () => this.makeTables(reading));
+        const made = await context.progress.during("making the tables", () => this.makeTables(reading, defining));
         const tablesMade = performance.now();
         let rowsIn = tablesMade;
         for (const { table, rows = 0 } of made.progress.parts) this.addRows(table, rows);
@@ -130,6 +131,7 @@ class Copier {
     /** Tables without rows, unless an earlier attempt has made them. */
     private async makeTables(
         reading: Promise<CopySource>,
+        defining: Promise<Definition[]>,
     ): Promise<{ progress: CopyProgress; entries: PostDataEntry[] }> {
         const { copy, context } = this;
         return withSchemaArchive(copy, context, async (archive) => {
@@ -141,6 +143,7 @@ class Copier {
                 if (found === undefined) await refuseUnfitDatabase(client, target);
                 return found;
             });
+            await listSchema(archive, copy, await defining, context);
             const [entries, progress] = await this.together.all(
                 postDataEntries(archive, copy, context),
                 earlier === undefined ? this.beginCopy(archive, tables) : Promise.resolve(earlier),

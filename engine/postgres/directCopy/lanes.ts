@@ -36,8 +36,6 @@ export async function runInLanes(
         });
     const lane = (): Promise<void> =>
         withClient(source, { step, readOnly: true, statementSeconds: 0, signal }, async (from) => {
-            // Between two tables it may wait for an index.
-            await from.query("SET idle_in_transaction_session_timeout = 0");
             await inSnapshot(from, snapshot, () =>
                 withClient(target, { step, statementSeconds: 0, signal }, async (into) => {
                     await prepareSession(into, target, jobs);

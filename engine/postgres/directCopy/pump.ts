@@ -1,9 +1,8 @@
 /** Rows of one part of a table, from one connection to another: never a prefix of them. */
-import { once } from "node:events";
 import { DatabaseError } from "pg";
-import { from as copyFrom } from "pg-copy-streams";
 import { MigrationError } from "../../run/errors.ts";
 import type { Client } from "../connection.ts";
+import { copyIn, copyStreamBytes } from "../copyIn.ts";
 import { CopyOut } from "./copyOut.ts";
 import type { RateLimit } from "./rateLimit.ts";
 import { copyStatements, describePart, type TablePart } from "./tableParts.ts";
@@ -13,8 +12,6 @@ export interface PumpOptions {
     readonly onBytes: (bytes: number) => void;
     readonly signal: AbortSignal;
 }
-
-const streamBytes = 256 * 1024;
 
 /**
  * Copies the rows within the target's transaction, which the caller commits: where the source fails, the target's COPY is made to fail too.
@@ -31,33 +28,22 @@ export async function pump(
 ): Promise<number> {
     const { out, into } = copyStatements(part);
     const where = describePart(part);
-    const rows = source.query(new CopyOut(out, streamBytes));
-    const sink = target.query(copyFrom(into, { highWaterMark: streamBytes }));
-    // Not `pipeline`, which waits for a stream of a connection that is gone to be destroyed: it never says that it is.
-    const taken = new Promise<void>((resolve, reject) => {
-        sink.once("finish", resolve);
-        sink.on("error", reject);
-    });
-    // Reported by whichever wait comes next.
-    taken.catch(() => undefined);
-    try {
+    const rows = source.query(new CopyOut(out, copyStreamBytes));
+    const paced = async function* (): AsyncGenerator {
         for await (const chunk of rows) {
-            if (!Buffer.isBuffer(chunk)) throw new Error("rows of a COPY that are no bytes");
-            onBytes(chunk.length);
-            if (limit !== undefined) await limit.pass(chunk.length, signal);
-            if (!sink.write(chunk)) await Promise.race([taken, once(sink, "drain", { signal })]);
+            const { length } = chunk as Buffer;
+            onBytes(length);
+            if (limit !== undefined) await limit.pass(length, signal);
+            yield chunk;
         }
-        sink.end();
-        await taken;
-    } catch (error) {
-        // The server is told that the rows are not all. Whatever becomes of that, nothing of this transaction is committed.
-        sink.destroy(error instanceof Error ? error : new Error(String(error)));
+    };
+    const taken = await copyIn(target, into, paced(), signal).catch((error: unknown) => {
         throw withoutValues(error, where);
-    }
-    if (rows.rowCount === sink.rowCount) return sink.rowCount;
+    });
+    if (rows.rowCount === taken) return taken;
     throw new MigrationError("SM-E0912", {
         where,
-        found: `${sink.rowCount} rows taken by the target`,
+        found: `${taken} rows taken by the target`,
         expected: `the ${rows.rowCount} rows that the source gave`,
     });
 }

@@ -7,6 +7,8 @@ export interface DatabaseCopy {
     readonly source: DatabaseAddress;
     /** Empty but for our own schema, as the role that will own everything in it: not as a superuser. */
     readonly target: DatabaseAddress;
+    /** The same database, as the role that makes what only a superuser may make: extensions. */
+    readonly admin?: DatabaseAddress;
     /** As `pg_export_snapshot()` or a replication slot gave it. The caller holds it open until the copy has ended. */
     readonly snapshot: string;
     /** Of pg_dump and pg_restore: as new as the source's server. */

@@ -5,6 +5,9 @@ import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import { runDatabaseProgram, runPostgresProgram } from "../server/clientPrograms.ts";
 import { parseArchiveList } from "../pgDump/dumpArchive.ts";
+import { unwanted } from "../pgDump/restoreArchive.ts";
+import { writeRestoreList } from "../pgDump/restoreList.ts";
+import type { Definition } from "../catalogue/catalogue.ts";
 import { markerSchema } from "../databases/marker.ts";
 import type { DatabaseCopy } from "./request.ts";
 
@@ -21,10 +24,12 @@ export interface PostDataEntry {
 }
 
 type CopyRun = Pick<StepRun, "directory" | "signal">;
+/** The part of a copy that the definitions need. */
+export type SchemaCopy = Pick<DatabaseCopy, "source" | "target" | "admin" | "snapshot" | "clientDirectory" | "step">;
 
 const listSeconds = 120;
-/** On the target all is owned by the role that copies; tablespaces are directories of the source's server. */
-const unwanted = ["--no-owner", "--no-acl", "--no-tablespaces", "--no-publications", "--no-subscriptions"];
+/** Whoever changes definitions of a source that serves is not waited for, as clients would wait behind us. */
+const lockMilliseconds = 30_000;
 const heading =
     /^--\n-- TOC entry (\d+) \(class \d+ OID (\d+)\)\n(?:-- Dependencies: [\d ]+\n)?-- Name: (.*); Type: ([A-Z ]+); Schema: .*\n(?:-- Data Pos: \d+\n)?--\n/gm;
 const ending = "\n-- Completed on ";
@@ -35,12 +40,15 @@ const ending = "\n-- Completed on ";
  * @throws MigrationError SM-E1101 with what pg_dump said
  */
 export async function withSchemaArchive<T>(
-    copy: DatabaseCopy,
+    copy: SchemaCopy,
     run: CopyRun,
     work: (archive: string) => Promise<T>,
 ): Promise<T> {
     const archive = join(run.directory, `${copy.step}-schema.pgdump`);
-    await rm(archive, { force: true });
+    const remove = async (): Promise<void> => {
+        for (const file of [archive, listOf(archive)]) await rm(file, { force: true });
+    };
+    await remove();
     try {
         await runDatabaseProgram(
             {
@@ -49,6 +57,7 @@ export async function withSchemaArchive<T>(
                 args: [
                     ...["--schema-only", "--format", "custom", "--file", archive, "--snapshot", copy.snapshot],
                     ...["--encoding", "UTF8", "--exclude-schema", markerSchema, ...unwanted],
+                    ...["--lock-wait-timeout", String(lockMilliseconds)],
                 ],
                 address: copy.source,
                 step: copy.step,
@@ -57,21 +66,45 @@ export async function withSchemaArchive<T>(
         );
         return await work(archive);
     } finally {
-        await rm(archive, { force: true });
+        await remove();
     }
 }
+
+/**
+ * Decides what of the archive is restored, before the other two.
+ *
+ * @param definitions  of the source
+ * @throws MigrationError SM-E0515
+ */
+export async function listSchema(
+    archive: string,
+    { clientDirectory, target, admin, step }: SchemaCopy,
+    definitions: readonly Definition[],
+    run: CopyRun,
+): Promise<void> {
+    await writeRestoreList(
+        listOf(archive),
+        { clientDirectory, archive, definitions, target, admin },
+        { step, signal: run.signal },
+    );
+}
+
+const listOf = (archive: string): string => `${archive}.list`;
 
 /**
  * Makes tables, types, functions, views and sequences, all or none.
  *
  * @throws MigrationError SM-E1101 with what pg_restore said
  */
-export async function restorePreData(archive: string, copy: DatabaseCopy, run: CopyRun): Promise<void> {
+export async function restorePreData(archive: string, copy: SchemaCopy, run: CopyRun): Promise<void> {
     await runDatabaseProgram(
         {
             directory: copy.clientDirectory,
             program: "pg_restore",
-            args: ["--section", "pre-data", "--exit-on-error", "--single-transaction", ...unwanted, archive],
+            args: [
+                ...["--section", "pre-data", "--exit-on-error", "--single-transaction", ...unwanted],
+                ...["--use-list", listOf(archive), archive],
+            ],
             address: copy.target,
             step: copy.step,
             settings: { synchronous_commit: "off" },
@@ -85,10 +118,10 @@ export async function restorePreData(archive: string, copy: DatabaseCopy, run: C
  *
  * @throws MigrationError SM-E0912 when the statements are not those that the archive lists
  */
-export async function postDataEntries(archive: string, copy: DatabaseCopy, run: CopyRun): Promise<PostDataEntry[]> {
+export async function postDataEntries(archive: string, copy: SchemaCopy, run: CopyRun): Promise<PostDataEntry[]> {
     const program = join(copy.clientDirectory, "pg_restore");
     const limits = { timeoutSeconds: listSeconds, signal: run.signal };
-    const section = ["--section", "post-data", ...unwanted];
+    const section = ["--section", "post-data", ...unwanted, "--use-list", listOf(archive)];
     const statements = `${archive}.sql`;
     try {
         const [{ stdout: list }] = await Promise.all([

@@ -128,7 +128,14 @@ function entryTask(entry: PostDataEntry, tables: readonly CopiedTable[], needs: 
  */
 export async function runEntry(target: Client, entry: PostDataEntry): Promise<void> {
     // Statements that are sent together are one transaction (PostgreSQL manual 55.2.2.1).
-    const statements = `${withoutEnd(entry.text)};\n${entryDone(entry.text)}`;
+    await runStatements(target, entry, `${withoutEnd(entry.text)};\n${entryDone(entry.text)}`);
+}
+
+/**
+ * @param statements  the entry's own when absent
+ * @throws MigrationError SM-E0513, SM-E1104 with what they are of
+ */
+export async function runStatements(target: Client, entry: PostDataEntry, statements = entry.text): Promise<void> {
     await explained(target.query(statements), `${entry.kind.toLowerCase()} ${entry.name}`);
 }
 

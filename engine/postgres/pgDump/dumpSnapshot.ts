@@ -56,7 +56,6 @@ export async function dumpSnapshot(
 ): Promise<DumpContent> {
     // From PostgreSQL 16 on, pg_dump has a compression that costs next to nothing; gzip would be the slowest part of the dump.
     const compression = program.major >= 16 ? "lz4:1" : "0";
-    await client.query("SET idle_in_transaction_session_timeout = 0");
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     const { snapshot } = await queryOne(
         client,

@@ -1,8 +1,12 @@
 /** Restores a directory-format archive into a database that is there and has none of its objects. */
 import { totalmem } from "node:os";
+import { join } from "node:path";
+import { removePrivateFile } from "../../run/atomicFile.ts";
 import type { StepRun } from "../../run/step.ts";
 import { runDatabaseProgram } from "../server/clientPrograms.ts";
+import type { Definition } from "../catalogue/catalogue.ts";
 import type { DatabaseAddress } from "../connection.ts";
+import { writeRestoreList } from "./restoreList.ts";
 
 /** What is restored, and into which database. */
 export interface ArchiveRestore {
@@ -11,6 +15,10 @@ export interface ArchiveRestore {
     readonly directory: string;
     /** The database and the role that will own everything in it. */
     readonly address: DatabaseAddress;
+    /** The same database, as the role that makes what only a superuser may make. */
+    readonly admin: DatabaseAddress;
+    /** Of the database that was dumped. */
+    readonly definitions: readonly Definition[];
     /** Names sessions and the password file. */
     readonly step: string;
     readonly jobs: number;
@@ -19,6 +27,8 @@ export interface ArchiveRestore {
 }
 
 const mebibyte = 1024 * 1024;
+/** On the target all is owned by the role that restores; tablespaces are directories of the source's server. */
+export const unwanted = ["--no-owner", "--no-acl", "--no-tablespaces", "--no-publications", "--no-subscriptions"];
 
 /**
  * Definitions, then rows, then indexes, constraints and triggers: Synapse's trigger functions name tables without their schema, which
@@ -27,12 +37,15 @@ const mebibyte = 1024 * 1024;
  * @throws MigrationError SM-E1101 with what pg_restore said, SM-E0513 when a unique index finds duplicates
  */
 export async function restoreArchive(
-    { clientDirectory, directory, address, step, jobs, tables }: ArchiveRestore,
+    { clientDirectory, directory, address, admin, definitions, step, jobs, tables }: ArchiveRestore,
     run: Pick<StepRun, "directory" | "signal" | "progress">,
 ): Promise<void> {
     const memory = Math.min(1024, Math.max(64, Math.floor(totalmem() / mebibyte / 4 / jobs)));
     // What a crash loses is restored again: the marker's own commit waits for the disk.
     const settings = { synchronous_commit: "off", maintenance_work_mem: `${memory}MB` };
+    const listFile = join(run.directory, `${step}.list`);
+    const list = { clientDirectory, archive: directory, definitions, target: address, admin };
+    await writeRestoreList(listFile, list, { step, signal: run.signal });
     let items = 0;
     for (const section of ["pre-data", "data", "post-data"] as const) {
         items = 0;
@@ -44,8 +57,8 @@ export async function restoreArchive(
                         directory: clientDirectory,
                         program: "pg_restore",
                         args: [
-                            ...["--section", section, "--exit-on-error", "--no-owner", "--no-acl", "--verbose"],
-                            ...["--no-publications", "--no-subscriptions", "--jobs", String(jobs), directory],
+                            ...["--section", section, "--exit-on-error", "--verbose", ...unwanted],
+                            ...["--use-list", listFile, "--jobs", String(jobs), directory],
                         ],
                         address,
                         step,
@@ -59,4 +72,5 @@ export async function restoreArchive(
             () => (section === "data" ? `${items} items of about ${tables} tables` : `${items} items`),
         );
     }
+    await removePrivateFile(listFile);
 }

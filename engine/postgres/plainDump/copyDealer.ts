@@ -1,8 +1,8 @@
 /** Deals the lines of COPY blocks in chunks to several connections, so that one large table keeps all of them busy. */
 import { escapeIdentifier } from "pg";
-import { from as copyFrom } from "pg-copy-streams";
 import { MigrationError } from "../../run/errors.ts";
 import { quotedName, type Client } from "../connection.ts";
+import { copyIn } from "../copyIn.ts";
 import type { CopyBlock } from "./sink.ts";
 import { explainCopy } from "./statementError.ts";
 import type { WorkQueue } from "./workQueue.ts";
@@ -11,7 +11,6 @@ import type { WorkQueue } from "./workQueue.ts";
 const chunkBytes = 2 * 1024 * 1024;
 /** Bytes that wait for a connection, for each of them: back-pressure to the reader, whatever the size of a row. */
 const waitingBytesPerJob = 4 * 1024 * 1024;
-const streamBytes = 256 * 1024;
 
 /** Whole lines of one table, still being filled while a connection sends them. */
 interface Chunk {
@@ -80,33 +79,20 @@ export class CopyDealer {
     private async send(client: Client, chunk: Chunk): Promise<void> {
         const { block } = chunk;
         const columns = block.columns.map((column) => escapeIdentifier(column)).join(", ");
-        const stream = client.query(
-            copyFrom(`COPY ${quotedName(block.schema, block.name)} (${columns}) FROM STDIN`, {
-                highWaterMark: streamBytes,
-            }),
-        );
-        const finished = new Promise<void>((resolve, reject) => {
-            stream.once("finish", resolve);
-            stream.once("error", reject);
-        });
-        // Reported by whichever await comes next.
-        finished.catch(() => undefined);
-        try {
-            for (let piece = await this.take(chunk); piece !== undefined; piece = await this.take(chunk)) {
-                const sent = piece;
-                await Promise.race([finished, new Promise<void>((resolve) => stream.write(sent, () => resolve()))]);
-            }
-            stream.end();
-            await finished;
-        } catch (error) {
+        const statement = `COPY ${quotedName(block.schema, block.name)} (${columns}) FROM STDIN`;
+        const taken = await copyIn(client, statement, this.pieces(chunk)).catch((error: unknown) => {
             throw explainCopy(error, block, chunk.firstLine);
-        }
-        if (stream.rowCount === chunk.rows) return;
+        });
+        if (taken === chunk.rows) return;
         throw new MigrationError("SM-E0912", {
             where: `lines ${chunk.firstLine} to ${chunk.firstLine + chunk.rows} of the dump, table ${block.schema}.${block.name}`,
-            found: `${stream.rowCount} rows taken by the server`,
+            found: `${taken} rows taken by the server`,
             expected: `${chunk.rows} rows`,
         });
+    }
+
+    private async *pieces(chunk: Chunk): AsyncGenerator<Buffer> {
+        for (let piece = await this.take(chunk); piece !== undefined; piece = await this.take(chunk)) yield piece;
     }
 
     private async take(chunk: Chunk): Promise<Buffer | undefined> {

@@ -26,6 +26,8 @@ import { makeTemporaryKeys } from "./temporaryKeys.ts";
 interface BulkCopy {
     readonly source: DatabaseAddress;
     readonly target: DatabaseAddress;
+    /** The same database, as the role that makes extensions which the owner may not make. */
+    readonly admin: DatabaseAddress;
     /** For `SET TRANSACTION SNAPSHOT`. */
     readonly snapshot: string;
     readonly step: string;
@@ -107,7 +109,7 @@ async function begin(replication: Replication, options: FollowOptions): Promise<
         try {
             const signal = AbortSignal.any([run.signal, slot.lost]);
             const { tables, bytes } = await options.copy(
-                { source, target: owner, snapshot: slot.snapshot, step, jobs },
+                { source, target: owner, admin: replication.target, snapshot: slot.snapshot, step, jobs },
                 { ...run, signal },
             );
             await slot.release();

@@ -1,9 +1,9 @@
 /** Unlogged tables are never replicated. They are small and are copied once more when nobody writes any longer. */
-import { pipeline } from "node:stream/promises";
 import { escapeIdentifier } from "pg";
-import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import { z } from "zod";
 import { query, quotedName, type Client } from "../connection.ts";
+import { copyIn, copyStreamBytes } from "../copyIn.ts";
+import { CopyOut } from "../directCopy/copyOut.ts";
 import { publishedTables } from "./replicaIdentity.ts";
 
 const tableShape = z.object({
@@ -44,10 +44,8 @@ export async function copyUnlogged(source: Client, target: Client): Promise<numb
             const table = names[index] ?? "";
             const list = columns.map(escapeIdentifier).join(", ");
             await target.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
-            await pipeline(
-                source.query(copyTo(`COPY ${table} (${list}) TO STDOUT`)),
-                target.query(copyFrom(`COPY ${table} (${list}) FROM STDIN`)),
-            );
+            const rows = source.query(new CopyOut(`COPY ${table} (${list}) TO STDOUT`, copyStreamBytes));
+            await copyIn(target, `COPY ${table} (${list}) FROM STDIN`, rows);
         }
         // Checks what was deferred now: a table with checks that are still to come cannot be altered.
         await target.query("SET CONSTRAINTS ALL IMMEDIATE");

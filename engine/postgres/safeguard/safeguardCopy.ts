@@ -153,11 +153,11 @@ async function testRestore(
     try {
         // As Synapse's role, never as one that may do more: what is restored can be a program (functions in indexes and checks).
         const address = await ownerAddress(database, scratch);
-        await withClient({ ...maintenance, name: scratch }, options, (client) =>
-            createMarker(client, run.id, "", "restoring"),
-        );
+        const admin = { ...maintenance, name: scratch };
+        await withClient(admin, options, (client) => createMarker(client, run.id, "", "restoring"));
+        const { definitions } = manifest;
         const tables = manifest.tables.length;
-        await restoreArchive({ clientDirectory, directory, address, step, jobs, tables }, run);
+        await restoreArchive({ clientDirectory, directory, address, admin, definitions, step, jobs, tables }, run);
         const checks = await run.progress.during("comparing the restored copy with the database", () =>
             compareContents(address, manifest, { ...options, jobs }),
         );

@@ -16,7 +16,10 @@ export const sequenceShape = z.strictObject({
 });
 export type Sequence = z.infer<typeof sequenceShape>;
 
-const ofHomeserver = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', '${markerSchema}')`;
+/** Without those of extensions, unless the extension asks to have their values dumped. */
+const ofHomeserver = `n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', '${markerSchema}')
+    AND NOT EXISTS (SELECT FROM pg_depend e JOIN pg_extension x ON x.oid = e.refobjid WHERE e.classid = 'pg_class'::regclass
+        AND e.objid = c.oid AND e.deptype = 'e' AND NOT coalesce(c.oid = ANY (x.extconfig), false))`;
 
 /** All sequences from the catalogue, sorted. Sequences are not part of a snapshot: they are read as they are now. */
 export async function readSequences(client: Client): Promise<Sequence[]> {

@@ -56,6 +56,15 @@ export interface DatabaseProgram {
 }
 
 /**
+ * In force before a program's first statement, whatever the database or the role has set. Statements are read as written only under the first
+ * two; pg_dump itself sees to what the text of values depends on.
+ */
+const programSettings = {
+    ...{ standard_conforming_strings: "on", quote_all_identifiers: "off" },
+    ...{ statement_timeout: "0", idle_session_timeout: "0", idle_in_transaction_session_timeout: "0" },
+};
+
+/**
  * Runs a client program that connects to a database. Its password is in a file that is removed afterwards.
  *
  * @throws MigrationError SM-E1101 with what PostgreSQL said, less the rows it shows; SM-E0513 when a unique index finds duplicates (B27)
@@ -65,7 +74,7 @@ export async function runDatabaseProgram(
     run: Pick<StepRun, "directory" | "signal">,
 ): Promise<ProgramResult> {
     const { address, settings = {} } = call;
-    const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+    const options = Object.entries({ ...programSettings, ...settings }).map(([name, value]) => `-c ${name}=${value}`);
     return withPasswordFile(run.directory, call.step, address, (passwordFile) =>
         runPostgresProgram(
             join(call.directory, call.program),

@@ -18,6 +18,8 @@ const factsShape = z.object({
     encoding: z.string(),
     collate: z.string(),
     ctype: z.string(),
+    /** What sorts where it is not the operating system's library: `icu en-US`. Null where LC_COLLATE tells. */
+    otherProvider: z.string().nullable(),
     owner: z.string(),
     standby: z.boolean(),
     sizeBytes: z.coerce.number().int(),
@@ -27,6 +29,11 @@ export type DatabaseFacts = z.infer<typeof factsShape>;
 /** Oldest server that Synapse starts on (synapse/storage/engines/postgres.py). */
 const oldestServer = 140000;
 
+/** Of `pg_database d`: PostgreSQL 14 has no such column, and the locale's name changed with 17. */
+const otherProvider = `CASE coalesce(to_jsonb(d)->>'datlocprovider', 'c')
+        WHEN 'i' THEN 'icu ' || coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', '')
+        WHEN 'b' THEN 'builtin ' || coalesce(to_jsonb(d)->>'datlocale', '') END`;
+
 /** Reads {@link DatabaseFacts}. */
 export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> {
     const facts = await queryOne(
@@ -34,7 +41,7 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
         factsShape.omit({ systemIdentifier: true }),
         `SELECT current_setting('server_version_num')::int AS "versionNumber", current_setting('server_version') AS version,
             d.oid::text AS oid, d.datname AS name, pg_encoding_to_char(d.encoding) AS encoding,
-            d.datcollate AS collate, d.datctype AS ctype, pg_get_userbyid(d.datdba) AS owner,
+            d.datcollate AS collate, d.datctype AS ctype, ${otherProvider} AS "otherProvider", pg_get_userbyid(d.datdba) AS owner,
             pg_is_in_recovery() AS standby, pg_database_size(d.oid)::text AS "sizeBytes"
         FROM pg_database d WHERE d.datname = current_database()`,
     );
@@ -85,27 +92,37 @@ export function refuseOldServer(facts: DatabaseFacts, where: string): void {
 }
 
 /**
- * @throws MigrationError SM-E0501 with the statement that makes a right database (B19); Synapse's own check is
- *     synapse/storage/engines/postgres.py
+ * How a database sorts does not matter to a copy, whose own is UTF8 and C: rows, and what is compared of them, are bytes. Those of another
+ * encoding are others; Synapse starts on none of them (synapse/storage/engines/postgres.py).
+ *
+ * @throws MigrationError SM-E0501 with the statement that makes a right database (B19)
  */
 export function refuseWrongEncoding(facts: DatabaseFacts, where: string): void {
-    const { encoding, collate, ctype, name, owner } = facts;
-    if (encoding === "UTF8" && collate === "C" && ctype === "C") return;
+    const { encoding, name, owner, versionNumber } = facts;
+    if (encoding === "UTF8") return;
     throw new MigrationError("SM-E0501", {
         where,
-        found: `encoding ${encoding}, LC_COLLATE ${collate}, LC_CTYPE ${ctype}`,
-        expected: "encoding UTF8, LC_COLLATE C, LC_CTYPE C",
+        found: `encoding ${encoding}`,
+        expected: "encoding UTF8",
         fix:
             "dump it, restore it into a database made by the following, and let Synapse use that one:\n" +
-            createDatabaseStatement(`${name}_utf8_c`, owner),
+            createDatabaseStatement(`${name}_utf8_c`, owner, versionNumber),
     });
 }
 
-/** The only way a database for Synapse is made: sorted by bytes, from the template that nobody has written to. */
-export function createDatabaseStatement(name: string, owner: string): string {
+/** From this version on a database sorts by what its template sorts by, whatever LC_COLLATE says. */
+const firstWithProviders = 150000;
+
+/**
+ * The only way a database for Synapse is made: sorted by bytes, from the template that nobody has written to.
+ *
+ * @param version  `server_version_num`
+ */
+export function createDatabaseStatement(name: string, owner: string, version: number): string {
+    const provider = version >= firstWithProviders ? " LOCALE_PROVIDER libc" : "";
     return (
         `CREATE DATABASE ${escapeIdentifier(name)} OWNER ${escapeIdentifier(owner)} TEMPLATE template0 ` +
-        `ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`
+        `ENCODING 'UTF8'${provider} LC_COLLATE 'C' LC_CTYPE 'C'`
     );
 }
 

@@ -10,14 +10,14 @@ export const e05Checks = {
     ),
     "SM-E0501": entry(
         "check",
-        "the database is not UTF8 with collation C",
-        "Synapse refuses to start on another encoding or collation, and indexes sorted by a locale break when the system's locale changes",
+        "the database's encoding is not UTF8",
+        "Synapse refuses to start on another encoding, and rows that are converted cannot be compared with what they were",
         "dump it, create a database with the command shown, restore into that one, and let Synapse use it",
     ),
     "SM-W0501": entry(
         "check",
-        "the source's database does not have encoding UTF8 with collation and character type C",
-        "its indexes may hide duplicate rows; the target gets UTF8 and C",
+        "the source's database is not sorted by bytes",
+        "its indexes may hide duplicate rows, as a locale changes with the system; the target's database is sorted by bytes (C), and is built anew from the rows",
         "let the thorough assessment look for duplicates (phase `assess`), and rehearse first",
     ),
     "SM-E0502": entry(
@@ -77,8 +77,8 @@ export const e05Checks = {
     "SM-E0511": entry(
         "check",
         "an extension that the source uses is not available on the target",
-        "objects that need the extension cannot be restored",
-        "install the extension on the target server, or drop it from the source if nothing uses it",
+        "objects that need the extension cannot be restored; one that nothing needs is left out",
+        "install the extension on the target server; may only a superuser create it? Let config target.database name one as `admin`, or drop what uses it from the source",
     ),
     "SM-E0512": entry(
         "check",

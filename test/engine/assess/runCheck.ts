@@ -14,7 +14,7 @@ export async function runCheck(
     const check = checks.find((candidate) => candidate.id === id);
     if (check === undefined) throw new Error(`there is no check ${id}`);
     return withClient(address, { step: "test", readOnly: true }, (client) =>
-        check.run({ client, spec } as unknown as AssessmentContext),
+        check.run({ client, spec, foreignCode: [] } as unknown as AssessmentContext),
     );
 }
 

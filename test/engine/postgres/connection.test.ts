@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { setTimeout as delay } from "node:timers/promises";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { z } from "zod";
 import { inSnapshot, query, queryOne, withClient } from "../../../engine/postgres/connection.ts";
@@ -38,6 +39,38 @@ describe("a connection to PostgreSQL", () => {
             bytes: '("\\\\x00ff")',
             time: '("2026-01-02 01:04:05+00")',
         });
+    });
+
+    it("goes by its own settings, whatever is set for the database", async () => {
+        const name = await cluster.createDatabase();
+        for (const setting of [
+            ...["statement_timeout = '1ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'"],
+            ...[
+                "idle_session_timeout = '1ms'",
+                "default_transaction_isolation = serializable",
+                "search_path = nowhere",
+            ],
+            ...[
+                "standard_conforming_strings = off",
+                "array_nulls = off",
+                "DateStyle = German",
+                "client_encoding = LATIN1",
+            ],
+        ])
+            await cluster.query("postgres", `ALTER DATABASE ${name} SET ${setting}`);
+        const session = { step: "test", statementSeconds: 0 };
+        const found = await withClient(cluster.address(name), session, async (client) => {
+            await client.query("SELECT pg_sleep(0.05)");
+            await client.query("BEGIN");
+            await delay(50);
+            const shape = z.object({ isolation: z.string(), text: z.string() });
+            return queryOne(
+                client,
+                shape,
+                String.raw`SELECT current_setting('transaction_isolation') AS isolation, '\d+' || '{NULL}'::text[]::text AS text`,
+            );
+        });
+        expect(found).to.deep.equal({ isolation: "read committed", text: String.raw`\d+{NULL}` });
     });
 
     it("cannot write where it is read only", async () => {
@@ -137,7 +170,15 @@ describe("a connection to PostgreSQL", () => {
 describe("what rules a server out", () => {
     const facts: DatabaseFacts = {
         ...{ versionNumber: 150018, version: "15.18", systemIdentifier: "7", oid: "16384", name: "synapse" },
-        ...{ encoding: "UTF8", collate: "C", ctype: "C", owner: "synapse", standby: false, sizeBytes: 1 },
+        ...{
+            encoding: "UTF8",
+            collate: "C",
+            ctype: "C",
+            otherProvider: null,
+            owner: "synapse",
+            standby: false,
+            sizeBytes: 1,
+        },
     };
 
     it("refuses a server older than Synapse supports", async () => {

@@ -90,18 +90,18 @@ describe("the step dump", function () {
         expect((await readManifest(result.manifestFile, result.manifestDigest)).fenced).to.equal(false);
     });
 
-    it("refuses a database that does not sort by bytes, with the statement that makes a right one", async () => {
-        const other = cluster.newName("sorted");
+    it("refuses a database of another encoding, with the statement that makes a right one", async () => {
+        const other = cluster.newName("encoded");
         await cluster.query(
             "postgres",
-            `CREATE DATABASE ${other} OWNER synapse TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'`,
+            `CREATE DATABASE ${other} OWNER synapse TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`,
         );
         const run = await newRun();
         const error = await expectError("SM-E0501", async () =>
             dump.act(specOf(run, await cluster.source(other)), run),
         );
         expect(error.detail.fix).to.include(
-            `CREATE DATABASE "${other}_utf8_c" OWNER "synapse" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C'`,
+            `CREATE DATABASE "${other}_utf8_c" OWNER "synapse" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LC_COLLATE 'C'`,
         );
         expect(await readdir(run.directory)).to.deep.equal([]);
     });

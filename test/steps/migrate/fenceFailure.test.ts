@@ -48,7 +48,7 @@ describe("a fence that cannot be made", function () {
         await synapse.cluster.administer("ALTER ROLE synapse SET default_transaction_read_only = off");
         try {
             const act = () => done(fence, spec("obstacles"), fenceContract.result);
-            for (const code of ["SM-E0723", "SM-E0724"] as const) await expectError(code, act);
+            for (const code of ["SM-E0560", "SM-E0723", "SM-E0724"] as const) await expectError(code, act);
         } finally {
             await synapse.cluster.administer("ALTER ROLE synapse RESET default_transaction_read_only");
             await synapse.cluster.administer("DROP TABLE of_somebody_else");
@@ -151,6 +151,14 @@ describe("a fence that cannot be made", function () {
         );
         expect(await source.processId()).to.equal(before);
         expect(await isClusterRunning(directory)).to.equal(false);
+
+        await synapse.cluster.administer(
+            "CREATE FUNCTION public.of_c(cstring) RETURNS int LANGUAGE internal AS 'int4in'",
+        );
+        const untried = await expectError("SM-E0561", () => done(fence, withTarget, fenceContract.result));
+        expect(untried.block).to.contain("nothing: the source was not stopped");
+        expect(await source.processId()).to.equal(before);
+        await synapse.cluster.administer("DROP FUNCTION public.of_c(cstring)");
 
         await done(fence, withTarget, fenceContract.result);
         expect(await isClusterRunning(directory)).to.equal(true);

@@ -1,5 +1,7 @@
 /** Copies a snapshot with PostgreSQL's own programs. */
 import { join } from "node:path";
+import { readDefinitions } from "../../../../engine/postgres/catalogue/catalogue.ts";
+import { withClient } from "../../../../engine/postgres/connection.ts";
 import { runDatabaseProgram } from "../../../../engine/postgres/server/clientPrograms.ts";
 import { tableFingerprints } from "../../../../engine/postgres/compare/fingerprint.ts";
 import type { CopyRows } from "../../../../engine/postgres/replication/follow.ts";
@@ -7,7 +9,7 @@ import { restoreArchive } from "../../../../engine/postgres/pgDump/restoreArchiv
 
 /** The rows of the snapshot by PostgreSQL's own programs. */
 export function copyRowsByDump(programs: string): CopyRows {
-    return async ({ source, target, snapshot, step, jobs }, run) => {
+    return async ({ source, target, admin, snapshot, step, jobs }, run) => {
         const directory = join(run.directory, `copy-${step}`);
         const tables = await tableFingerprints(source, { step, jobs, snapshot, signal: run.signal });
         const args = ["--format", "directory", "--snapshot", snapshot, "--file", directory, "--no-owner", "--no-acl"];
@@ -19,7 +21,10 @@ export function copyRowsByDump(programs: string): CopyRows {
             run,
         );
         await restoreArchive(
-            { clientDirectory: programs, directory, address: target, step, jobs, tables: tables.length },
+            {
+                ...{ clientDirectory: programs, directory, address: target, admin, step, jobs, tables: tables.length },
+                definitions: await withClient(source, { step }, readDefinitions),
+            },
             run,
         );
         return { tables, bytes: 0 };
