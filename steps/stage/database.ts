@@ -154,13 +154,16 @@ async function refuseOccupied(
         refuseSameDatabase(from, identity, where);
         if (replace && found.state === "occupied") refusePossiblySame(from, identity, where);
     }
-    if (found.state === "occupied" && found.marker === undefined && !replace)
-        throw new MigrationError("SM-E0804", {
-            where,
-            found: describeObjects(found),
-            expected: "no database with this name, or an empty one",
-            fix: replaceFix,
-        });
+    const isOccupied = found.state === "occupied" && found.marker === undefined && !replace;
+    if (!isOccupied && found.isInvalid !== true) return;
+    throw new MigrationError("SM-E0804", {
+        where,
+        found: isOccupied ? describeObjects(found) : "what a DROP DATABASE has left that was interrupted",
+        expected: "no database with this name, or an empty one",
+        fix: isOccupied
+            ? replaceFix
+            : "`DROP DATABASE` once more: nothing else is possible with it, and nobody can read it",
+    });
 }
 
 async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {

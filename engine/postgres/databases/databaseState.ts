@@ -12,6 +12,8 @@ export interface DatabaseState {
     readonly marker?: Marker | undefined;
     /** Present unless absent. */
     readonly oid?: string;
+    /** What a `DROP DATABASE` that was interrupted has left: nobody can connect to it any more, and nothing but dropping it is possible. */
+    readonly isInvalid?: true;
 }
 
 const namedObjects = 5;
@@ -22,8 +24,10 @@ export async function inspectDatabase(
     name: string,
     options: ConnectionOptions,
 ): Promise<DatabaseState> {
-    const oid = await withClient(maintenance, options, (client) => databaseOid(client, name));
-    if (oid === undefined) return { state: "absent", objects: [], objectCount: 0 };
+    const found = await withClient(maintenance, options, (client) => findDatabase(client, name));
+    if (found === undefined) return { state: "absent", objects: [], objectCount: 0 };
+    const { oid, isInvalid } = found;
+    if (isInvalid) return { state: "empty", objects: [], objectCount: 0, oid, isInvalid };
     return withClient({ ...maintenance, name }, options, async (client) => {
         const objects = await foreignObjects(client);
         return {
@@ -36,14 +40,15 @@ export async function inspectDatabase(
     });
 }
 
-async function databaseOid(client: Client, name: string): Promise<string | undefined> {
+async function findDatabase(client: Client, name: string): Promise<{ oid: string; isInvalid: boolean } | undefined> {
     const [row] = await query(
         client,
-        z.object({ oid: z.string() }),
-        "SELECT oid::text AS oid FROM pg_database WHERE datname = $1",
+        z.object({ oid: z.string(), isInvalid: z.boolean() }),
+        // DATCONNLIMIT_INVALID_DB (src/include/catalog/pg_database.h), by minor versions from August 2023 on.
+        `SELECT oid::text AS oid, datconnlimit = -2 AS "isInvalid" FROM pg_database WHERE datname = $1`,
         [name],
     );
-    return row?.oid;
+    return row;
 }
 
 /** What to do about a database that holds data, where that is allowed. */
