@@ -42,6 +42,7 @@ export async function assessBundle(
     const known: BundleContext["known"] = { databaseBytes: 0, tables: 0, version: undefined };
     const context: BundleContext = {
         ...{ spec, targetSynapse, progress, known, media: files.media, configuredPepper: config.pepper },
+        oldSigningKeys: config.oldSigningKeys,
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };

@@ -7,6 +7,7 @@ import { recognise, type Content } from "../bundle/input/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../../contract/index.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
+import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { bannedKeys, pepperOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
 import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
@@ -14,6 +15,7 @@ import { finding } from "../run/finding.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
+import { oldSigningKeyFindings } from "./oldSigningKeys.ts";
 import { serviceUserCheckId, serviceUserFindings } from "./serviceUserCheck.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
@@ -34,6 +36,8 @@ export interface BundleContext {
     readonly media: readonly InputEvidence[];
     /** Of the configuration that came with the bundle. */
     readonly configuredPepper: string | undefined;
+    /** Of that configuration, and of the stack. */
+    readonly oldSigningKeys: HomeserverConfig["oldSigningKeys"];
     readonly targetSynapse: InstalledSynapse;
     readonly progress: Progress;
     /** Mode 0700, and there. */
@@ -93,7 +97,7 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec, configuredPepper }) {
+        run({ spec, configuredPepper, oldSigningKeys }) {
             if (spec.signingKey === undefined) return Promise.resolve([]);
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
@@ -102,7 +106,8 @@ export const bundleChecks: readonly BundleCheck[] = [
                     : [];
             const problem = pepperOfBundle(spec.pepper, configuredPepper);
             const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
-            return Promise.resolve([...bannedKeys(keys), ...macaroon, ...pepper]);
+            const old = oldSigningKeyFindings(oldSigningKeys, keys);
+            return Promise.resolve([...bannedKeys(keys), ...old, ...macaroon, ...pepper]);
         },
     },
     {

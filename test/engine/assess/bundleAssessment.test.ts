@@ -118,6 +118,12 @@ describe("the assessment of a source that comes as files", function () {
         expect((await assessed({ media: [store] }, given)).ids).to.not.include(noMedia);
     });
 
+    it("warns of an old signing key whose time cannot be right (P06)", async () => {
+        const old = (expired_ts: number) => ({ oldSigningKeys: { "ed25519:a_old": { key: "b2xk", expired_ts } } });
+        expect((await assessed(old(1_700_000_000), { quick: true })).ids).to.include("SM-W0551");
+        expect((await assessed(old(1_700_000_000_000), { quick: true })).ids).to.not.include("SM-W0551");
+    });
+
     it("warns where no macaroon secret came, or an empty one", async () => {
         expect((await assessed({}, { quick: true })).ids).to.include("SM-W0831");
         expect((await assessed({}, { quick: true, macaroonSecretKey: "" })).ids).to.include("SM-W0831");

@@ -131,6 +131,10 @@ describe("the step configure", () => {
             readWithSynapse(result.configFiles, fixture.directory),
         ]);
         for (const key of same) expect(target[key], key).to.deep.equal(source[key]);
+        // What the fence compares: a key that was rotated since, a secret in a file of its own.
+        expect(evidence.at(-1))
+            .to.have.property("sourceSecretFiles")
+            .with.keys("signing key", "file of macaroon_secret_key");
         expect(target["macaroon"]).to.equal(Buffer.from("macaroon-from-file").toString("hex"));
         expect(target).to.deep.include({
             email: "mail-secret",
