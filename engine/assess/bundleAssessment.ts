@@ -54,6 +54,10 @@ export async function assessBundle(
             continue;
         }
         const found = await check(context).catch(documentedFindings);
+        if (found === "not-run") {
+            notRun.push(id);
+            continue;
+        }
         findings.push(...found);
         if (found.length === 0) passed.push(id);
     }

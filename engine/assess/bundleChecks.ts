@@ -12,6 +12,7 @@ import { bannedKeys, pepperOfBundle } from "../synapse/secrets/homeserverSecrets
 import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
+import { targetClock, targetClockId } from "./clockChecks.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
@@ -56,7 +57,8 @@ export interface BundleCheck {
     readonly cost: "cheap" | "thorough";
     /** Looks at the files, or at the place for what is in them: both are different once a run has loaded them. */
     readonly beforeImport: boolean;
-    readonly run: (context: BundleContext) => Promise<Finding[]>;
+    /** `not-run` where what it looks at cannot be asked. */
+    readonly run: (context: BundleContext) => Promise<Finding[] | "not-run">;
 }
 
 /** In the order in which they find out what the next ones need. */
@@ -109,6 +111,12 @@ export const bundleChecks: readonly BundleCheck[] = [
             const old = oldSigningKeyFindings(oldSigningKeys, keys);
             return Promise.resolve([...bannedKeys(keys), ...old, ...macaroon, ...pepper]);
         },
+    },
+    {
+        id: targetClockId,
+        cost: "cheap",
+        beforeImport: true,
+        run: ({ spec }) => targetClock(spec.targetServer),
     },
     {
         id: "dump-format",
