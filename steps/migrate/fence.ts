@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
-import { configureContract, fenceContract, type SelfHostedSource } from "../../contract/index.ts";
+import { configureContract, fenceContract, fencedAtAction, type SelfHostedSource } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
@@ -63,7 +63,7 @@ export const fence = defineStep(
                     readyTarget(target, run, source.serverName, run.signal),
                 );
             // The downtime begins here, whatever this step still has to do.
-            const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
+            const fencedAt = await run.recorded(fencedAtAction, () => Promise.resolve(new Date().toISOString()));
             told = true;
             await run.progress.during("stopping the source homeserver", () => service.stop());
             return await proveFenced(source, run, fencedAt);
