@@ -145,6 +145,8 @@ export function isolationSections(sections: Sections): Sections {
         trusted_key_servers: [],
         suppress_key_server_warning: true,
         allow_public_rooms_over_federation: false,
+        // The second only ends the reckoning of what is to be pushed: what was due when the copy was made would still be sent.
+        start_pushers: false,
         push: { ...push, enabled: false },
         email: {},
         app_service_config_files: [],

@@ -232,6 +232,7 @@ describe("the step configure", () => {
         expect(target).to.deep.include({
             whitelist: [],
             pushEnabled: false,
+            startPushers: false,
             includeContent: false,
             appServices: [],
             email: null,
