@@ -37,6 +37,9 @@ const fenceTarget = z.strictObject({
 });
 export type FenceTarget = z.infer<typeof fenceTarget>;
 
+/** The action of the step `fence` that notes when the downtime began. */
+export const fencedAtAction = "fenced-at";
+
 /** Stops the source and proves that it can no longer write. */
 export const fenceContract = contract({
     name: "fence",

@@ -43,6 +43,7 @@ export async function assessBundle(
     const known: BundleContext["known"] = { databaseBytes: 0, tables: 0, version: undefined };
     const context: BundleContext = {
         ...{ spec, targetSynapse, progress, known, media: files.media, configuredPepper: config.pepper },
+        oldSigningKeys: config.oldSigningKeys,
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };
@@ -55,6 +56,10 @@ export async function assessBundle(
             continue;
         }
         const found = await check(context).catch(documentedFindings);
+        if (found === "not-run") {
+            notRun.push(id);
+            continue;
+        }
         findings.push(...found);
         if (found.length === 0) passed.push(id);
     }

@@ -7,13 +7,16 @@ import { recognise, type Content } from "../bundle/input/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../../contract/index.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
+import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { bannedKeys, pepperOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
 import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
+import { targetClock, targetClockId } from "./clockChecks.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
+import { oldSigningKeyFindings } from "./oldSigningKeys.ts";
 import { serviceUserCheckId, serviceUserFindings } from "./serviceUserCheck.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
@@ -34,6 +37,8 @@ export interface BundleContext {
     readonly media: readonly InputEvidence[];
     /** Of the configuration that came with the bundle. */
     readonly configuredPepper: string | undefined;
+    /** Of that configuration, and of the stack. */
+    readonly oldSigningKeys: HomeserverConfig["oldSigningKeys"];
     readonly targetSynapse: InstalledSynapse;
     readonly progress: Progress;
     /** Mode 0700, and there. */
@@ -52,7 +57,8 @@ export interface BundleCheck {
     readonly cost: "cheap" | "thorough";
     /** Looks at the files, or at the place for what is in them: both are different once a run has loaded them. */
     readonly beforeImport: boolean;
-    readonly run: (context: BundleContext) => Promise<Finding[]>;
+    /** `not-run` where what it looks at cannot be asked. */
+    readonly run: (context: BundleContext) => Promise<Finding[] | "not-run">;
 }
 
 /** In the order in which they find out what the next ones need. */
@@ -93,7 +99,7 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec, configuredPepper }) {
+        run({ spec, configuredPepper, oldSigningKeys }) {
             if (spec.signingKey === undefined) return Promise.resolve([]);
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
@@ -102,8 +108,15 @@ export const bundleChecks: readonly BundleCheck[] = [
                     : [];
             const problem = pepperOfBundle(spec.pepper, configuredPepper);
             const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
-            return Promise.resolve([...bannedKeys(keys), ...macaroon, ...pepper]);
+            const old = oldSigningKeyFindings(oldSigningKeys, keys);
+            return Promise.resolve([...bannedKeys(keys), ...old, ...macaroon, ...pepper]);
         },
+    },
+    {
+        id: targetClockId,
+        cost: "cheap",
+        beforeImport: true,
+        run: ({ spec }) => targetClock(spec.targetServer),
     },
     {
         id: "dump-format",

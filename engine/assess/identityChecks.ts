@@ -8,6 +8,7 @@ import { parseSigningKeys, verifyKeysOf } from "../synapse/secrets/signingKey.ts
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import { oldSigningKeyFindings } from "./oldSigningKeys.ts";
 
 const eventsVerified = 5;
 const usersShown = 3;
@@ -64,6 +65,12 @@ export const identityChecks: readonly AssessmentCheck[] = [
                       ],
             );
         },
+    },
+    {
+        id: "old-signing-keys",
+        cost: "cheap",
+        run: ({ config, secrets }) =>
+            Promise.resolve(oldSigningKeyFindings(config.oldSigningKeys, secrets.signingKeys)),
     },
     {
         id: "given-pepper",

@@ -21,6 +21,7 @@ import { downtimeOf } from "./measuredDowntime.ts";
 import { readEvidence, type StepEvidence } from "./evidence.ts";
 import { outcomeOf, type RunFacts } from "./outcome.ts";
 import { runRecord, type ReportedCheck, type ReportedStep, type RunRecord } from "./reportRecord.ts";
+import { clockSettings, steadyRecords } from "./steadyRecords.ts";
 import { scrubbed } from "./safeText.ts";
 import { tablesOf } from "./tableEvidence.ts";
 
@@ -65,10 +66,11 @@ function told({ step, kind }: JournalRecord): boolean {
 /** Puts journal and evidence together. Pure. */
 export function factsOf(
     request: ReportRequest,
-    records: readonly JournalRecord[],
+    journal: readonly JournalRecord[],
     evidence: readonly StepEvidence[],
     notes: readonly Note[] = [],
 ): RunFacts {
+    const records = steadyRecords(journal);
     const steps = stepsOf(records);
     const assessment = assessed.safeParse(standingResult(records, assessContract.name)).data;
     const { source, target, plugins, ...environment } = request.environment;
@@ -88,6 +90,7 @@ export function factsOf(
         source: source ?? "source homeserver",
         target: target ?? gateway?.url ?? configured?.baseUrl ?? "target homeserver",
         downtime: downtimeOf(records),
+        clockSet: clockSettings(records),
         steps,
         checks: checksOf(steps, records, inOrder),
         findings: findingsOf(records, inOrder),
@@ -104,7 +107,8 @@ export function factsOf(
         environment,
         plugins: plugins?.includes("offline") === true ? "offline" : plugins === "official" ? plugins : "unknown",
         errors: errorsOf(steps),
-        leftToDo: leftToDo(steps, notes),
+        // Notes have the time that the clock said then.
+        leftToDo: leftToDo(stepsOf(journal), notes),
         unread: inOrder.flatMap(({ step, unread }) =>
             unread.map((reason) => ({ file: join("evidence", `${step}.json`), reason, stands: stands(steps, step) })),
         ),

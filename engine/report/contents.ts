@@ -1,6 +1,6 @@
 /** What the Markdown and the HTML report both say: key figures, groups, numbers in words. Pure. */
 import { checkState, type CheckState } from "../../contract/index.ts";
-import { formatBytes, formatCount, formatSeconds } from "./quantities.ts";
+import { formatBytes, formatCount, formatInstant, formatSeconds } from "./quantities.ts";
 import { recoveryTable } from "./recoveryTime.ts";
 import type { ReportedCheck, RunRecord } from "./reportRecord.ts";
 
@@ -133,3 +133,11 @@ export const fallen = "This does not stand: the step was taken back since, or th
 
 export const offlineNotice =
     "The Pulumi plugins of this run are the stand-ins that come with this program, as the official ones could not be had.";
+
+/** That the clock was set while the run went on, a sentence each time. */
+export function clockNotes({ clockSet }: Pick<RunRecord, "clockSet">): string[] {
+    return clockSet.map(({ before, seconds }) => {
+        const way = `${formatSeconds(Math.abs(seconds))} ${seconds > 0 ? "forward" : "back"}`;
+        return `The machine's clock was set ${way}, before ${formatInstant(before)}. Times are as it was after that, and no duration is measured by it.`;
+    });
+}

@@ -1,6 +1,6 @@
 /** The report as Markdown, for terminals, tickets and chat. */
 import { badgeText } from "./badges.ts";
-import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
+import { clockNotes, fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
 import { formatCount, formatInstant, formatSeconds } from "./quantities.ts";
 import { recoveryColumns, recoveryTable } from "./recoveryTime.ts";
 import type { RunRecord } from "./reportRecord.ts";
@@ -74,7 +74,7 @@ function timeline(run: RunRecord): string {
             : `Down from ${formatInstant(from)} to ${formatInstant(until)}: ${formatSeconds(seconds ?? 0)}.`,
     );
     if (steps.length === 0) return "";
-    return [...windows, table(["Step", "Phase", "How it went", "Begun"], steps)].join("\n\n");
+    return [...windows, ...clockNotes(run), table(["Step", "Phase", "How it went", "Begun"], steps)].join("\n\n");
 }
 
 function recovery(run: RunRecord): string {

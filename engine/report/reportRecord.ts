@@ -107,6 +107,11 @@ export const runRecord = z.strictObject({
     outcome,
     /** One entry for each time the source was fenced. */
     downtime: z.array(downtimeWindow),
+    /**
+     * Each time that the clock of the machine was set while the run went on, seconds forward or back. All instants are as the clock had them
+     * after the last time.
+     */
+    clockSet: z.array(z.strictObject({ before: instant, seconds: z.number() })),
     steps: z.array(step),
     /** `stands` is false when the step was taken back after the check. */
     checks: z.array(check.extend({ step: z.string(), stands: z.boolean() })),

@@ -1,6 +1,15 @@
 /** The sections of the HTML report, one function each; a section without content is left out. */
 import { badge, badgeTone, outcomeTone, type BadgeName } from "./badges.ts";
-import { fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound, type Proof } from "./contents.ts";
+import {
+    clockNotes,
+    fallen,
+    figures,
+    mediaFacts,
+    offlineNotice,
+    proofs,
+    whatWasFound,
+    type Proof,
+} from "./contents.ts";
 import { Markup, markup, prose, table } from "./markup.ts";
 import { formatCount, formatInstant, formatSeconds, plural } from "./quantities.ts";
 import { recoveryColumns, recoveryTable } from "./recoveryTime.ts";
@@ -85,7 +94,7 @@ export function timelineSection(run: RunRecord): Markup | undefined {
     return section(
         "timeline",
         "Timeline",
-        markup`${stories.map((step) => markup`<p><b>${step.name}</b>: ${story(step)}</p>`)}${drawing}<ul class="legend">${legend}</ul>
+        markup`${clockNotes(run).map((note) => markup`<p>${note}</p>`)}${stories.map((step) => markup`<p><b>${step.name}</b>: ${story(step)}</p>`)}${drawing}<ul class="legend">${legend}</ul>
 <details><summary>The timeline as a table</summary>${table("Attempts at each step", columns, steps)}</details>`,
     );
 }

@@ -7,11 +7,14 @@ import { syncDirectory } from "./atomicFile.ts";
 import { dirname } from "node:path";
 import { MigrationError } from "./errors.ts";
 import { lockFile } from "./fileLock.ts";
+import { readUptime, uptime } from "./steadyClock.ts";
 
 const recordBody = z.strictObject({
     seq: z.number().int().min(1),
     /** ISO 8601, UTC. */
     at: z.iso.datetime(),
+    /** What {@link at} is worth when the clock is set; earlier versions did not write it. */
+    uptime: uptime.optional(),
     step: z.string(),
     kind: z.enum(["intent", "action", "done", "failed", "undo", "undone"]),
     phase: z.string(),
@@ -33,7 +36,7 @@ const recordShape = recordBody.extend({ hash: z.string() });
 
 export type JournalRecord = z.infer<typeof recordShape>;
 /** What the writer of a record says; the journal adds the rest. */
-export type JournalEntry = Omit<z.infer<typeof recordBody>, "seq" | "at" | "previous">;
+export type JournalEntry = Omit<z.infer<typeof recordBody>, "seq" | "at" | "uptime" | "previous">;
 
 const firstPrevious = "0".repeat(64);
 const lockWaitSeconds = 30;
@@ -72,10 +75,12 @@ export async function readJournal(path: string): Promise<JournalRecord[]> {
 async function appendLocked(path: string, entry: JournalEntry): Promise<JournalRecord> {
     const { records, wholeBytes } = await parse(path);
     const last = records.at(-1);
+    const up = readUptime();
     const body = recordBody.parse({
         ...entry,
         seq: (last?.seq ?? 0) + 1,
         at: new Date().toISOString(),
+        ...(up === undefined ? {} : { uptime: up }),
         previous: last?.hash ?? firstPrevious,
     });
     const record = { ...body, hash: hashOf(body) };

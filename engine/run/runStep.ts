@@ -16,7 +16,7 @@ import { stepState } from "./stepState.ts";
 import { systemRefusal } from "./systemErrors.ts";
 import { keepCopy } from "./ownership/keptCopy.ts";
 import { readTargetRecord } from "./ownership/targetRecord.ts";
-import { answersFromJournal, mayUndo } from "./ownership/permission.ts";
+import { answersFromJournal, holdingTarget, mayUndo } from "./ownership/permission.ts";
 
 /** Everything the answer of a step may take on standard output, bytes. It is kept in the Pulumi state for good. */
 const largestResult = 4096;
@@ -26,7 +26,8 @@ const largestResult = 4096;
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0705 when it was done with another one,
- *     SM-E0706 when another process does it now, SM-E0719 when the stack has forgotten steps that it should take back, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
+ *     SM-E0706 when another process does it now, from whichever work directory, SM-E0719 when the stack has forgotten steps that it should
+ *     take back, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
  *     target that is committed, and what the step itself throws
  */
 export async function doStep(call: StepCall): Promise<string> {
@@ -50,11 +51,14 @@ export async function doStep(call: StepCall): Promise<string> {
 }
 
 /** Acts, between an intent and its end in the journal. */
-async function actOn(
+function actOn(step: AnyStep, open: Pick<OpenStep, "spec" | "run" | "digest" | "paths">): Promise<string> {
+    return holdingTarget(step.contract, open.run.reference, () => journaled(step, open));
+}
+
+async function journaled(
     { contract, act }: AnyStep,
-    open: Pick<OpenStep, "spec" | "run" | "digest" | "paths">,
+    { spec, run, digest, paths }: Pick<OpenStep, "spec" | "run" | "digest" | "paths">,
 ): Promise<string> {
-    const { spec, run, digest, paths } = open;
     const base = { step: contract.name, phase: contract.phase };
     await writePrivateFile(
         join(paths.specs, `${contract.name}.json`),
@@ -140,16 +144,19 @@ export async function undoStep(call: StepCall): Promise<void> {
             else run.progress.say(may.because);
             return;
         }
-        await run.journal.append({ ...base, kind: "undo" });
-        const started = performance.now();
-        try {
-            await undo?.(spec, run);
-        } catch (error) {
-            await noteFailure(run, base, error);
-            throw error;
-        }
-        await run.journal.append({ ...base, kind: "undone", seconds: Math.round(performance.now() - started) / 1000 });
-        await keepCopyOf(run, contract.name);
+        await holdingTarget(contract, run.reference, async () => {
+            await run.journal.append({ ...base, kind: "undo" });
+            const started = performance.now();
+            try {
+                await undo?.(spec, run);
+            } catch (error) {
+                await noteFailure(run, base, error);
+                throw error;
+            }
+            const seconds = Math.round(performance.now() - started) / 1000;
+            await run.journal.append({ ...base, kind: "undone", seconds });
+            await keepCopyOf(run, contract.name);
+        });
     });
 }
 

@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "../../engine/assess/check.ts";
+import { clockChecks } from "../../engine/assess/clockChecks.ts";
 import { constraintChecks } from "../../engine/assess/constraintChecks.ts";
 import { copyChecks, replicationChecks } from "../../engine/assess/serverCopyChecks.ts";
 import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
@@ -50,6 +51,7 @@ const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...replicationChecks,
     ...fenceChecks,
     ...targetChecks,
+    ...clockChecks,
     ...mediaRepoChecks,
 ];
 const serviceUserCheck: AssessmentCheck = {
@@ -71,6 +73,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...mediaRepoChecks,
     ...mediaStorageChecks,
     ...targetChecks,
+    ...clockChecks,
 ];
 
 export const assess = defineStep(assessContract, (spec, run) =>

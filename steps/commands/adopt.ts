@@ -13,6 +13,7 @@ import { readJournal } from "../../engine/run/journal.ts";
 import { keptCopy, restoreCopy } from "../../engine/run/ownership/keptCopy.ts";
 import { becomeOwner, newOwner, readOwner } from "../../engine/run/ownership/owner.ts";
 import { describeRecord, readTargetRecord, writeTargetRecord } from "../../engine/run/ownership/targetRecord.ts";
+import { takingOver } from "../../engine/run/ownership/targetHold.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import { statusLines } from "./status.ts";
 
@@ -40,7 +41,7 @@ export function registerAdopt(program: Command): void {
  * @param confirmed  the id of the run; without it nothing is changed
  * @returns what there is, and what was done
  * @throws MigrationError SM-E1505 when there is nothing to adopt, or the id is another one; SM-E1506 when the directory has that run already;
- *     those of reading a source that is fenced and not left for good
+ *     SM-E0706 while a process of the work directory that is given up is alive; those of reading a source that is fenced and not left for good
  */
 export async function adoptTarget(
     directory: string,
@@ -76,17 +77,22 @@ export async function adoptTarget(
             expected: "a work directory that knows nothing of it",
             changed: "nothing",
         });
-    await prepareRunDirectory(runDirectory);
-    // Killed anywhere from here on, the same command goes on: the new owner is the directory's from the first line, and the journal comes last.
-    const own = (await readOwner(runsDirectory)) ?? newOwner(runsDirectory);
-    await becomeOwner(runsDirectory, own);
-    if (source !== undefined && !(source instanceof MigrationError)) {
-        const fenced = source.record;
-        if (fenced?.owner.id === record.owner.id && fenced.run === record.run)
-            await source.write({ ...fenced, owner: own });
-    }
-    await writeTargetRecord(directory, { ...record, owner: own });
-    await restoreCopy(directory, runDirectory);
+    const isHeldSo = async (): Promise<boolean> => (await readTargetRecord(directory))?.owner.id === record.owner.id;
+    const adopted = await takingOver(directory, isHeldSo, async () => {
+        await prepareRunDirectory(runDirectory);
+        // Killed anywhere from here on, the same command goes on: the new owner is the directory's from the first line, and the journal comes last.
+        const own = (await readOwner(runsDirectory)) ?? newOwner(runsDirectory);
+        await becomeOwner(runsDirectory, own);
+        if (source !== undefined && !(source instanceof MigrationError)) {
+            const fenced = source.record;
+            if (fenced?.owner.id === record.owner.id && fenced.run === record.run)
+                await source.write({ ...fenced, owner: own });
+        }
+        await writeTargetRecord(directory, { ...record, owner: own });
+        await restoreCopy(directory, runDirectory);
+        return true;
+    });
+    if (adopted !== true) throw refuse("a record that was changed meanwhile", describeRecord(record));
     return [...shown, `${runsDirectory} owns it now: go on with \`pulumi up\` of its stack`];
 }
 

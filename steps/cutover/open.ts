@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { instant, openContract } from "../../contract/index.ts";
+import { fenceContract, fencedAtAction, instant, openContract } from "../../contract/index.ts";
 import { askGateway } from "../../engine/gateway/ask.ts";
 import { holdGatewayDirectory } from "../../engine/gateway/gatewayDirectory.ts";
 import { gatewayProcess } from "../../engine/gateway/gatewayProcess.ts";
@@ -11,6 +11,8 @@ import { gatewayFiles, readGatewayState, writeGatewayState, type GatewayState } 
 import { runningDaemon, signalProcess } from "../../engine/services/daemon.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { parseJson } from "../../engine/run/parseJson.ts";
+import { clockShifts, readUptime, shifted, type Reading } from "../../engine/run/steadyClock.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
 
@@ -41,8 +43,9 @@ export const open = defineStep(
             await closeGateway(spec, run);
             throw error;
         }
-        const openedAt = new Date().toISOString();
-        const fencedAt = await fenceInstant(run.directory);
+        const opened: Reading = { at: new Date().toISOString(), uptime: readUptime() };
+        const fencedAt = await fenceInstant(run, opened);
+        const openedAt = opened.at;
         const checks = await publicChecks({ serverName: spec.serverName, publicBaseUrl: spec.publicBaseUrl });
         await run.evidence({ openedAt, fencedAt, checks });
         return {
@@ -130,12 +133,16 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
     });
 }
 
-/** When the source was fenced; undefined in a rehearsal that fences nothing. */
-async function fenceInstant(runDirectory: string): Promise<string | undefined> {
-    try {
-        const token: unknown = JSON.parse(await readFile(join(runDirectory, "fence-token.json"), "utf8"));
-        return z.looseObject({ fencedAt: instant }).parse(token).fencedAt;
-    } catch {
-        return undefined;
-    }
+/**
+ * When the source was fenced, as the clock has it now: it may have been set since. Undefined in a rehearsal that fences nothing.
+ *
+ * @param now  what the clocks say
+ */
+async function fenceInstant(run: StepRun, now: Reading): Promise<string | undefined> {
+    const text = await readFile(join(run.directory, "fence-token.json"), "utf8").catch(() => undefined);
+    const token = z.looseObject({ fencedAt: instant }).safeParse(text === undefined ? undefined : parseJson(text));
+    if (!token.success) return undefined;
+    const records = await run.journal.read();
+    const told = records.findLastIndex(({ step, action }) => step === fenceContract.name && action === fencedAtAction);
+    return shifted(token.data.fencedAt, clockShifts([...records, now])[told] ?? 0);
 }

@@ -3,7 +3,13 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
-import { configureContract, fenceContract, type FenceTarget, type SelfHostedSource } from "../../contract/index.ts";
+import {
+    configureContract,
+    fenceContract,
+    fencedAtAction,
+    type FenceTarget,
+    type SelfHostedSource,
+} from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
@@ -61,7 +67,7 @@ export const fence = defineStep(
         try {
             if (target !== undefined) await tryTarget(target, source.serverName, address, run);
             // The downtime begins here, whatever this step still has to do.
-            const fencedAt = await run.recorded("fenced-at", () => Promise.resolve(new Date().toISOString()));
+            const fencedAt = await run.recorded(fencedAtAction, () => Promise.resolve(new Date().toISOString()));
             told = true;
             await run.progress.during("stopping the source homeserver", () => service.stop());
             return await proveFenced(source, run, fencedAt);

@@ -10,7 +10,7 @@ import { defineStep } from "../../engine/run/step.ts";
 import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
 import { listenerAt } from "../../engine/synapse/config/listeners.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
-import { sectionDigests } from "../../engine/synapse/config/sectionDigests.ts";
+import { secretFileDigests, sectionDigests } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
 import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
@@ -85,9 +85,11 @@ export const configure = defineStep(
 
         const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
         for (const line of left) run.progress.note(`does not come along: ${line}`);
-        const sourceSections = await sectionDigests(config, run.directory);
+        // What comes as files is not fenced, and its secrets are those of the stack.
+        const kept = spec.source.kind === "selfHosted" ? await secretFileDigests(config, run.directory) : undefined;
         await run.evidence({
-            sourceSections,
+            sourceSections: await sectionDigests(config, run.directory),
+            ...(kept === undefined ? {} : { sourceSecretFiles: kept }),
             sections: Object.keys(homeserver).sort(),
             notCarried: left,
             findings: config.findings,

@@ -206,4 +206,16 @@ export const e05Checks = {
         "a function, trigger, rule, view or the like runs whenever the homeserver uses its table, and may have been put there by whoever made the dump",
         "do you know what it does, and is it meant to move? Then add it to config `foreignCode`, each on a line of its own, as it is named here; else remove it from the source and dump again",
     ),
+    "SM-E0550": entry(
+        "check",
+        "a key that the server signs with is among its old ones",
+        "other servers take an old key for expired, and refuse what the server signs with it from then on; the target would have both as the source has",
+        "take it out of `old_signing_keys` of homeserver.yaml, or of config `source.oldSigningKeys`; was the key rotated, and the new one never put in its place?",
+    ),
+    "SM-W0551": entry(
+        "check",
+        "the time at which an old signing key expired cannot be right",
+        "too early a time disowns what was signed with it, too late a one lets whoever has it sign on; the target gets it as it is",
+        "write the time at which it was last used in milliseconds, for example `expired_ts: 1700000000000`, into `old_signing_keys`",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -48,7 +48,7 @@ export const e07State = {
         "locked",
         "another process works on this run",
         "two processes that write to the same target destroy it",
-        "is another `pulumi up` running? Wait for the named process to end, then run this one again",
+        "is another `pulumi up` running? Wait for the named process to end, then run this one again. Was it stopped (`ps -o stat= -p <process>` says T)? `kill -CONT` lets it go on, `kill -KILL` ends it: it keeps what it holds until then",
     ),
     "SM-E0707": entry(
         "state",

@@ -1,4 +1,4 @@
-/** SM-E12: disks and directories. */
+/** SM-E12: disks, directories and clocks. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
 export const e12Space = {
@@ -13,6 +13,18 @@ export const e12Space = {
         "the work directory is not fit to keep a homeserver's dump and keys",
         "what lies there may vanish in the middle of a migration, or be read by others",
         "set config `workDirectory` to a directory of your own on a local disk, mode 0700",
+    ),
+    "SM-E1204": entry(
+        "check",
+        "the clocks of two machines are more than a minute apart",
+        "tokens and signatures are taken for expired or for not yet valid, new messages are dated before old ones, and nobody can say when the downtime was",
+        "have both machines keep the time: does `timedatectl` say that the clock is synchronized? `timedatectl set-ntp true`",
+    ),
+    "SM-W1204": entry(
+        "check",
+        "the clocks of two machines are apart",
+        "after the move the homeserver dates messages and ends tokens by another clock than before",
+        "have both machines keep the time: does `timedatectl` say that the clock is synchronized? `timedatectl set-ntp true`",
     ),
     "SM-E1205": entry(
         "state",

@@ -5,7 +5,7 @@ import { removePrivateFile, writePrivateFile } from "../atomicFile.ts";
 import { lockFile } from "../fileLock.ts";
 import { hasCode } from "../heldDirectory.ts";
 import { runDirectoryPaths } from "../runDirectory.ts";
-import { recordDirectory } from "./targetRecord.ts";
+import { recordDirectory } from "./targetHold.ts";
 
 const lockWaitSeconds = 30;
 

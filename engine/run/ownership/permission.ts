@@ -6,11 +6,14 @@ import { MigrationError } from "../errors.ts";
 import type { JournalRecord } from "../journal.ts";
 import { runDirectoryPaths } from "../runDirectory.ts";
 import { isCommitted, type StepState } from "../stepState.ts";
+import { holdTarget } from "./targetHold.ts";
 import {
     claimTarget,
     describeRecord,
+    heldByAnother,
     holderOf,
     readTargetRecord,
+    takeLost,
     workDirectoryLost,
     type TargetRecord,
 } from "./targetRecord.ts";
@@ -47,6 +50,33 @@ export async function answersFromJournal(
     return false;
 }
 
+/**
+ * Runs what acts on a target, or takes something of it back, while nobody else does the same and nobody can take the target over. Who only
+ * looks holds nothing, and where nobody has claimed a target there is none to hold.
+ *
+ * @throws MigrationError SM-E0706 while another process does the same step, SM-E0740 when the target was taken over meanwhile
+ */
+export async function holdingTarget<T>(contract: Contract, run: RunReference, work: () => Promise<T>): Promise<T> {
+    const { target, directory } = run;
+    if (target === undefined || contract.phase === "assess") return work();
+    const isAnothers = async (): Promise<TargetRecord | undefined> => {
+        const record = await readTargetRecord(target);
+        return (await holderOf(record, dirname(directory))) === "another" ? record : undefined;
+    };
+    const isOfSource = contract.owner === "source" && (await isAnothers()) !== undefined;
+    if (isOfSource || (await readTargetRecord(target)) === undefined) return work();
+    const holder = `process ${process.pid}, step ${contract.name} of ${directory}, since ${new Date().toISOString()}`;
+    const lock = await holdTarget(target, contract.name, holder, async () => {
+        const record = await isAnothers();
+        if (record !== undefined) throw heldByAnother(target, record);
+    });
+    try {
+        return await work();
+    } finally {
+        await lock.release();
+    }
+}
+
 function isAnswered({ repeatable }: Contract, committed: boolean): boolean {
     return repeatable === undefined || (repeatable === "before-commit" && committed);
 }
@@ -72,10 +102,11 @@ export async function mayUndo(
     state: StepState,
 ): Promise<Permission> {
     const { target } = run;
+    if (target !== undefined) await takeLost(target, dirname(run.directory));
     const record = target === undefined ? undefined : await readTargetRecord(target);
     const holder = await holderOf(record, dirname(run.directory));
     const isKnown = records.some(({ step }) => step === contract.name);
-    const isOurs = record !== undefined && (holder === "ours" || (holder === "lost" && record.disposable));
+    const isOurs = record !== undefined && holder === "ours";
     if (target !== undefined && record !== undefined && !isOurs && contract.owner !== "source") {
         if (holder === "lost") throw workDirectoryLost(target, record);
         return no(`left as it is: the target is another's, ${describeRecord(record)}`);

@@ -11,6 +11,7 @@ import { MigrationError } from "../errors.ts";
 import { hasCode } from "../heldDirectory.ts";
 import { parseJson } from "../parseJson.ts";
 import { readTrusted } from "../trustedFile.ts";
+import { recordDirectory, takingOver } from "./targetHold.ts";
 import { describeOwner, ensureOwner, json, owner, readOwner, wasHere, writeOnce } from "./owner.ts";
 
 const targetRecord = z.strictObject({
@@ -32,8 +33,6 @@ const targetRecord = z.strictObject({
 });
 export type TargetRecord = z.infer<typeof targetRecord>;
 
-/** What of ours is beside what the target owns, mode 0700. */
-export const recordDirectory = (target: string): string => join(target, ".synapse-migration");
 const recordFile = (target: string): string => join(recordDirectory(target), "record.json");
 
 /**
@@ -80,6 +79,10 @@ export async function claimTarget(run: RunReference, committed: boolean): Promis
     if (found === undefined) return claimFree(run, target, committed);
     if (holder === "another") throw heldByAnother(target, found);
     if (holder === "lost" && !found.disposable) throw workDirectoryLost(target, found);
+    if (holder === "lost") {
+        await takeLost(target, runsDirectory);
+        return claimTarget(run, committed);
+    }
     const own = await ensureOwner(runsDirectory);
     const isCommitted = found.state !== "held";
     if (isCommitted && found.run !== run.id && !found.disposable) throw anotherRunCommitted(run, found);
@@ -88,6 +91,22 @@ export async function claimTarget(run: RunReference, committed: boolean): Promis
     const now = { ...found, owner: own, run: run.id, disposable, ...(stack === undefined ? {} : { stack }) };
     if (JSON.stringify(now) !== JSON.stringify(found)) await writePrivateFile(recordFile(target), json(now));
     return now;
+}
+
+/**
+ * Makes a disposable target this directory's, whose work directory was lost. Any other stays whose it is.
+ *
+ * @throws MigrationError SM-E0706 while a process of the lost one is alive
+ */
+export async function takeLost(target: string, runsDirectory: string): Promise<void> {
+    const isLost = async (): Promise<boolean> =>
+        (await holderOf(await readTargetRecord(target), runsDirectory)) === "lost";
+    if (!(await isLost())) return;
+    await takingOver(target, isLost, async () => {
+        const found = await readTargetRecord(target);
+        if (found?.disposable !== true) return;
+        await writePrivateFile(recordFile(target), json({ ...found, owner: await ensureOwner(runsDirectory) }));
+    });
 }
 
 async function claimFree(run: RunReference, target: string, committed: boolean): Promise<TargetRecord | undefined> {
@@ -136,8 +155,7 @@ export async function removeTargetRecord(run: RunReference): Promise<TargetRecor
     const { target } = run;
     const record = target === undefined ? undefined : await readTargetRecord(target);
     if (target === undefined || record?.run !== run.id) return undefined;
-    const holder = await holderOf(record, dirname(run.directory));
-    if (holder !== "ours" && !(holder === "lost" && record.disposable)) return undefined;
+    if ((await holderOf(record, dirname(run.directory))) !== "ours") return undefined;
     await rm(recordDirectory(target), { recursive: true, force: true });
     return record;
 }

@@ -118,17 +118,37 @@ export function targetDatabaseSection(sections: Sections, connection: TargetConn
 /** The file of a rehearsal's target that is read last. */
 export const isolationName = "isolation.yaml";
 
+/** What a rehearsal's target is without, whichever part of it reaches out: named to who reads what did not come along. */
+const isolatedSettings: readonly string[] = [
+    ...["email", "app_service_config_files", "modules", "password_providers", "media_storage_providers"],
+    ...["spam_checker", "third_party_event_rules", "sentry", "opentracing", "account_threepid_delegates"],
+    "url_preview_enabled",
+];
+
 /**
  * What keeps a rehearsal's target to itself. Applied last, over everything: no federation, push, mail, application services,
  * modules, storage providers, previews, statistics, tracing. Single sign-on stays, as logging in is a user's own doing.
+ *
+ * Modules have had settings of their own before they had `modules`, and Synapse still takes those. Without `email` mail goes to a server on the
+ * same machine, so what sends it by itself is told not to.
  */
 export function isolationSections(sections: Sections): Sections {
     const push = isMapping(sections["push"]) ? sections["push"] : {};
+    const lacking = (name: string, key: string): Sections => {
+        const section = sections[name];
+        return isMapping(section) && key in section ? { [name]: without(section, (own) => own === key) } : {};
+    };
     return {
+        spam_checker: [],
+        third_party_event_rules: null,
+        ...lacking("presence", "presence_router"),
+        ...lacking("account_validity", "renew_at"),
         federation_domain_whitelist: [],
         trusted_key_servers: [],
         suppress_key_server_warning: true,
         allow_public_rooms_over_federation: false,
+        // The second only ends the reckoning of what is to be pushed: what was due when the copy was made would still be sent.
+        start_pushers: false,
         push: { ...push, enabled: false },
         email: {},
         app_service_config_files: [],
@@ -150,8 +170,6 @@ export function notCarried(all: Sections, isolated: boolean): string[] {
     const otherListeners = listeners.filter(
         (listener) => listener["type"] !== "http" || resourceNames(listener).some((name) => name === "metrics"),
     );
-    const quiet = ["email", "app_service_config_files", "modules", "password_providers", "media_storage_providers"];
-    const isolation = [...quiet, "sentry", "opentracing", "account_threepid_delegates", "url_preview_enabled"];
     return [
         ...line(present(isWorkerSetting), "the target runs as one process"),
         ...line(
@@ -168,7 +186,7 @@ export function notCarried(all: Sections, isolated: boolean): string[] {
         ),
         ...(isolated
             ? line(
-                  present((key) => isolation.includes(key)),
+                  present((key) => isolatedSettings.includes(key)),
                   "a rehearsal's target keeps to itself",
               )
             : []),

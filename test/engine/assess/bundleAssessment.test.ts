@@ -75,15 +75,16 @@ describe("the assessment of a source that comes as files", function () {
         };
         const result = await assessBundle(spec, keep, join(directory, "assess.json"), undefined);
         expect(await readdir(directory)).to.deep.equal([]);
-        const { findings } = kept[0] as { findings: Finding[] };
-        return { result, findings, ids: findings.map(({ id }) => id) };
+        const { findings, passed } = kept[0] as { findings: Finding[]; passed: string[] };
+        return { result, findings, passed, ids: findings.map(({ id }) => id) };
     };
     const blocking = (findings: readonly Finding[]): string[] =>
         findings.filter(({ severity }) => severity === "error").map(({ id }) => id);
 
     it("reads a dump to its end, and tells the server and the schema that it comes from", async () => {
-        const { result, findings } = await assessed();
+        const { result, findings, passed } = await assessed();
         expect(blocking(findings)).to.deep.equal([]);
+        expect(passed).to.include("target-clock");
         expect(result.notRun).to.deep.equal([]);
         expect(result.versions["source"]).to.match(/^files of backup, PostgreSQL 15\.\d+.*, Synapse schema \d+$/);
         expect(result.versions["target"]).to.match(/^Synapse [\d.]+, schema \d+$/);
@@ -116,6 +117,12 @@ describe("the assessment of a source that comes as files", function () {
         const store = await newDirectory(cluster);
         await mkdir(join(store, "local_content"));
         expect((await assessed({ media: [store] }, given)).ids).to.not.include(noMedia);
+    });
+
+    it("warns of an old signing key whose time cannot be right (P06)", async () => {
+        const old = (expired_ts: number) => ({ oldSigningKeys: { "ed25519:a_old": { key: "b2xk", expired_ts } } });
+        expect((await assessed(old(1_700_000_000), { quick: true })).ids).to.include("SM-W0551");
+        expect((await assessed(old(1_700_000_000_000), { quick: true })).ids).to.not.include("SM-W0551");
     });
 
     it("warns where no macaroon secret came, or an empty one", async () => {
@@ -242,7 +249,14 @@ describe("the assessment of a source that comes as files", function () {
                     journal.append({ step, phase: "migrate", kind });
                 for (const step of ["import", "import-media"])
                     for (const kind of ["intent", "done"] as const) await record(step, kind);
-                const loaded = ["media-repository", "dump-format", "media-format", "free-space", "dump-content"];
+                const loaded = [
+                    "media-repository",
+                    "target-clock",
+                    "dump-format",
+                    "media-format",
+                    "free-space",
+                    "dump-content",
+                ];
                 expect((await quickAssessment(spec)).notRun).to.have.members(loaded);
                 await rm(path);
                 const gone = await quickAssessment(spec);

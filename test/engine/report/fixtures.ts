@@ -27,10 +27,11 @@ const phaseOf: Readonly<Record<string, string>> = {
 const begin = Date.parse("2026-11-21T10:00:00.000Z");
 export const instantAfter = (seconds: number): string => new Date(begin + seconds * 1000).toISOString();
 
-/** Records with a valid chain. */
+/** Records with a valid chain, in the order in which steps that run at the same time would write them. */
 export function journal(lines: readonly Line[]): JournalRecord[] {
     let previous = "0".repeat(64);
-    return lines.map(({ after, ...line }, index) => {
+    const inOrder = [...lines].sort((a, b) => a.after - b.after);
+    return inOrder.map(({ after, ...line }, index) => {
         const body = {
             seq: index + 1,
             at: instantAfter(after),

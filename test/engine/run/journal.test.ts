@@ -30,6 +30,18 @@ describe("journal", () => {
             expect(await journal.read()).to.deep.equal([first, second]);
         }));
 
+    it("has with each record how long the machine is up, which nobody sets", () =>
+        withJournal(async (file) => {
+            const [first, second] = [
+                await openJournal(file).append(entry("a")),
+                await openJournal(file).append(entry("b")),
+            ];
+            expect(first.uptime?.boot)
+                .to.match(/^[0-9a-f-]{36}$/)
+                .and.to.equal(second.uptime?.boot);
+            expect(second.uptime?.seconds).to.be.at.least(first.uptime?.seconds ?? Infinity);
+        }));
+
     it("keeps every record of writers that append at the same time", () =>
         withJournal(async (file) => {
             await Promise.all(

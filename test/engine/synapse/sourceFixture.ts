@@ -116,6 +116,10 @@ print("\\n" + json.dumps({
     "urlPreviews": config.media.url_preview_enabled,
     "stats": config.metrics.report_stats,
     "sentry": config.metrics.sentry_enabled,
+    "modules": len(config.modules.loaded_modules) + len(config.authproviders.password_providers) + len(config.spamchecker.spam_checkers)
+        + (config.thirdpartyrules.third_party_event_rules is not None) + (config.server.presence_router_module_class is not None),
+    "renewalMail": config.account_validity.account_validity_enabled and config.account_validity.account_validity_renew_by_email_enabled,
+    "trustedKeyServers": [s.server_name for s in config.key.key_servers],
     "listeners": [[l.port, l.bind_addresses, l.tls, l.http_options.x_forwarded, [n for r in l.http_options.resources for n in r.names]] for l in config.server.listeners if l.http_options],
     "database": config.database.databases[0].config,
     "pidFile": config.server.pid_file,

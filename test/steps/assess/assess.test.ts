@@ -18,7 +18,7 @@ import { smallPopulation, startTestSynapse, type TestSynapse } from "../../suppo
 
 type Spec = z.infer<typeof assessContract.spec>;
 
-const kept = z.object({ findings: z.array(z.object({ id: z.string() })) });
+const kept = z.object({ findings: z.array(z.object({ id: z.string() })), passed: z.array(z.string()) });
 
 describe("the assessment", () => {
     let synapse: TestSynapse;
@@ -69,6 +69,8 @@ describe("the assessment", () => {
         expect(assessment).to.deep.include({ errors: 0, notRun: [], serverName: "rehearsal.test", committed: false });
         expect(assessment.sizes.databaseBytes).to.be.greaterThan(1e6);
         expect(assessment.versions).to.have.keys("source", "target");
+        const { passed } = kept.parse(JSON.parse(await readFile(assessment.evidenceFile, "utf8")));
+        expect(passed).to.include.members(["source-clock", "target-clock", "old-signing-keys"]);
     });
 
     it("says that nobody looks after a target that is to stay, until that is acknowledged, and of a disposable one not at all", async () => {

@@ -7,6 +7,7 @@ import { gatewayContract, openContract } from "../../../contract/index.ts";
 import { gateway } from "../../../steps/stage/gateway.ts";
 import { publicChecks } from "../../../engine/gateway/publicChecks.ts";
 import { gatewayFiles, readGatewayState } from "../../../engine/gateway/state.ts";
+import { readUptime } from "../../../engine/run/steadyClock.ts";
 import { open } from "../../../steps/cutover/open.ts";
 import { expectError } from "../../support/expectError.ts";
 import { fakeHomeserver, serverName, verifyKeys, type FakeHomeserver } from "../../engine/gateway/fakeHomeserver.ts";
@@ -65,6 +66,23 @@ describe("the step open", () => {
         expect(downtimeSeconds).to.be.within(90, 110);
         await rm(join(directory, "fence-token.json"));
     });
+
+    for (const wrongBy of [3600, -3600]) {
+        it(`tells it right though the clock was set by ${-wrongBy} s since the fence (P52)`, async () => {
+            const up = readUptime();
+            const fencedAt = new Date(Date.now() + (wrongBy - 90) * 1000).toISOString();
+            const token = join(directory, "fence-token.json");
+            await writeFile(token, JSON.stringify({ run: "r1", fencedAt, watermarks: {} }));
+            const opening = run();
+            await opening.journal.append({ step: "fence", phase: "migrate", kind: "action", action: "fenced-at" });
+            const [told] = await opening.journal.read();
+            const uptime = { boot: up?.boot ?? "", seconds: (up?.seconds ?? 0) - 90 };
+            Object.assign(told ?? {}, { at: fencedAt, uptime });
+            const { downtimeSeconds } = await open.act(spec, opening);
+            expect(downtimeSeconds).to.be.within(89, 110);
+            await rm(token);
+        });
+    }
 
     it("leaves a gateway alone that a newer run has closed for itself", async () => {
         await open.act(spec, run());

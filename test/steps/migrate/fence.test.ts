@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -5,7 +6,7 @@ import { fenceContract } from "../../../contract/index.ts";
 import { markSourceCommitted } from "../../../engine/fence/sourceRecord.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
-import { sectionDigests } from "../../../engine/synapse/config/sectionDigests.ts";
+import { secretFileDigests, sectionDigests } from "../../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../../engine/synapse/config/sourceConfig.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
 import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
@@ -116,6 +117,32 @@ describe("the fence", function () {
         await writeFile(evidence, JSON.stringify({ sourceSections }));
         await done(fence, spec("changed"), fenceContract.result);
         await undone(fence, spec("changed"));
+    });
+
+    it("refuses a source whose signing key was rotated since the target was configured, while it still serves (P06)", async () => {
+        const { directory } = runOf(synapse, "rotated");
+        await prepareRunDirectory(directory);
+        const config = await readSourceConfig(sourceOf(synapse));
+        const [sourceSections, sourceSecretFiles] = [
+            await sectionDigests(config, directory),
+            await secretFileDigests(config, directory),
+        ];
+        await writeFile(
+            join(directory, "evidence", "configure.json"),
+            JSON.stringify({ sourceSections, sourceSecretFiles }),
+        );
+        const keyFile = "path" in config.signingKey ? config.signingKey.path : "";
+        const key = await readFile(keyFile, "utf8");
+        try {
+            await writeFile(keyFile, `ed25519 a_rotated ${randomBytes(32).toString("base64").replace(/=+$/, "")}\n`);
+            const error = await expectError("SM-E0718", () => done(fence, spec("rotated"), fenceContract.result));
+            expect(error.detail.found).to.contain("another signing key than");
+            expect(await synapse.homeserver.answers()).to.equal(true);
+        } finally {
+            await writeFile(keyFile, key);
+        }
+        await done(fence, spec("rotated"), fenceContract.result);
+        await undone(fence, spec("rotated"));
     });
 
     it("is never lifted again once the source was left for good, by whichever stack", async () => {

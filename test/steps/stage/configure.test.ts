@@ -131,6 +131,10 @@ describe("the step configure", () => {
             readWithSynapse(result.configFiles, fixture.directory),
         ]);
         for (const key of same) expect(target[key], key).to.deep.equal(source[key]);
+        // What the fence compares: a key that was rotated since, a secret in a file of its own.
+        expect(evidence.at(-1))
+            .to.have.property("sourceSecretFiles")
+            .with.keys("signing key", "file of macaroon_secret_key");
         expect(target["macaroon"]).to.equal(Buffer.from("macaroon-from-file").toString("hex"));
         expect(target).to.deep.include({
             email: "mail-secret",
@@ -216,7 +220,11 @@ describe("the step configure", () => {
     it("keeps a rehearsal's target to itself, in real Synapse's eyes", async () => {
         await make(
             (directory) =>
-                `${richConfig(directory)}sentry: {dsn: "https://key@sentry.example.org/1"}\nmodules: [{module: not.installed.Module}]\n`,
+                `${richConfig(directory)}sentry: {dsn: "https://key@sentry.example.org/1"}\nmodules: [{module: not.installed.Module}]\n` +
+                // What modules were configured with before there was `modules`, and mail that needs nobody to ask for it.
+                "spam_checker: {module: not.installed.Checker}\nthird_party_event_rules: {module: not.installed.Rules}\n" +
+                "presence: {enabled: false, presence_router: {module: not.installed.Router}}\n" +
+                "account_validity: {enabled: true, period: 6w, renew_at: 1w}\n",
         );
         await putSecrets(richSecrets);
         const result = await configure.act(specOf({ isolated: true }), testRun().run);
@@ -224,17 +232,23 @@ describe("the step configure", () => {
         expect(target).to.deep.include({
             whitelist: [],
             pushEnabled: false,
+            startPushers: false,
             includeContent: false,
             appServices: [],
             email: null,
             urlPreviews: false,
             stats: false,
             sentry: false,
+            modules: 0,
+            renewalMail: false,
+            trustedKeyServers: [],
             pepper: richSecrets.pepper,
             macaroon: Buffer.from("macaroon-from-file").toString("hex"),
         });
         expect(result.configFiles.at(-1)).to.equal(join(fixture.targetDirectory, "isolation.yaml"));
-        expect(result.notCarried.join("\n")).to.contain("app_service_config_files, email, modules, sentry");
+        expect(result.notCarried.join("\n")).to.contain(
+            "app_service_config_files, email, modules, sentry, spam_checker, third_party_event_rules",
+        );
         expect(
             await lstat(join(fixture.targetDirectory, "files/app_service_config_files")).catch(() => "absent"),
         ).to.equal("absent");

@@ -5,10 +5,10 @@ import { expect } from "chai";
 import { z } from "zod";
 import { runReference, type Phase, type RunReference, type StepContract } from "../../../../contract/index.ts";
 import type { AnyStep, StepCall } from "../../../../engine/run/openStep.ts";
+import { recordDirectory } from "../../../../engine/run/ownership/targetHold.ts";
 import {
     markTargetCommitted,
     readTargetRecord,
-    recordDirectory,
     removeTargetRecord,
     writeTargetRecord,
     type TargetRecord,
