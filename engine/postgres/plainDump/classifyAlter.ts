@@ -29,6 +29,9 @@ const owned = [
     ],
 ] as const;
 
+/** Of `--clean`, which takes off a table what others hold on to before it drops it. */
+const dropped: Statement = { kind: "leftOut", what: "drop" };
+
 /** @param cursor  behind `ALTER` */
 export function classifyAlter(cursor: Cursor): Statement | undefined {
     if (cursor.take("default privileges")) return { kind: "leftOut", what: "privileges" };
@@ -81,9 +84,14 @@ function alterTable(cursor: Cursor, table: { schema?: string; name: string }): S
         const references = cursor.takeName();
         return references === undefined ? undefined : { kind: "constraint", name, table, references };
     }
+    if (cursor.take("drop constraint")) {
+        cursor.take("if exists");
+        return cursor.takeIdentifier() !== undefined && cursor.done ? dropped : undefined;
+    }
     if (cursor.take("alter column")) {
         const column = cursor.takeIdentifier();
         if (column === undefined) return undefined;
+        if (cursor.take("drop default")) return cursor.done ? dropped : undefined;
         const change = cursor.takeOne(
             ...["set default", "set statistics", "set storage", "set compression", "set not null", "add generated"],
         );

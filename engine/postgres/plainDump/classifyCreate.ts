@@ -124,8 +124,10 @@ function classifyFunction(cursor: Cursor): Statement | undefined {
     if (name === undefined || cursor.takeParentheses() === undefined) return undefined;
     if (cursor.contains("security definer")) return refused(`SECURITY DEFINER function ${name.name}`);
     if (cursor.contains("begin atomic") || !cursor.contains("as")) return undefined;
-    const languages = ["plpgsql", "sql"].filter((language) => cursor.contains(`language ${language}`));
-    if (languages.length !== 1) return refused(`function ${name.name} in another language than SQL and PL/pgSQL`);
+    // A quoted name with --quote-all-identifiers.
+    const language = cursor.skipTo("language") ? cursor.takeIdentifier() : undefined;
+    if (language !== "plpgsql" && language !== "sql")
+        return refused(`function ${name.name} in another language than SQL and PL/pgSQL`);
     return { kind: "object", what: "function", name };
 }
 

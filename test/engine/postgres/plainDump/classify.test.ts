@@ -34,6 +34,7 @@ const allowed: Record<string, readonly string[]> = {
         "CREATE SEQUENCE public.s\n    START WITH 1\n    INCREMENT BY 1\n    NO MINVALUE\n    NO MAXVALUE\n    CACHE 1",
         "CREATE FUNCTION public.f() RETURNS trigger\n    LANGUAGE plpgsql\n    AS $$ BEGIN SECURITY DEFINER; END $$",
         "CREATE FUNCTION public.f(a integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $_$ SELECT $1; $_$",
+        'CREATE FUNCTION "public"."f"() RETURNS "trigger"\n    LANGUAGE "plpgsql"\n    AS $$ BEGIN END $$',
         "CREATE TYPE public.mood AS ENUM ('a', 'b')",
         "CREATE TYPE public.pair AS (a integer, b text)",
         "CREATE DOMAIN public.d AS text",
@@ -98,6 +99,9 @@ const allowed: Record<string, readonly string[]> = {
         "ALTER DATABASE synapse SET work_mem TO '64MB'",
         "SELECT * FROM pg_catalog.pg_restore_relation_stats('version', '180000'::integer, 'relpages', '3'::integer)",
         "DROP TABLE IF EXISTS public.t",
+        "ALTER TABLE ONLY public.t DROP CONSTRAINT f",
+        "ALTER TABLE IF EXISTS ONLY public.t DROP CONSTRAINT IF EXISTS f",
+        "ALTER TABLE IF EXISTS public.t ALTER COLUMN a DROP DEFAULT",
     ],
 };
 
@@ -145,6 +149,9 @@ const forbidden: readonly (readonly [statement: string, named: string, code?: st
     ["ALTER TABLE t ADD COLUMN a text", "ALTER TABLE t"],
     ["ALTER TABLE t DISABLE ROW LEVEL SECURITY", "ALTER TABLE t"],
     ["ALTER TABLE t RENAME TO u", "ALTER TABLE t"],
+    ["ALTER TABLE t DROP COLUMN a", "ALTER TABLE t"],
+    ["ALTER TABLE t DROP CONSTRAINT c, ADD COLUMN a text", "ALTER TABLE t"],
+    ["ALTER TABLE t ALTER COLUMN a DROP NOT NULL", "ALTER TABLE t"],
     ["ALTER FUNCTION f() SECURITY DEFINER", "ALTER FUNCTION f"],
     ["DO $$ BEGIN PERFORM 1; END $$", "DO"],
     ["CALL f()", "CALL f"],

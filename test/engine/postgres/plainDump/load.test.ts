@@ -132,14 +132,26 @@ describe("loading a plain dump", () => {
             expect(last.rows).to.equal(content.tables.reduce((sum, { rows }) => sum + rows, 0));
         });
 
-        it("makes the same database of a dump of pg_dump --create --clean --if-exists", async () => {
-            const source = await cluster.createDatabase("synapse");
-            const { address } = await load(await pgDump(cluster, source, "--create", "--clean", "--if-exists"));
-            const [expected, found] = await Promise.all(
-                [cluster.address(source), address].map((each) => withClient(each, { step: "test" }, readDefinitions)),
-            );
-            expect(compareDefinitions(expected ?? [], found ?? []).map(describeDifference)).to.deep.equal([]);
-        });
+        for (const options of [
+            ["--create", "--clean", "--if-exists"],
+            ["--clean"],
+            ["--clean", "--if-exists"],
+            ["--quote-all-identifiers"],
+            ["--quote-all-identifiers", "--clean", "--if-exists", "--create"],
+            ["--no-owner", "--no-acl", "--no-tablespaces"],
+        ])
+            it(`makes the same database of a dump of pg_dump ${options.join(" ")}`, async () => {
+                const source = await cluster.createDatabase("synapse");
+                const { address, content } = await load(await pgDump(cluster, source, ...options));
+                const [expected, found] = await Promise.all(
+                    [cluster.address(source), address].map((each) =>
+                        withClient(each, { step: "test" }, readDefinitions),
+                    ),
+                );
+                expect(compareDefinitions(expected ?? [], found ?? []).map(describeDifference)).to.deep.equal([]);
+                const digests = await tableLineDigests(cluster.address(source), content.tables, { jobs: 1 });
+                expect(promised(content)).to.deep.equal(digests);
+            });
 
         it("ends at once when it is told to stop, and leaves no session behind", async () => {
             const stop = new AbortController();
