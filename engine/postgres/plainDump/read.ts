@@ -5,6 +5,7 @@ import { classify, statementName } from "./classify.ts";
 import type { PlainDumpContent } from "./content.ts";
 import { readCopyBlock } from "./copyBlock.ts";
 import { DumpFrame } from "./frame.ts";
+import { passHead, refuseMessage } from "./head.ts";
 import { Inventory } from "./inventory.ts";
 import { nextItem, type Item, type Lexed } from "./lexer.ts";
 import { noSink, type PlainDumpSink } from "./sink.ts";
@@ -65,6 +66,7 @@ class Reading {
     }
 
     public async run(): Promise<PlainDumpContent> {
+        await passHead(this.source);
         for (let lexed = await this.lex(); lexed !== undefined; lexed = await this.lex()) await this.item(lexed);
         if (!this.frame.complete || !this.emptyEnd) throw this.cutOff("its last lines are missing");
         const { serverVersion, programVersion } = this.frame;
@@ -77,6 +79,7 @@ class Reading {
     private async lex(): Promise<Lexed | undefined> {
         const { source } = this;
         for (let last = false; ; last = !(await source.extend())) {
+            refuseMessage(source, this.here());
             const lexed = nextItem(source.buffer, source.at);
             if (typeof lexed === "object") {
                 source.moveTo(lexed.start);

@@ -265,6 +265,84 @@ ALTER TABLE ONLY synapse_migration.marker ADD CONSTRAINT marker_pkey PRIMARY KEY
         await refused("SM-E0904", open);
     });
 
+    describe("that something has changed on its way into the file", () => {
+        const warnings = [
+            "pg_dump: warning: there are circular foreign-key constraints on this table:",
+            "pg_dump: detail: events",
+            "pg_dump: hint: Consider using a full dump instead of a --data-only dump to avoid this problem.",
+            "",
+        ].join("\n");
+        const behind = (front: string): Buffer => Buffer.concat([Buffer.from(front), smallDump()]);
+        const crlf = (dump: Buffer): Buffer => Buffer.from(dump.toString("latin1").replaceAll("\n", "\r\n"), "latin1");
+
+        it("is read with a byte order mark, and with warnings of pg_dump in front", async () => {
+            const { tables, sequences } = await inspect(smallDump());
+            for (const front of [
+                "\uFEFF",
+                warnings,
+                `\uFEFF${warnings}`,
+                "\n\n",
+                warnings.replaceAll("pg_dump", "pg_dumpall"),
+            ])
+                for (const sizes of [[], [1], [7, 50]])
+                    expect(await inspect(behind(front), ...sizes), front).to.deep.include({ tables, sequences });
+        });
+
+        it("is named for what a terminal does to it, in whichever piece it comes", async () => {
+            for (const dump of [
+                crlf(smallDump()),
+                crlf(createDump),
+                crlf(behind(warnings)),
+                crlf(smallDump({ restrictKey: "a1" })),
+            ])
+                for (const size of [dump.length, 1]) {
+                    const error = await expectError("SM-E0933", () => inspect(dump, size));
+                    expect(error.detail.found).to.equal("CR LF at the end of every line");
+                    expect(error.block).to.contain("sed 's/\\r$//'").and.to.contain("without `-t`");
+                }
+            expect(
+                (await inspect(Buffer.from(crlf(smallDump()).toString("latin1").replaceAll("\r\n", "\n"), "latin1")))
+                    .sha256,
+            ).to.equal((await inspect(smallDump())).sha256);
+        });
+
+        it("is named for what PowerShell does to it", async () => {
+            const text = Buffer.from(`\uFEFF${smallDump().toString()}`, "utf16le");
+            for (const dump of [text, Buffer.from(text).swap16()])
+                expect((await refused("SM-E0933", dump)).block)
+                    .to.contain("UTF-16")
+                    .and.to.contain("--file");
+        });
+
+        it("is named for messages in it, without what they may hold", async () => {
+            const inFront = await refused(
+                "SM-E0934",
+                behind('Defaulted container "synapse" out of: synapse, postgres\n'),
+            );
+            expect(inFront.detail).to.include({ where: "line 1 of the dump" });
+            expect(inFront.detail.found).to.contain("begins with Defaulted, in front of the dump");
+            const traced = await refused("SM-E0934", behind("PGPASSWORD=hunter2 pg_dump synapse\n"));
+            expect(traced.block).to.contain("a message of another program").and.not.to.contain("hunter2");
+            const failed = await refused(
+                "SM-E0934",
+                behind("pg_dump: error: query failed: ERROR: permission denied\n"),
+            );
+            expect(failed.detail.found).to.contain("permission denied");
+            await refused(
+                "SM-E0934",
+                Buffer.from('pg_dump: error: connection to server failed: FATAL: role "root" does not exist\n'),
+            );
+            const between = `${sequence}${smallTables}pg_dump: warning: it isn't; what it was\n${smallRows}${smallKeys}`;
+            const error = await refused("SM-E0934", { body: between });
+            const line =
+                smallDump({ body: between })
+                    .toString()
+                    .split("\n")
+                    .findIndex((text) => text.startsWith("pg_dump: ")) + 1;
+            expect(error.detail.where).to.equal(`line ${line} of the dump`);
+        });
+    });
+
     it("refuses dumps of a part, and says how to make a whole one", async () => {
         const noRows = await refused("SM-E0907", { body: `${sequence}${smallTables}${smallKeys}` });
         expect(noRows.detail.found).to.contain("--schema-only");
