@@ -4,6 +4,8 @@ import type { ByteSource } from "./byteSource.ts";
 
 /** Within this, pg_dump's first line is looked for. */
 const longestHead = 64 * 1024;
+/** Of one message, and the white space before it. */
+const longestMessage = 400;
 const firstLine = /^-- PostgreSQL database (?:cluster )?dump(\r*)\n/m;
 /** What pg_dump says on its standard error. */
 const message = /^pg_dump(?:all)?: /;
@@ -41,13 +43,18 @@ export async function passHead(source: ByteSource): Promise<void> {
 /**
  * Between two statements.
  *
- * @param where  the source's place, for the message
  * @throws MigrationError SM-E0934
  */
-export function refuseMessage(source: ByteSource, where: string): void {
-    const line = source.buffer.toString("latin1", source.at, source.at + 400).trimStart();
+export function refuseMessage(source: ByteSource): void {
+    const text = source.buffer.toString("latin1", source.at, source.at + longestMessage);
+    const line = text.trimStart();
     if (!message.test(line)) return;
-    throw new MigrationError("SM-E0934", { where, found: shown(line), expected: "SQL alone" });
+    source.moveTo(source.at + text.length - line.length);
+    throw new MigrationError("SM-E0934", {
+        where: `line ${source.line} of the dump`,
+        found: shown(line),
+        expected: "SQL alone",
+    });
 }
 
 function isPassed(line: string): boolean {

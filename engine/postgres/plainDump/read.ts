@@ -79,7 +79,7 @@ class Reading {
     private async lex(): Promise<Lexed | undefined> {
         const { source } = this;
         for (let last = false; ; last = !(await source.extend())) {
-            refuseMessage(source, this.here());
+            refuseMessage(source);
             const lexed = nextItem(source.buffer, source.at);
             if (typeof lexed === "object") {
                 source.moveTo(lexed.start);
