@@ -80,6 +80,10 @@ export class Cursor {
         return undefined;
     }
 
+    public rest(): readonly Token[] {
+        return this.tokens.slice(this.at);
+    }
+
     /** Whether these keywords follow one another anywhere in the rest. */
     public contains(words: string): boolean {
         const rest = new Cursor(this.tokens.slice(this.at));
@@ -87,7 +91,7 @@ export class Cursor {
         return false;
     }
 
-    /** What is left, as words for a message: names and keywords alone. */
+    /** Behind the first place where these keywords follow one another. */
     public skipTo(words: string): boolean {
         for (let index = this.at; index < this.tokens.length; index += 1) {
             const there = new Cursor(this.tokens.slice(index));
@@ -107,7 +111,7 @@ export class Cursor {
     }
 }
 
-/** The parts between the commas that are not nested in parentheses. */
+/** The parts between the commas that are not nested in parentheses or brackets. */
 export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
     if (tokens.length === 0) return [];
     const parts: Token[][] = [[]];
@@ -122,5 +126,5 @@ export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Toke
 
 function depthChange(token: Token | undefined): number {
     if (token?.kind !== "symbol") return 0;
-    return token.text === "(" ? 1 : token.text === ")" ? -1 : 0;
+    return "([".includes(token.text) ? 1 : ")]".includes(token.text) ? -1 : 0;
 }

@@ -3,6 +3,7 @@ import { MigrationError } from "../../run/errors.ts";
 import { markerSchema } from "../databases/marker.ts";
 import { refusePartialDump, type PlainDumpContent, type PlainDumpSequence, type PlainDumpTable } from "./content.ts";
 import type { QualifiedName } from "./cursor.ts";
+import type { Declarations } from "./declared/declarations.ts";
 import { describeName, type Statement } from "./statement.ts";
 
 export interface TableName {
@@ -103,6 +104,7 @@ export class Inventory {
 
     public content(
         dump: Pick<PlainDumpContent, "serverVersion" | "programVersion" | "bytes" | "sha256">,
+        declarations: Declarations,
     ): PlainDumpContent {
         const byName = (a: TableName, b: TableName): number => (describeName(a) < describeName(b) ? -1 : 1);
         return {
@@ -112,6 +114,8 @@ export class Inventory {
             leftOut: Object.fromEntries([...this.leftOut].sort()),
             owners: [...this.owners].sort(),
             statements: this.statements,
+            declared: declarations.definitions(),
+            declaredSequences: declarations.sequencesAt(this.sequences),
         };
     }
 }

@@ -4,6 +4,7 @@ import { ByteSource } from "./byteSource.ts";
 import { classify, statementName } from "./classify.ts";
 import type { PlainDumpContent } from "./content.ts";
 import { readCopyBlock } from "./copyBlock.ts";
+import { Declarations } from "./declared/declarations.ts";
 import { DumpFrame } from "./frame.ts";
 import { passHead, refuseMessage } from "./head.ts";
 import { Inventory } from "./inventory.ts";
@@ -53,6 +54,7 @@ class Reading {
     private readonly options: ReadOptions;
     private readonly frame = new DumpFrame();
     private readonly inventory = new Inventory();
+    private readonly declarations = new Declarations((name) => this.inventory.resolve(name));
     private rows = 0;
     /** The last object that is whole, for the message about a dump that is cut off. */
     private last = "nothing";
@@ -72,7 +74,8 @@ class Reading {
         const { serverVersion, programVersion } = this.frame;
         const { bytes } = this.source;
         if (this.options.someTables !== true) this.inventory.refusePartial();
-        return this.inventory.content({ serverVersion, programVersion, bytes, sha256: this.source.digest() });
+        const dump = { serverVersion, programVersion, bytes, sha256: this.source.digest() };
+        return this.inventory.content(dump, this.declarations);
     }
 
     /** The next item, undefined behind the last. The source's line is then that of the item's first byte. */
@@ -111,6 +114,7 @@ class Reading {
         const name = statementName(item.tokens);
         this.source.moveTo(end);
         this.inventory.statements += 1;
+        this.declarations.note(item.tokens);
         const { searchPath } = this.inventory;
         if (this.inventory.isOfMarker(statement) && statement.kind !== "copy") {
             if (statement.kind === "table") this.inventory.learnTable(statement, where);
