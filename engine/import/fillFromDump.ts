@@ -17,7 +17,7 @@ export const fillFromDump: Fill = async (spec, address, run) => {
     const { source, passphrase, secretKey, database } = spec;
     const { versionNumber, version } = await withClient(address, { step: "import" }, readDatabaseFacts);
     const opened = await openDump(source.database, {
-        ...{ passphrase, secretKey },
+        ...{ passphrase, secretKey, databaseName: source.databaseName },
         workDirectory: run.directory,
         clientDirectory: database.clientDirectory,
         signal: run.signal,

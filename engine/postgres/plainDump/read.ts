@@ -6,9 +6,10 @@ import type { PlainDumpContent } from "./content.ts";
 import { readCopyBlock } from "./copyBlock.ts";
 import { Declarations } from "./declared/declarations.ts";
 import { DumpFrame } from "./frame.ts";
-import { passHead, refuseMessage } from "./head.ts";
+import { passHead } from "./head.ts";
 import { Inventory } from "./inventory.ts";
-import { nextItem, type Item, type Lexed } from "./lexer.ts";
+import { isTooLong, itemOf, longestStatement } from "./items.ts";
+import type { Item, Lexed } from "./lexer.ts";
 import { noSink, type PlainDumpSink } from "./sink.ts";
 import type { PlacedStatement, Statement } from "./statement.ts";
 import { Utf8Check } from "./utf8Check.ts";
@@ -27,8 +28,6 @@ export interface ReadOptions {
     readonly someTables?: boolean | undefined;
 }
 
-/** pg_dump's statements have a few hundred bytes; the longest are the bodies of functions. */
-const longestStatement = 4 * 1024 * 1024;
 const newline = 10;
 
 /**
@@ -81,21 +80,13 @@ class Reading {
     /** The next item, undefined behind the last. The source's line is then that of the item's first byte. */
     private async lex(): Promise<Lexed | undefined> {
         const { source } = this;
-        for (let last = false; ; last = !(await source.extend())) {
-            refuseMessage(source);
-            const lexed = nextItem(source.buffer, source.at);
-            if (typeof lexed === "object") {
-                source.moveTo(lexed.start);
-                return lexed;
-            }
-            if (last && lexed === "end") {
-                this.emptyEnd = source.buffer.subarray(source.at).includes(newline);
-                source.moveTo(source.buffer.length);
-                return undefined;
-            }
-            if (last) throw this.cutOff("it ends inside of a statement or a line");
-            if (source.buffer.length - source.at > longestStatement) throw this.tooLong();
-        }
+        const lexed = await itemOf(source);
+        if (typeof lexed === "object") return lexed;
+        if (lexed === "more")
+            throw isTooLong(source) ? this.tooLong() : this.cutOff("it ends inside of a statement or a line");
+        this.emptyEnd = source.buffer.subarray(source.at).includes(newline);
+        source.moveTo(source.buffer.length);
+        return undefined;
     }
 
     private async item({ item, end }: Lexed): Promise<void> {

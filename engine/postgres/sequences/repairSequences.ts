@@ -29,12 +29,15 @@ export async function repairSequences(
 ): Promise<SequenceRepair[]> {
     const before = await readSequences(client);
     const whys = new Map<string, string>();
+    const left = new Set<string>();
     for (const { sequence, state, evidence, statement } of await sequenceFaults(client)) {
+        if (state === "behind" && !states.includes(state)) left.add(sequence);
         if (statement === undefined || !states.includes(state)) continue;
         await client.query(statement);
         whys.set(sequence, `${state === "behind" ? "behind what it numbers" : "left as not called"}: ${evidence}`);
     }
     for (const { schema, name, lastValue } of (await readSequences(client)).filter(skipsFirst)) {
+        if (left.has(`${schema}.${name}`)) continue;
         await client.query("SELECT setval($1, $2, true)", [quotedName(schema, name), String(BigInt(lastValue) - 1n)]);
         whys.set(`${schema}.${name}`, "left as not called: Synapse would take its next number for seen");
     }

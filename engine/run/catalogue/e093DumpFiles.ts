@@ -14,4 +14,10 @@ export const e093DumpFiles = {
         "where messages were written into the dump, rows may be missing, and an error that pg_dump ended with was overlooked",
         "dump again with messages and dump apart: `pg_dump … > FILE 2> FILE.messages`, without `2>&1` and without a terminal (`-t`, `-it`)",
     ),
+    "SM-E0935": entry(
+        "artefact",
+        "the dump holds the databases of several homeservers",
+        "which of them is meant cannot be told from the dump: one is moved, the others are left out",
+        "set `source.databaseName` to the database that is meant",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
