@@ -9,8 +9,11 @@ const knownParts: Readonly<Record<string, RegExp>> = {
     table: /^(logged|unlogged|replica identity|row security)\b/,
 };
 /** Declared by their names alone. */
-const nameAlone: ReadonlySet<string> = new Set(["view", "type", "statistics", "schema"]);
+const nameAlone: ReadonlySet<string> = new Set([
+    ...["view", "materialized view", "rule", "policy", "procedure", "aggregate", "type", "statistics", "schema"],
+]);
 const compared = new Set(["table", "column", "index", "constraint", "trigger", "sequence", "function", ...nameAlone]);
+const signed: ReadonlySet<string> = new Set(["function", "procedure", "aggregate"]);
 /** What a dump makes with one word has several kinds in the catalogue. */
 const kinds: Readonly<Record<string, string>> = { enum: "type", domain: "type" };
 const makesIndex = /^(primary key|unique|exclude)\b/i;
@@ -48,7 +51,7 @@ function grouped(definitions: readonly Definition[]): Map<string, Definition[]> 
 
 function keyOf({ kind, name }: Definition): string {
     // The signature of a function is written in types that have other names in the dump.
-    const [base = name] = kind === "function" ? name.split("(") : [name];
+    const [base = name] = signed.has(kind) ? name.split("(") : [name];
     return `${kinds[kind] ?? kind} ${unquoted(base)}`;
 }
 

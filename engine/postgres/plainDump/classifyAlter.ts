@@ -16,6 +16,7 @@ const owned = [
         "type",
         "domain",
         "schema",
+        "collation",
     ],
     ...[
         "statistics",
@@ -107,6 +108,8 @@ function alterTable(cursor: Cursor, table: { schema?: string; name: string }): S
     if (cursor.takeOne("cluster on", "enable trigger", "enable always trigger", "enable replica trigger") !== undefined)
         return cursor.takeIdentifier() !== undefined && cursor.done ? object : undefined;
     if (cursor.take("replica identity")) return object;
+    if (cursor.takeOne("enable row level security", "force row level security") !== undefined)
+        return cursor.done ? object : undefined;
     return undefined;
 }
 

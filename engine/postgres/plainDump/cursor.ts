@@ -7,6 +7,12 @@ export interface QualifiedName {
     readonly name: string;
 }
 
+/** A {@link QualifiedName} with its schema, of a table or whatever else is in one. */
+export interface TableName {
+    readonly schema: string;
+    readonly name: string;
+}
+
 /** Each `take…` moves on when it finds what it looks for, and otherwise stays where it is. */
 export class Cursor {
     private readonly tokens: readonly Token[];

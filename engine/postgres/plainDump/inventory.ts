@@ -2,14 +2,9 @@
 import { MigrationError } from "../../run/errors.ts";
 import { markerSchema } from "../databases/marker.ts";
 import { refusePartialDump, type PlainDumpContent, type PlainDumpSequence, type PlainDumpTable } from "./content.ts";
-import type { QualifiedName } from "./cursor.ts";
+import type { QualifiedName, TableName } from "./cursor.ts";
 import type { Declarations } from "./declared/declarations.ts";
 import { describeName, type Statement } from "./statement.ts";
-
-export interface TableName {
-    readonly schema: string;
-    readonly name: string;
-}
 
 interface KnownTable extends TableName {
     readonly columns: readonly string[];
@@ -22,6 +17,8 @@ export class Inventory {
     public searchPath: readonly string[] = [];
     public statements = 0;
     private readonly known = new Map<string, KnownTable>();
+    /** Views: what has no rows in the dump, and may have indexes and triggers. */
+    private readonly views = new Set<string>();
     private readonly tables: PlainDumpTable[] = [];
     private readonly sequences: PlainDumpSequence[] = [];
     private readonly leftOut = new Map<string, number>();
@@ -59,6 +56,11 @@ export class Inventory {
         this.known.set(key, { ...table, columns: statement.columns, unlogged: statement.unlogged, hasData: false });
     }
 
+    public learnObject({ what, name }: Statement & { kind: "object" }): void {
+        if (name !== undefined && (what === "view" || what === "materialized view"))
+            this.views.add(describeName(this.resolve(name)));
+    }
+
     public learnSequence({ sequence, lastValue, isCalled }: Statement & { kind: "setval" }): void {
         this.sequences.push({ ...this.resolve(sequence), lastValue, isCalled });
     }
@@ -66,7 +68,7 @@ export class Inventory {
     /** @throws MigrationError SM-E0907: of a name that is damaged, or of a dump with parts left out */
     public refuseUnknownTable(what: string, name: string, table: QualifiedName, where: string): void {
         const key = describeName(this.resolve(table));
-        if (this.known.has(key)) return;
+        if (this.known.has(key) || this.views.has(key)) return;
         const found = `${what} ${name} of table ${key}, which the dump does not make`;
         throw new MigrationError("SM-E0907", { where, found });
     }

@@ -4,15 +4,14 @@
  * Made out of the tokens alone, and not out of what the allow-list says of a statement: what is left out, put off or lost on the way to the
  * server is missing in the database then, and not here.
  *
- * Not covered: comments, statistics targets and compression, which change nothing that Synapse does; of views, types, domains and extended
- * statistics, more than that they are there.
+ * Not covered: comments, statistics targets and compression, which change nothing that Synapse does; of views, rules, policies, procedures,
+ * aggregates, types, domains and extended statistics, more than that they are there.
  */
 import type { Definition } from "../../catalogue/catalogue.ts";
 import { markerSchema } from "../../databases/marker.ts";
 import type { Sequence } from "../../sequences/sequences.ts";
 import type { PlainDumpSequence } from "../content.ts";
-import { Cursor, splitAtCommas, type QualifiedName } from "../cursor.ts";
-import type { TableName } from "../inventory.ts";
+import { Cursor, splitAtCommas, type QualifiedName, type TableName } from "../cursor.ts";
 import type { Token } from "../lexer.ts";
 import { DeclaredColumn } from "./column.ts";
 import { declaredSequence, sequenceText, type DeclaredSequence } from "./sequence.ts";
@@ -97,10 +96,13 @@ export class Declarations {
                 "trigger",
             ] as const),
             ...(["function", "view", "type", "domain", "statistics", "schema"] as const),
+            ...(["or replace view", "materialized view", "procedure", "aggregate", "rule", "policy"] as const),
         );
         const name = cursor.takeName();
         if (what === undefined || name === undefined) return;
         if (what === "unique index" || what === "index") return this.createIndex(name.name, cursor, tokens);
+        if (what === "or replace view") return;
+        if (what === "rule" || what === "policy") return this.createOf(what, name.name, cursor);
         if (what === "trigger") return this.createTrigger(name.name, cursor, tokens);
         const resolved = what === "schema" ? { schema: name.name, name: name.name } : this.resolve(name);
         if (resolved.schema === markerSchema) return;
@@ -146,6 +148,12 @@ export class Declarations {
         if (table === undefined || this.resolve(table).schema === markerSchema) return;
         const key = `${qualifiedText(this.resolve(table))}: ${nameText(name)}`;
         this.triggers.set(key, { text: textOf(tokens), enabled: "O" });
+    }
+
+    private createOf(kind: "rule" | "policy", name: string, cursor: Cursor): void {
+        const relation = cursor.skipTo(kind === "rule" ? "to" : "on") ? cursor.takeName() : undefined;
+        if (relation === undefined || this.resolve(relation).schema === markerSchema) return;
+        this.others.push({ kind, name: `${qualifiedText(this.resolve(relation))}: ${nameText(name)}`, definition: "" });
     }
 
     /** @param cursor  at the constraint's name */

@@ -1,7 +1,7 @@
 /** Parts of a statement as text that the lexer reads again. */
 import { escapeIdentifier } from "pg";
 import type { Token } from "../lexer.ts";
-import type { TableName } from "../inventory.ts";
+import type { TableName } from "../cursor.ts";
 
 export function textOf(tokens: readonly Token[]): string {
     return tokens.map(tokenText).join(" ");

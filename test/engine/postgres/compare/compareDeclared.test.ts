@@ -32,6 +32,11 @@ const neighbours = `
     CREATE TRIGGER "On it" BEFORE UPDATE OF n ON bridge."Odd table" FOR EACH ROW WHEN (OLD.n IS DISTINCT FROM NEW.n) EXECUTE FUNCTION bridge.g();
     CREATE TRIGGER off AFTER INSERT ON bridge."Odd table" EXECUTE FUNCTION bridge.g(); ALTER TABLE bridge."Odd table" DISABLE TRIGGER off;
     CREATE VIEW seen AS SELECT name FROM users; CREATE STATISTICS st (dependencies) ON id, n FROM bridge."Odd table"; CREATE EXTENSION citext;
+    CREATE RULE kept AS ON INSERT TO bridge."Odd table" DO INSERT INTO locks VALUES (NEW.id); CREATE POLICY own ON bridge."Odd table" USING (n > 1);
+    CREATE MATERIALIZED VIEW few AS SELECT name FROM users; CREATE UNIQUE INDEX few_names ON few (name);
+    CREATE PROCEDURE bridge.p(a integer) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; CREATE AGGREGATE total(integer) (SFUNC = int4pl, STYPE = integer);
+    CREATE FUNCTION bridge.into_view() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER instead INSTEAD OF INSERT ON seen FOR EACH ROW EXECUTE FUNCTION bridge.into_view();
     ALTER TABLE users ADD COLUMN c citext DEFAULT 'x'; SELECT setval('bridge."Odd.seq"', -3)`;
 
 /** What a loader could leave out or change, and how the comparison names it. */
@@ -87,6 +92,12 @@ const faults: readonly (readonly [sql: string, named: RegExp])[] = [
     ],
     ["DROP FUNCTION bridge.f()", /^changed function bridge\.f/],
     ["DROP VIEW public.seen", /^missing view public\.seen$/],
+    ['DROP RULE kept ON bridge."Odd table"', /^missing rule bridge\."Odd table": kept$/],
+    ['DROP POLICY own ON bridge."Odd table"', /^missing policy bridge\."Odd table": own$/],
+    ["DROP INDEX public.few_names", /^missing index public\.few_names$/],
+    ["DROP MATERIALIZED VIEW public.few", /^missing materialized view public\.few$/],
+    ["DROP PROCEDURE bridge.p(integer)", /^missing procedure bridge\.p$/],
+    ["DROP TRIGGER instead ON public.seen", /^missing trigger public\.seen: instead$/],
     ["DROP STATISTICS public.st", /^missing statistics public\.st$/],
 ];
 
@@ -96,6 +107,9 @@ describe("comparing a database with the text of its dump", function () {
     let source: string;
     let declared: readonly Definition[];
     let loaded: string;
+
+    const usersIn = async (name: string) =>
+        (await cluster.query(name, "SELECT count(*)::int AS n FROM users"))[0]?.["n"];
 
     before(async function () {
         this.timeout(180_000);
@@ -112,6 +126,8 @@ describe("comparing a database with the text of its dump", function () {
             const content = await loadPlainDump({ dump: inPieces(dump, 65_536), address, jobs: 2, analyze: false });
             await withClient(address, { step: "test" }, async (client) => {
                 expect(compareDeclared(content.declared, await readDefinitions(client))).to.deep.equal([]);
+                const { rows } = await client.query("SELECT count(*)::int AS n FROM public.few");
+                expect(rows[0]).to.deep.equal({ n: await usersIn(source) });
                 expect([...content.declaredSequences].sort(byName)).to.deep.equal(
                     (await readSequences(client)).sort(byName),
                 );

@@ -234,6 +234,59 @@ ALTER TABLE ONLY synapse_migration.marker ADD CONSTRAINT marker_pkey PRIMARY KEY
         await refused("SM-E0903", { body: `SELECT '${"x".repeat(5 * 1024 * 1024)}';` });
     });
 
+    it("names what a refused object is, whose, and what keeps it out of the dump: never what changes nothing", async () => {
+        const heading = (name: string, type: string, schema = "public", owner = "bridge"): string =>
+            `--\n-- Name: ${name}; Type: ${type}; Schema: ${schema}; Owner: ${owner}\n--\n\n`;
+        for (const [entry, statement, found, fix] of [
+            [
+                heading("dblink", "EXTENSION", "-", ""),
+                "CREATE EXTENSION IF NOT EXISTS dblink WITH SCHEMA public;",
+                "EXTENSION dblink, whose owner",
+                "DROP EXTENSION dblink on the source",
+            ],
+            [
+                heading("remote", "FOREIGN TABLE"),
+                "CREATE FOREIGN TABLE public.remote (a text) SERVER s;",
+                "FOREIGN TABLE remote in schema public, owner bridge",
+                "--exclude-table='public.remote'",
+            ],
+            [
+                heading("Odd", "TABLE"),
+                'CREATE TABLE public."Odd" (a int) PARTITION BY RANGE (a);',
+                "TABLE Odd in schema public",
+                `--exclude-table='public."Odd"'`,
+            ],
+            [
+                heading("f(integer)", "FUNCTION"),
+                "CREATE FUNCTION public.f(integer) RETURNS int LANGUAGE c AS 'x', 'y';",
+                "FUNCTION f(integer) in schema public, owner bridge",
+                "DROP FUNCTION public.f(integer)",
+            ],
+            [
+                heading("f(integer)", "FUNCTION", "irc"),
+                "CREATE FUNCTION irc.f(integer) RETURNS int LANGUAGE plperl AS 'x';",
+                "in schema irc",
+                "--exclude-schema='irc'",
+            ],
+            [
+                heading("e", "EVENT TRIGGER", "-"),
+                "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.f();",
+                "EVENT TRIGGER e, owner bridge",
+                "DROP EVENT TRIGGER e on the source",
+            ],
+            [heading("16400", "BLOB", "-"), "SELECT pg_catalog.lo_create('16400');", "BLOB 16400", "--no-blobs"],
+        ] as const) {
+            const error = await refused("SM-E0903", {
+                body: `${sequence}${smallTables}${entry}${statement}\n${smallRows}`,
+            });
+            expect(error.detail.found).to.contain(found);
+            expect(error.block).to.contain(fix);
+        }
+        const below = `${heading("f()", "FUNCTION")}CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1';\nALTER SYSTEM SET archive_command = 'id';\n`;
+        const error = await refused("SM-E0903", { body: `${sequence}${smallTables}${below}` });
+        expect(error.detail.found).to.equal("ALTER SYSTEM SET archive_command");
+    });
+
     it("names table, line and byte of what is not UTF-8, in whichever piece it comes", async () => {
         const dump = smallDump();
         const at = dump.indexOf(Buffer.from("\u00e9"));

@@ -218,6 +218,26 @@ describe("loading a plain dump", () => {
         expect(content.tables.find(({ name }) => name === "users")?.rows).to.equal(odd.length);
     });
 
+    it("has all that a view selects looked at before it fills the view, wherever the dump makes it", async () => {
+        const made = `CREATE FUNCTION public.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''ran''; END';
+            CREATE MATERIALIZED VIEW public.m AS SELECT public.f() AS x WITH NO DATA;\nREFRESH MATERIALIZED VIEW public.m;\n`;
+        for (const body of [
+            `${sequence}${smallTables}${made}${smallRows}${smallKeys}`,
+            `${sequence}${smallTables}${smallRows}${smallKeys}${made}`,
+        ]) {
+            const address = cluster.address(await cluster.createDatabase());
+            const beforeRows = async (): Promise<void> => {
+                const found = await cluster.query(address.name, "SELECT 1 FROM pg_proc WHERE proname = 'f'");
+                if (found.length > 0) throw new Error("seen");
+            };
+            const dump = inPieces(smallDump({ body }), 100);
+            const outcome = await loadPlainDump({ dump, address, jobs: 2, beforeRows }).catch(
+                (error: unknown) => error,
+            );
+            expect(outcome).to.have.property("message", "seen");
+        }
+    });
+
     it("streams a row that is larger than what it keeps in memory", async () => {
         const megabyte = Buffer.alloc(1024 * 1024, "x");
         const [before = "", after = ""] = smallDump().toString().split("@a:example.org");
