@@ -69,6 +69,8 @@ export const bundleSource = z.strictObject({
     serverName: z.string(),
     /** `homeserver.db`, or a dump: one file, its parts, a directory in the format of `pg_dump -Fd`, or an archive of one. What it is, its content says. */
     database: z.array(absolutePath).min(1),
+    /** Of a dump of a whole server (pg_dumpall) that holds several homeservers, the database that is meant. */
+    databaseName: z.string().min(1).optional(),
     /** Archives of a media store or of a matrix-media-repo export, encrypted or not, or the directory of either. */
     media: z.array(absolutePath).min(1).optional(),
     /** What the target's configuration is made from. Without it the target has Synapse's defaults. */

@@ -163,11 +163,11 @@ export const bundleChecks: readonly BundleCheck[] = [
         beforeImport: true,
         async run({ spec, known, progress, workDirectory, targetSynapse }) {
             const opening = openingOptions(spec, workDirectory);
-            const { serverName, database: paths } = spec.source;
+            const { serverName, database: paths, databaseName } = spec.source;
             if (await isSqlite(paths, opening))
                 return checkSqlite({ ...opening, paths, serverName, python: spec.targetPython });
             const { targetServer } = spec;
-            const answer = await checkDump({ ...opening, paths, targetSynapse, targetServer, progress });
+            const answer = await checkDump({ ...opening, paths, databaseName, targetSynapse, targetServer, progress });
             known.databaseBytes = answer.bytes * loadedPerPlainByte;
             known.tables = answer.tables;
             known.version = answer.version;

@@ -6,6 +6,8 @@ import { foreignCode } from "../postgres/catalogue/foreignCode.ts";
 import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
 import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { loadPlainDump } from "../postgres/plainDump/load.ts";
+import { repairSequences, type SequenceRepair } from "../postgres/sequences/repairSequences.ts";
+import type { Sequence } from "../postgres/sequences/sequences.ts";
 import { readDatabaseFacts } from "../postgres/server/serverFacts.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { Fill } from "./filled.ts";
@@ -15,7 +17,7 @@ export const fillFromDump: Fill = async (spec, address, run) => {
     const { source, passphrase, secretKey, database } = spec;
     const { versionNumber, version } = await withClient(address, { step: "import" }, readDatabaseFacts);
     const opened = await openDump(source.database, {
-        ...{ passphrase, secretKey },
+        ...{ passphrase, secretKey, databaseName: source.databaseName },
         workDirectory: run.directory,
         clientDirectory: database.clientDirectory,
         signal: run.signal,
@@ -38,6 +40,11 @@ export const fillFromDump: Fill = async (spec, address, run) => {
         );
         const input = await opened.finished;
         refuseNewerDump(content.serverVersion, { versionNumber, version }, source.database.join(", "));
+        const repairs = await withClient(address, { step: "import", signal: run.signal }, (client) =>
+            repairSequences(client, ["uncalled"]),
+        );
+        for (const { sequence, from, to, why } of repairs)
+            run.progress.say(`sequence ${sequence} set from ${from} to ${to}: ${why}`);
         const { tables, leftOut, owners, statements, serverVersion, programVersion, bytes, sha256 } = content;
         return {
             input,
@@ -46,12 +53,22 @@ export const fillFromDump: Fill = async (spec, address, run) => {
             findings: plainDumpWarnings(content, source.database.join(", ")).map(({ code, detail }) =>
                 finding(code, `${detail.where}: ${detail.found}`),
             ),
-            evidence: { leftOut, owners, statements },
+            declared: [...content.declared],
+            sequences: withRepairs(content.declaredSequences, repairs),
+            evidence: { leftOut, owners, statements, repairs },
         };
     } finally {
         await opened.close();
     }
 };
+
+function withRepairs(sequences: readonly Sequence[], repairs: readonly SequenceRepair[]): Sequence[] {
+    const repaired = new Map(repairs.map(({ sequence, to }) => [sequence, to]));
+    return sequences.map((sequence) => {
+        const to = repaired.get(`${sequence.schema}.${sequence.name}`);
+        return to === undefined ? sequence : { ...sequence, lastValue: to, isCalled: true };
+    });
+}
 
 /** @throws MigrationError SM-E0545 naming what the dump brings that is not Synapse's */
 async function refuseForeignCode(

@@ -9,6 +9,7 @@ import { e08Identity } from "./catalogue/e08Identity.ts";
 import { e090Dumps } from "./catalogue/e090Dumps.ts";
 import { e091Inputs } from "./catalogue/e091Inputs.ts";
 import { e092Encryption } from "./catalogue/e092Encryption.ts";
+import { e093DumpFiles } from "./catalogue/e093DumpFiles.ts";
 import { e094Archives } from "./catalogue/e094Archives.ts";
 import { e096Media } from "./catalogue/e096Media.ts";
 import { e097Sqlite } from "./catalogue/e097Sqlite.ts";
@@ -35,6 +36,7 @@ export const errorCatalogue = {
     ...e090Dumps,
     ...e091Inputs,
     ...e092Encryption,
+    ...e093DumpFiles,
     ...e094Archives,
     ...e096Media,
     ...e097Sqlite,

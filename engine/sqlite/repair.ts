@@ -1,19 +1,7 @@
 /** Puts right what `synapse_port_db` leaves behind and Synapse does not recover from. */
 import { z } from "zod";
-import { query, quotedName, withClient, type DatabaseAddress } from "../postgres/connection.ts";
-import { readSequences, type Sequence } from "../postgres/sequences/sequences.ts";
-import { synapseSequences } from "../postgres/sequences/sequenceStreams.ts";
-import { sequenceFaults } from "../postgres/sequences/synapseSequences.ts";
-
-interface SequenceRepair {
-    /** With its schema. */
-    readonly sequence: string;
-    /** The sequence as it was left: decimal, with `(not called)` where the number itself was to be handed out next. */
-    readonly from: string;
-    /** What it was set to, called. */
-    readonly to: string;
-    readonly why: string;
-}
+import { query, withClient, type DatabaseAddress } from "../postgres/connection.ts";
+import { repairSequences, type SequenceRepair } from "../postgres/sequences/repairSequences.ts";
 
 export interface PortRepairs {
     readonly sequences: readonly SequenceRepair[];
@@ -36,8 +24,7 @@ const statementSeconds = 3600;
  *
  * - A sequence behind its tables or `stream_positions` keeps Synapse from starting: the script copies positions as they are and sets some
  *   sequences by their tables, others not at all.
- * - A sequence that is left as not called makes Synapse take the next number for seen (it reads `last_value` alone): whatever gets it, such as
- *   a to-device message with the keys of a conversation, never reaches a client. This is so for streams that were never used, too.
+ * - It leaves sequences as not called, for which see {@link repairSequences}.
  * - The script leaves the user directory empty and its position unknown, and with nothing queued to fill it: nobody would ever be found.
  *
  * Safe to repeat.
@@ -46,49 +33,12 @@ export async function repairPorted(target: DatabaseAddress, signal?: AbortSignal
     const session = { step: "repair", statementSeconds, ...(signal === undefined ? {} : { signal }) };
     return withClient(target, session, async (client) => {
         await client.query("BEGIN");
-        const before = await readSequences(client);
-        const whys = new Map<string, string>();
-        for (const { sequence, state, evidence, statement } of await sequenceFaults(client)) {
-            if (statement === undefined) continue;
-            await client.query(statement);
-            whys.set(sequence, `${state === "behind" ? "behind what it numbers" : "left as not called"}: ${evidence}`);
-        }
-        for (const { schema, name, lastValue } of (await readSequences(client)).filter(skipsFirst)) {
-            await client.query("SELECT setval($1, $2, true)", [
-                quotedName(schema, name),
-                String(BigInt(lastValue) - 1n),
-            ]);
-            whys.set(`${schema}.${name}`, "left as not called: Synapse would take its next number for seen");
-        }
-        const after = await readSequences(client);
+        const sequences = await repairSequences(client, ["behind", "uncalled"]);
         const queued = await queueDirectory(client);
         await client.query("DROP TABLE IF EXISTS public.port_from_sqlite3");
         await client.query("COMMIT");
         await client.query("ANALYZE");
-        return { sequences: changes(before, after, whys), queued };
-    });
-}
-
-/** Whether a stream's sequence hands out next what Synapse takes for seen; at 1 it has never been touched, as on any fresh server. */
-function skipsFirst({ schema, name, lastValue, isCalled }: Sequence): boolean {
-    const stream =
-        schema === "public" && synapseSequences.some((known) => known.sequence === name && known.stream !== undefined);
-    return stream && !isCalled && BigInt(lastValue) > 1n;
-}
-
-function changes(
-    before: readonly Sequence[],
-    after: readonly Sequence[],
-    whys: ReadonlyMap<string, string>,
-): SequenceRepair[] {
-    const nameOf = ({ schema, name }: Sequence): string => `${schema}.${name}`;
-    const was = new Map(before.map((sequence) => [nameOf(sequence), sequence]));
-    return after.flatMap((sequence) => {
-        const why = whys.get(nameOf(sequence));
-        const old = was.get(nameOf(sequence));
-        if (why === undefined || old === undefined) return [];
-        const from = `${old.lastValue}${old.isCalled ? "" : " (not called)"}`;
-        return [{ sequence: nameOf(sequence), from, to: sequence.lastValue, why }];
+        return { sequences, queued };
     });
 }
 

@@ -16,6 +16,8 @@ import { dropSideSchema, indexSideTable, makeSideSchema } from "./sideSchema.ts"
 import { readColumns } from "./tableShape.ts";
 
 export interface TablesOptions {
+    /** Of a dump of a whole server that holds several homeservers, the database that is meant. */
+    readonly backupDatabase?: string | undefined;
     /** One backup: a file, its parts, or a directory, in any format that `openDump` reads. */
     readonly backup: readonly string[];
     /** As the owner of Synapse's tables. */
@@ -120,7 +122,7 @@ async function load(options: TablesOptions, sideSchema: string): Promise<TablesP
     const stoppable = signal === undefined ? {} : { signal };
     const opened = await openDump(backup, {
         ...{ workDirectory: directory, clientDirectory, progress, ...stoppable },
-        ...{ passphrase, secretKey },
+        ...{ passphrase, secretKey, databaseName: options.backupDatabase },
     });
     try {
         let state = "";

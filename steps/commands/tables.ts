@@ -19,6 +19,7 @@ import { dropSideSchema } from "../../engine/tables/sideSchema.ts";
 
 const cliOptions = z.object({
     backup: z.array(z.string()).optional(),
+    backupDatabase: z.string().optional(),
     databaseConfig: z.array(z.string()).optional(),
     host: z.string().optional(),
     port: z.coerce.number().int().min(1).max(65_535).default(5432),
@@ -46,6 +47,7 @@ export function registerTables(program: Command): void {
         .command("tables")
         .description("bring rows of single tables back out of a backup: compare, plan, and apply the plan")
         .option("--backup <path...>", "one backup: a file, its parts, or a directory; in any format and encryption")
+        .option("--backup-database <name>", "which one of a backup by pg_dumpall that holds several homeservers")
         .option("--tables <names>", "tables, separated by commas: users,profiles")
         .option("--replace", "rows that differ take the backup's values; without it they stay as they are")
         .option("--passphrase-file <path>", "passphrase of the backup; - for standard input")
@@ -88,7 +90,7 @@ async function prepare(options: CliOptions, address: DatabaseAddress, signal: Ab
     const wanted = names.filter((name) => name !== "").map((name) => name.replace(/^public\./, ""));
     if (directory === undefined || wanted.length === 0) throw usage("--tables and --directory are needed");
     const { plan, planFile, markdownFile, problems } = await prepareTables({
-        ...{ backup, address, directory, replace, signal, tables: wanted },
+        ...{ backup, backupDatabase: options.backupDatabase, address, directory, replace, signal, tables: wanted },
         progress: lineProgress("tables", (line) => void process.stderr.write(`${line}\n`), redact),
         passphrase: passphraseFile === undefined ? undefined : await readPassphrase(passphraseFile),
         secretKey: secretKeyFile === undefined ? undefined : await readSecretKey(secretKeyFile),

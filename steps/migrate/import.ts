@@ -65,13 +65,13 @@ export const importDump = defineStep(
                 findings,
                 oneTimeKeys,
                 newest,
-                sequences: await readSequences(client),
+                sequences: filled.sequences ?? (await readSequences(client)),
                 definitions: await readDefinitions(client),
             };
         });
         const { findings, oneTimeKeys, newest, sequences, definitions } = looked;
         for (const { id, evidence } of findings) run.progress.say(`${id} ${evidence}`);
-        const { input, dump, tables } = filled;
+        const { input, dump, tables, declared } = filled;
         const lossWindowSeconds = newest === null ? undefined : Math.max(0, Math.round((Date.now() - newest) / 1000));
         const rows = tables.reduce((sum, table) => sum + table.rows, 0);
         const manifest = {
@@ -80,8 +80,9 @@ export const importDump = defineStep(
             serverName: source.serverName,
             finishedAt: new Date().toISOString(),
             ...{ input, dump, tables },
-            sequences,
+            sequences: [...sequences],
             definitions,
+            ...(declared === undefined ? {} : { declared }),
         };
         const manifestFile = join(run.directory, manifestName);
         const manifestDigest = await writeImportManifest(manifestFile, manifest);

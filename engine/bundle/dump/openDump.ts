@@ -6,6 +6,7 @@ import type { Progress } from "../../run/progress.ts";
 import type { DatabaseSection } from "../write/bundleManifest.ts";
 import type { Bytes } from "../streams/byteReader.ts";
 import { refuseOtherChecksums } from "../input/checksums.ts";
+import { homeserverDump } from "./homeserverDump.ts";
 import { unpackDirectoryDump } from "./directoryDump/unpack.ts";
 import { extractArchive } from "../archives/extract.ts";
 import type { Layer } from "../input/magic.ts";
@@ -13,12 +14,16 @@ import { openLayers, type OpenedInput } from "../input/open.ts";
 import { ownBundleIn } from "../input/ownBundle.ts";
 import { joinedParts } from "../input/parts.ts";
 import { recognise, type Content } from "../input/recognise.ts";
+import { HeldStream } from "../streams/heldStream.ts";
+import { refuseTerminalBytes, refuseTerminalStream } from "../input/terminalBytes.ts";
 import { refusePassedOver, restoredDump, type RestoredDump } from "./restoredDump.ts";
 
 export interface OpenDumpOptions {
     readonly passphrase?: string | undefined;
     /** Armored; for a file that is encrypted to a public key. */
     readonly secretKey?: string | undefined;
+    /** The database that is meant, where a dump of a whole server holds several homeservers. */
+    readonly databaseName?: string | undefined;
     /** Of this run, mode 0700. An archive of a directory is unpacked into it, and removed by {@link OpenedDump.close}. */
     readonly workDirectory: string;
     /** Directory of the PostgreSQL client programs. */
@@ -41,7 +46,7 @@ const unpackedName = "unpacked-dump";
 
 /**
  * @param paths  one file or directory, the parts of one file, or the directory of a bundle
- * @throws MigrationError SM-E0932 when a checksum beside it is another, SM-E0917 when it is not a dump, SM-E0905 when pg_restore cannot read
+ * @throws MigrationError SM-E0932 when a checksum beside it is another, SM-E0933 when it went through a terminal, SM-E0917 when it is not a dump, SM-E0935 when it holds several homeservers, SM-E0905 when pg_restore cannot read
  *     it, SM-E0911 and SM-E0906 when a bundle is not as its manifest says, and those of the layers
  */
 export async function openDump(paths: readonly string[], options: OpenDumpOptions): Promise<OpenedDump> {
@@ -50,6 +55,7 @@ export async function openDump(paths: readonly string[], options: OpenDumpOption
     if (bundle !== undefined) return fromBundle(input[0] ?? "", bundle.database, options);
     await refuseOtherChecksums(input, options);
     const [first = ""] = input;
+    if (!(await stat(first)).isDirectory()) await refuseTerminalBytes(input);
     const { content, layers, path } = await recognise(input, options);
     if ((await stat(first)).isDirectory()) {
         if (content === "directory-dump") return fromDirectory(path ?? first, options, { files: [], layers: [] });
@@ -60,13 +66,36 @@ export async function openDump(paths: readonly string[], options: OpenDumpOption
         return fromArchive(input, layers, options);
     const cannotBeDecrypted = content === "unknown" && layers.includes("gpg");
     if (content !== "plain-dump" && content !== "custom-dump" && !cannotBeDecrypted) throw notADump(first, content);
-    if (content !== "custom-dump")
-        return withoutClosing({ ...openLayers(input, options), isCovered: layers.length > 0 });
+    if (content !== "custom-dump") {
+        const { stream, finished } = openLayers(input, options);
+        const again = (): Bytes => openLayers(input, options).stream;
+        const { databaseName: database, progress, signal } = options;
+        const inside = homeserverDump(stream, { where: first, database, again, progress, signal });
+        return withoutClosing({ stream: inside, finished, isCovered: layers.length > 0 });
+    }
     const archive = (stream: Bytes): RestoredDump => ({ ...programOf(options), where: first, input: stream });
+    if (layers.length > 0)
+        await withStream(input, options, (inside) =>
+            refuseTerminalStream(inside, `${first}, inside of its ${layers.join(", ")}`),
+        );
     // What the layers prove to be unaltered has nothing that its maker did not put in.
     if (layers.length === 0) await refusePassedOver(() => archive(openLayers(input, options).stream));
     const { stream, finished } = openLayers(input, options);
     return withoutClosing({ stream: restoredDump(archive(stream)), finished, isCovered: true });
+}
+
+/** Reads what it wants of what is inside of all layers, once. */
+async function withStream<T>(
+    input: readonly string[],
+    options: OpenDumpOptions,
+    work: (inside: Bytes) => Promise<T>,
+): Promise<T> {
+    const inside = new HeldStream(openLayers(input, options).stream);
+    try {
+        return await work(inside.rest());
+    } finally {
+        await inside.close();
+    }
 }
 
 /** @throws MigrationError SM-E0930 when the files are not one, whole or in all its parts */

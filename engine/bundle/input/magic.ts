@@ -90,9 +90,18 @@ function lengthBytes(head: Buffer, first: number, isNew: boolean): number {
     return length >= 192 && length < 224 ? 2 : 1;
 }
 
+/** Also one that cannot be read as it is: its reader says what has happened to it. */
 function isPlainDump(head: Buffer): boolean {
+    if (utf16Text(head).includes("-- PostgreSQL database ")) return true;
     if (head.includes(0)) return false;
     const text = head.toString("utf8").replace(/^\uFEFF/, "");
     if (/^-- PostgreSQL database (cluster )?dump\s*$/m.test(text)) return true;
-    return /^\s*(--|\\restrict|(SET|BEGIN|START|CREATE|DROP|ALTER|COPY|INSERT|SELECT)\s)/i.test(text);
+    return /^\s*(--|pg_dump(all)?: |\\restrict|(SET|BEGIN|START|CREATE|DROP|ALTER|COPY|INSERT|SELECT)\s)/i.test(text);
+}
+
+/** Empty where the bytes do not begin as PowerShell begins a file. */
+function utf16Text(head: Buffer): string {
+    const mark = head.toString("hex", 0, 2);
+    if (mark !== "fffe" && mark !== "feff") return "";
+    return new TextDecoder(mark === "fffe" ? "utf-16le" : "utf-16be").decode(head);
 }

@@ -82,7 +82,7 @@ export function describeDifference({ kind, name, difference, expected, found }: 
 
 const keyOf = ({ kind, name }: Definition): string => `${kind} ${unquoted(name)}`;
 /** A word that is a keyword of one version only, as `json` is since PostgreSQL 16, is quoted by that one alone. */
-const unquoted = (text: string): string => text.replaceAll(/"([a-z_][a-z0-9_]*)"/g, "$1");
+export const unquoted = (text: string): string => text.replaceAll(/"([a-z_][a-z0-9_]*)"/g, "$1");
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 async function withEmptySearchPath<T>(client: Client, work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,9 @@
 /** Compares an imported database with what its dump said while it was read. */
 import { oneTimeKeysTable, type CompareOptions, type Comparison, type ComparedTable } from "./compareDatabase.ts";
-import { withClient, type DatabaseAddress } from "../connection.ts";
+import { compareDeclared } from "./compareDeclared.ts";
+import type { Check } from "../../../contract/shared.ts";
+import { readDefinitions, type Definition } from "../catalogue/catalogue.ts";
+import { withClient, type Client, type DatabaseAddress } from "../connection.ts";
 import type { ImportManifest } from "./importManifest.ts";
 import { tableLineDigests, type LineDigestOptions } from "../plainDump/lineDigest.ts";
 import { MigrationError } from "../../run/errors.ts";
@@ -38,20 +41,24 @@ export async function compareImported(
         unequal,
         `${tables.length} tables, ${rows} rows: every line of the dump, and no other${emptiedNote(tables)}`,
     );
+    const { run, sequences, definitions, declared } = manifest;
     const { marker, encoding, ...others } = await withClient(address, session, (client) =>
         stateChecks(
             client,
-            {
-                run: manifest.run,
-                sequences: manifest.sequences,
-                definitions: manifest.definitions,
-                owner: options.owner,
-            },
+            { run, sequences, definitions, owner: options.owner },
             { sequences: "as the dump set them", definitions: "as the dump's statements made them" },
         ),
     );
-    const checks = [marker, encoding, rowsCheck, ...Object.values(others)];
+    const text =
+        declared === undefined ? [] : [await withClient(address, session, (client) => declaredCheck(client, declared))];
+    const checks = [marker, encoding, rowsCheck, ...Object.values(others), ...text];
     return { checks, tables };
+}
+
+/** The other definitions are those that the database had when it was filled: what was left out then is only known to the dump's text. */
+async function declaredCheck(client: Client, declared: readonly Definition[]): Promise<Check> {
+    const problems = compareDeclared(declared, await readDefinitions(client));
+    return outcome("database-declared", problems, `${declared.length} definitions as the dump's text has them`);
 }
 
 /** A column that is not there any more keeps the rows from being read, and is one thing among others that differ. */

@@ -30,6 +30,8 @@ const importManifestShape = z.strictObject({
     sequences: z.array(sequenceShape),
     /** As they were right after the dump's last statement. */
     definitions: z.array(definitionShape),
+    /** What the dump's own text says of them: see `engine/postgres/plainDump/declared/`. Absent where there was no dump. */
+    declared: z.array(definitionShape).optional(),
 });
 export type ImportManifest = z.infer<typeof importManifestShape>;
 

@@ -46,6 +46,10 @@ function classifyTokens(cursor: Cursor): Statement | undefined {
     if (cursor.take("create")) return classifyCreate(cursor);
     if (cursor.take("alter")) return classifyAlter(cursor);
     if (cursor.take("comment on")) return classifyComment(cursor);
+    if (cursor.take("refresh materialized view")) {
+        const name = cursor.takeName();
+        return name === undefined || !cursor.done ? undefined : { kind: "refresh", view: name };
+    }
     if (cursor.takeOne("grant", "revoke") !== undefined) return { kind: "leftOut", what: "privileges" };
     if (cursor.take("drop")) return { kind: "leftOut", what: "drop" };
     if (cursor.take("insert into")) return refused("rows as INSERT statements", "SM-E0907");
@@ -111,9 +115,15 @@ const commentable = [
         "constraint",
         "trigger",
         "function",
+        "procedure",
+        "aggregate",
         "type",
         "domain",
         "view",
+        "materialized view",
+        "rule",
+        "policy",
+        "collation",
         "statistics",
     ],
 ] as const;

@@ -16,6 +16,7 @@ const owned = [
         "type",
         "domain",
         "schema",
+        "collation",
     ],
     ...[
         "statistics",
@@ -28,6 +29,9 @@ const owned = [
         "extension",
     ],
 ] as const;
+
+/** Of `--clean`, which takes off a table what others hold on to before it drops it. */
+const dropped: Statement = { kind: "leftOut", what: "drop" };
 
 /** @param cursor  behind `ALTER` */
 export function classifyAlter(cursor: Cursor): Statement | undefined {
@@ -81,9 +85,14 @@ function alterTable(cursor: Cursor, table: { schema?: string; name: string }): S
         const references = cursor.takeName();
         return references === undefined ? undefined : { kind: "constraint", name, table, references };
     }
+    if (cursor.take("drop constraint")) {
+        cursor.take("if exists");
+        return cursor.takeIdentifier() !== undefined && cursor.done ? dropped : undefined;
+    }
     if (cursor.take("alter column")) {
         const column = cursor.takeIdentifier();
         if (column === undefined) return undefined;
+        if (cursor.take("drop default")) return cursor.done ? dropped : undefined;
         const change = cursor.takeOne(
             ...["set default", "set statistics", "set storage", "set compression", "set not null", "add generated"],
         );
@@ -99,6 +108,8 @@ function alterTable(cursor: Cursor, table: { schema?: string; name: string }): S
     if (cursor.takeOne("cluster on", "enable trigger", "enable always trigger", "enable replica trigger") !== undefined)
         return cursor.takeIdentifier() !== undefined && cursor.done ? object : undefined;
     if (cursor.take("replica identity")) return object;
+    if (cursor.takeOne("enable row level security", "force row level security") !== undefined)
+        return cursor.done ? object : undefined;
     return undefined;
 }
 

@@ -30,13 +30,17 @@ const trustedExtensions = new Set([
     ],
 ]);
 /** What operators install to look at a server; nothing of Synapse's depends on them. plpgsql is in every new database. */
-const needlessExtensions = new Set(["plpgsql", "pg_stat_statements", "pg_buffercache", "pgstattuple", "amcheck"]);
+const needlessExtensions = new Set([
+    ...["plpgsql", "pg_stat_statements", "pg_buffercache", "pgstattuple", "amcheck", "adminpack"],
+    ...["pageinspect", "pg_freespacemap", "pg_prewarm", "pg_visibility", "pgrowlocks", "pg_walinspect"],
+]);
 
 /** @param cursor  behind `CREATE` */
 export function classifyCreate(cursor: Cursor): Statement | undefined {
     const what = cursor.takeOne(
         ...(["unlogged table", "table", "unique index", "index", "sequence", "unlogged sequence", "view"] as const),
         ...(["type", "domain", "function", "trigger", "statistics", "extension", "schema"] as const),
+        ...(["materialized view", "or replace view", "procedure", "aggregate", "rule", "policy", "collation"] as const),
         ...(["publication", "subscription", "database", "role", "user", "group"] as const),
     );
     switch (what) {
@@ -51,11 +55,25 @@ export function classifyCreate(cursor: Cursor): Statement | undefined {
         case "domain":
         case "view":
         case "statistics":
+        case "collation":
+        case "aggregate":
             return named(cursor, what);
+        case "materialized view": {
+            const view = named(cursor, what);
+            // With data, it would run what it selects before anybody has looked at it.
+            return cursor.skipTo("with no data") && cursor.done ? view : undefined;
+        }
+        case "or replace view":
+            // In place of one that had to be made before its tables had their keys.
+            return named(cursor, "view");
+        case "rule":
+        case "policy":
+            return ofRelation(cursor, what);
         case "type":
             return classifyType(cursor);
         case "function":
-            return classifyFunction(cursor);
+        case "procedure":
+            return classifyFunction(cursor, what);
         case "trigger":
             return classifyTrigger(cursor);
         case "extension":
@@ -81,6 +99,14 @@ export function classifyCreate(cursor: Cursor): Statement | undefined {
 function named(cursor: Cursor, what: string): Statement | undefined {
     const name = cursor.takeName();
     return name === undefined ? undefined : { kind: "object", what, name };
+}
+
+/** Runs when the table or view is used, with the rights of its owner: whether it is wanted is asked of the database that it is in. */
+function ofRelation(cursor: Cursor, what: "rule" | "policy"): Statement | undefined {
+    const name = cursor.takeIdentifier();
+    const found = name !== undefined && cursor.skipTo(what === "rule" ? "to" : "on");
+    const relation = found ? cursor.takeName() : undefined;
+    return relation === undefined ? undefined : { kind: "object", what, name: relation };
 }
 
 /** A table with a list of columns: not one of a query, of a type, of a parent or of partitions. */
@@ -118,15 +144,16 @@ function classifyType(cursor: Cursor): Statement | undefined {
     return cursor.takeParentheses() !== undefined && cursor.done ? { kind: "object", what: "type", name } : undefined;
 }
 
-/** SQL and PL/pgSQL alone, with the rights of the caller, and with the body as a string: `BEGIN ATOMIC` holds semicolons. */
-function classifyFunction(cursor: Cursor): Statement | undefined {
+/** SQL and PL/pgSQL alone, and with the body as a string: `BEGIN ATOMIC` holds semicolons. Those of others are refused by the database's checks. */
+function classifyFunction(cursor: Cursor, what: "function" | "procedure"): Statement | undefined {
     const name = cursor.takeName();
     if (name === undefined || cursor.takeParentheses() === undefined) return undefined;
-    if (cursor.contains("security definer")) return refused(`SECURITY DEFINER function ${name.name}`);
     if (cursor.contains("begin atomic") || !cursor.contains("as")) return undefined;
-    const languages = ["plpgsql", "sql"].filter((language) => cursor.contains(`language ${language}`));
-    if (languages.length !== 1) return refused(`function ${name.name} in another language than SQL and PL/pgSQL`);
-    return { kind: "object", what: "function", name };
+    // A quoted name with --quote-all-identifiers.
+    const language = cursor.skipTo("language") ? cursor.takeIdentifier() : undefined;
+    if (language !== "plpgsql" && language !== "sql")
+        return refused(`${what} ${name.name} in another language than SQL and PL/pgSQL`);
+    return { kind: "object", what, name };
 }
 
 function classifyTrigger(cursor: Cursor): Statement | undefined {

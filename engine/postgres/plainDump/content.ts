@@ -1,5 +1,7 @@
 /** What a plain dump holds, and whether that is all of a homeserver's database. */
 import { MigrationError } from "../../run/errors.ts";
+import type { Definition } from "../catalogue/catalogue.ts";
+import type { Sequence } from "../sequences/sequences.ts";
 
 export interface PlainDumpTable {
     readonly schema: string;
@@ -36,6 +38,10 @@ export interface PlainDumpContent {
     /** Roles of the old server that the dump names. */
     readonly owners: readonly string[];
     readonly statements: number;
+    /** What a database that is made from the dump has, by the dump's text. */
+    readonly declared: readonly Definition[];
+    /** With their settings, as they stand when the dump is loaded. */
+    readonly declaredSequences: readonly Sequence[];
 }
 
 /** In {@link PlainDumpContent.leftOut} when the dump has the table, but not its rows. */

@@ -7,6 +7,12 @@ export interface QualifiedName {
     readonly name: string;
 }
 
+/** A {@link QualifiedName} with its schema, of a table or whatever else is in one. */
+export interface TableName {
+    readonly schema: string;
+    readonly name: string;
+}
+
 /** Each `take…` moves on when it finds what it looks for, and otherwise stays where it is. */
 export class Cursor {
     private readonly tokens: readonly Token[];
@@ -80,6 +86,10 @@ export class Cursor {
         return undefined;
     }
 
+    public rest(): readonly Token[] {
+        return this.tokens.slice(this.at);
+    }
+
     /** Whether these keywords follow one another anywhere in the rest. */
     public contains(words: string): boolean {
         const rest = new Cursor(this.tokens.slice(this.at));
@@ -87,7 +97,7 @@ export class Cursor {
         return false;
     }
 
-    /** What is left, as words for a message: names and keywords alone. */
+    /** Behind the first place where these keywords follow one another. */
     public skipTo(words: string): boolean {
         for (let index = this.at; index < this.tokens.length; index += 1) {
             const there = new Cursor(this.tokens.slice(index));
@@ -107,7 +117,7 @@ export class Cursor {
     }
 }
 
-/** The parts between the commas that are not nested in parentheses. */
+/** The parts between the commas that are not nested in parentheses or brackets. */
 export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
     if (tokens.length === 0) return [];
     const parts: Token[][] = [[]];
@@ -122,5 +132,5 @@ export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Toke
 
 function depthChange(token: Token | undefined): number {
     if (token?.kind !== "symbol") return 0;
-    return token.text === "(" ? 1 : token.text === ")" ? -1 : 0;
+    return "([".includes(token.text) ? 1 : ")]".includes(token.text) ? -1 : 0;
 }

@@ -1,5 +1,6 @@
 /** The frame around the statements: header, trailer, and the few commands for psql that pg_dump itself writes. */
 import { MigrationError } from "../../run/errors.ts";
+import { connectedDatabase } from "./connectCommand.ts";
 
 export class DumpFrame {
     public serverVersion = "";
@@ -78,11 +79,13 @@ export class DumpFrame {
         const connecting = this.created !== undefined && untouched;
         if (name === "restrict" && this.restrict(argument, untouched)) return;
         if (name === "unrestrict" && this.unrestrict(argument, connecting)) return;
-        if (name === "connect" && connecting && !this.restricted && unquoted(argument) === this.created) {
+        if (name === "connect" && connecting && !this.restricted && connectedDatabase(argument) === this.created) {
             this.created = undefined;
             this.connected = true;
             return;
         }
+        // For the line that connects to a name that is no plain word; the settings come again behind it.
+        if (name === "encoding" && argument === "SQL_ASCII" && connecting && !this.restricted) return;
         const what = `\\${name}`;
         const forged = name === "unrestrict" ? ", in another place or with another key than pg_dump writes it" : "";
         throw new MigrationError("SM-E0902", { where, found: `${what}${forged}`, expected: "SQL alone" });
@@ -112,8 +115,4 @@ export class DumpFrame {
 
 function surplus(where: string): MigrationError {
     return new MigrationError("SM-E0901", { where, found: "more behind the line that ends a dump" });
-}
-
-function unquoted(name: string): string {
-    return name.startsWith('"') && name.endsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
 }

@@ -2,13 +2,9 @@
 import { MigrationError } from "../../run/errors.ts";
 import { markerSchema } from "../databases/marker.ts";
 import { refusePartialDump, type PlainDumpContent, type PlainDumpSequence, type PlainDumpTable } from "./content.ts";
-import type { QualifiedName } from "./cursor.ts";
+import type { QualifiedName, TableName } from "./cursor.ts";
+import type { Declarations } from "./declared/declarations.ts";
 import { describeName, type Statement } from "./statement.ts";
-
-export interface TableName {
-    readonly schema: string;
-    readonly name: string;
-}
 
 interface KnownTable extends TableName {
     readonly columns: readonly string[];
@@ -21,6 +17,8 @@ export class Inventory {
     public searchPath: readonly string[] = [];
     public statements = 0;
     private readonly known = new Map<string, KnownTable>();
+    /** Views: what has no rows in the dump, and may have indexes and triggers. */
+    private readonly views = new Set<string>();
     private readonly tables: PlainDumpTable[] = [];
     private readonly sequences: PlainDumpSequence[] = [];
     private readonly leftOut = new Map<string, number>();
@@ -58,6 +56,11 @@ export class Inventory {
         this.known.set(key, { ...table, columns: statement.columns, unlogged: statement.unlogged, hasData: false });
     }
 
+    public learnObject({ what, name }: Statement & { kind: "object" }): void {
+        if (name !== undefined && (what === "view" || what === "materialized view"))
+            this.views.add(describeName(this.resolve(name)));
+    }
+
     public learnSequence({ sequence, lastValue, isCalled }: Statement & { kind: "setval" }): void {
         this.sequences.push({ ...this.resolve(sequence), lastValue, isCalled });
     }
@@ -65,7 +68,7 @@ export class Inventory {
     /** @throws MigrationError SM-E0907: of a name that is damaged, or of a dump with parts left out */
     public refuseUnknownTable(what: string, name: string, table: QualifiedName, where: string): void {
         const key = describeName(this.resolve(table));
-        if (this.known.has(key)) return;
+        if (this.known.has(key) || this.views.has(key)) return;
         const found = `${what} ${name} of table ${key}, which the dump does not make`;
         throw new MigrationError("SM-E0907", { where, found });
     }
@@ -103,6 +106,7 @@ export class Inventory {
 
     public content(
         dump: Pick<PlainDumpContent, "serverVersion" | "programVersion" | "bytes" | "sha256">,
+        declarations: Declarations,
     ): PlainDumpContent {
         const byName = (a: TableName, b: TableName): number => (describeName(a) < describeName(b) ? -1 : 1);
         return {
@@ -112,6 +116,8 @@ export class Inventory {
             leftOut: Object.fromEntries([...this.leftOut].sort()),
             owners: [...this.owners].sort(),
             statements: this.statements,
+            declared: declarations.definitions(),
+            declaredSequences: declarations.sequencesAt(this.sequences),
         };
     }
 }

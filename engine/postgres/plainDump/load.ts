@@ -25,8 +25,8 @@ export interface PlainDumpLoad {
     /** Connections that load at a time; there is one more for the statements. */
     readonly jobs: number;
     /**
-     * Looks at the database after all statements so far and before rows are loaded or indexes are built, which runs what the statements have
-     * made. Ends the load when it throws.
+     * Looks at the database after all statements so far and before rows are loaded, indexes are built or views are filled, which runs what the
+     * statements have made. Ends the load when it throws.
      */
     readonly beforeRows?: () => Promise<void>;
     readonly signal?: AbortSignal;
@@ -105,6 +105,8 @@ class Loader implements PlainDumpSink {
         this.report("constraints");
         await this.runAll(plan.foreignKeys);
         for (const placed of plan.rest) await runPlaced(this.client, placed);
+        if (plan.refreshes.length > 0) await this.load.beforeRows?.();
+        for (const placed of plan.refreshes) await runPlaced(this.client, placed);
         if (this.load.analyze !== false) await this.analyze(content);
         return content;
     }
@@ -115,7 +117,7 @@ class Loader implements PlainDumpSink {
             const needed = [{ kind: "extension", name: statement.extension, definition: "" }];
             await refuseUnknownExtensions(this.client, needed, describeAddress(this.load.address));
         }
-        const waits = statement.kind === "index" || statement.kind === "constraint" || statement.kind === "trigger";
+        const waits = ["index", "constraint", "trigger", "refresh"].includes(statement.kind);
         // A sequence's value does not depend on anything behind the rows.
         if (waits || (this.later.length > 0 && statement.kind !== "setval")) {
             this.later.push(placed);

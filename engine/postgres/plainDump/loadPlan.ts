@@ -19,11 +19,18 @@ export interface LoadPlan {
     readonly foreignKeys: readonly Task[];
     /** Triggers, and what stands behind the rows besides: comments, CLUSTER ON, REPLICA IDENTITY; in the order of the dump. */
     readonly rest: readonly PlacedStatement[];
+    /** They run what their views select, of which some may have been made among the rest. */
+    readonly refreshes: readonly PlacedStatement[];
 }
 
 export function planLoad(statements: readonly PlacedStatement[], tables: PlainDumpContent["tables"]): LoadPlan {
     const bytes = new Map(tables.map((table) => [describeName(table), table.bytes]));
-    const plan = { indexes: [] as Task[], foreignKeys: [] as Task[], rest: [] as PlacedStatement[] };
+    const plan = {
+        indexes: [] as Task[],
+        foreignKeys: [] as Task[],
+        rest: [] as PlacedStatement[],
+        refreshes: [] as PlacedStatement[],
+    };
     for (const placed of statements) {
         const { statement, searchPath } = placed;
         const task = (names: readonly QualifiedName[], alone: boolean): Task => {
@@ -38,12 +45,18 @@ export function planLoad(statements: readonly PlacedStatement[], tables: PlainDu
             };
         };
         if (statement.kind === "index") plan.indexes.push(task([statement.table], false));
+        else if (statement.kind === "refresh") plan.refreshes.push(placed);
         else if (statement.kind !== "constraint") plan.rest.push(placed);
         else if (statement.references === undefined) plan.indexes.push(task([statement.table], true));
         else plan.foreignKeys.push(task([statement.table, statement.references], true));
     }
     const bySize = (a: Task, b: Task): number => b.weight - a.weight;
-    return { indexes: plan.indexes.sort(bySize), foreignKeys: plan.foreignKeys.sort(bySize), rest: plan.rest };
+    return {
+        indexes: plan.indexes.sort(bySize),
+        foreignKeys: plan.foreignKeys.sort(bySize),
+        rest: plan.rest,
+        refreshes: plan.refreshes,
+    };
 }
 
 /** Runs the tasks, up to so many at a time, none beside one that its tables forbid. Ends at the first that fails. */

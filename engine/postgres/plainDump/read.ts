@@ -4,9 +4,13 @@ import { ByteSource } from "./byteSource.ts";
 import { classify, statementName } from "./classify.ts";
 import type { PlainDumpContent } from "./content.ts";
 import { readCopyBlock } from "./copyBlock.ts";
+import { Declarations } from "./declared/declarations.ts";
+import { describeEntry, entryOf, isAbout, keepOut, type DumpEntry } from "./entry.ts";
 import { DumpFrame } from "./frame.ts";
+import { passHead } from "./head.ts";
 import { Inventory } from "./inventory.ts";
-import { nextItem, type Item, type Lexed } from "./lexer.ts";
+import { isTooLong, itemOf, longestStatement } from "./items.ts";
+import type { Item, Lexed, Token } from "./lexer.ts";
 import { noSink, type PlainDumpSink } from "./sink.ts";
 import type { PlacedStatement, Statement } from "./statement.ts";
 import { Utf8Check } from "./utf8Check.ts";
@@ -25,8 +29,6 @@ export interface ReadOptions {
     readonly someTables?: boolean | undefined;
 }
 
-/** pg_dump's statements have a few hundred bytes; the longest are the bodies of functions. */
-const longestStatement = 4 * 1024 * 1024;
 const newline = 10;
 
 /**
@@ -52,9 +54,12 @@ class Reading {
     private readonly options: ReadOptions;
     private readonly frame = new DumpFrame();
     private readonly inventory = new Inventory();
+    private readonly declarations = new Declarations((name) => this.inventory.resolve(name));
     private rows = 0;
     /** The last object that is whole, for the message about a dump that is cut off. */
     private last = "nothing";
+    /** Of pg_dump's table of contents: what it says above a statement. */
+    private entry: DumpEntry | undefined;
     /** Whether the dump ends in an empty line. */
     private emptyEnd = false;
 
@@ -65,38 +70,35 @@ class Reading {
     }
 
     public async run(): Promise<PlainDumpContent> {
+        await passHead(this.source);
         for (let lexed = await this.lex(); lexed !== undefined; lexed = await this.lex()) await this.item(lexed);
         if (!this.frame.complete || !this.emptyEnd) throw this.cutOff("its last lines are missing");
         const { serverVersion, programVersion } = this.frame;
         const { bytes } = this.source;
         if (this.options.someTables !== true) this.inventory.refusePartial();
-        return this.inventory.content({ serverVersion, programVersion, bytes, sha256: this.source.digest() });
+        const dump = { serverVersion, programVersion, bytes, sha256: this.source.digest() };
+        return this.inventory.content(dump, this.declarations);
     }
 
     /** The next item, undefined behind the last. The source's line is then that of the item's first byte. */
     private async lex(): Promise<Lexed | undefined> {
         const { source } = this;
-        for (let last = false; ; last = !(await source.extend())) {
-            const lexed = nextItem(source.buffer, source.at);
-            if (typeof lexed === "object") {
-                source.moveTo(lexed.start);
-                return lexed;
-            }
-            if (last && lexed === "end") {
-                this.emptyEnd = source.buffer.subarray(source.at).includes(newline);
-                source.moveTo(source.buffer.length);
-                return undefined;
-            }
-            if (last) throw this.cutOff("it ends inside of a statement or a line");
-            if (source.buffer.length - source.at > longestStatement) throw this.tooLong();
-        }
+        const lexed = await itemOf(source);
+        if (typeof lexed === "object") return lexed;
+        if (lexed === "more")
+            throw isTooLong(source) ? this.tooLong() : this.cutOff("it ends inside of a statement or a line");
+        this.emptyEnd = source.buffer.subarray(source.at).includes(newline);
+        source.moveTo(source.buffer.length);
+        return undefined;
     }
 
     private async item({ item, end }: Lexed): Promise<void> {
         const where = this.here();
         if (item.kind === "statement") return this.statement(item, end, where);
-        if (item.kind === "comment") this.frame.comment(item.text, where);
-        else this.frame.command(item.text, this.inventory.untouched, where);
+        if (item.kind === "comment") {
+            this.frame.comment(item.text, where);
+            this.entry = entryOf(item.text) ?? this.entry;
+        } else this.frame.command(item.text, this.inventory.untouched, where);
         this.source.moveTo(end);
     }
 
@@ -108,22 +110,23 @@ class Reading {
         const name = statementName(item.tokens);
         this.source.moveTo(end);
         this.inventory.statements += 1;
+        this.declarations.note(item.tokens);
         const { searchPath } = this.inventory;
         if (this.inventory.isOfMarker(statement) && statement.kind !== "copy") {
             if (statement.kind === "table") this.inventory.learnTable(statement, where);
             this.inventory.leave("marker of an earlier migration");
-        } else if (this.note(statement, where, name))
+        } else if (this.note(statement, where, item.tokens))
             await this.sink.statement({ statement, text: item.text, line, searchPath });
         else if (statement.kind === "copy") await this.copy(statement, where);
         this.last = `${name} in line ${line}`;
     }
 
     /** @returns whether it is for the sink */
-    private note(statement: PlacedStatement["statement"], where: string, name: string): boolean {
+    private note(statement: PlacedStatement["statement"], where: string, tokens: readonly Token[]): boolean {
         const { inventory } = this;
         switch (statement.kind) {
             case "refused":
-                throw new MigrationError(statement.code, { where, found: statement.found });
+                throw new MigrationError(statement.code, { where, ...this.blame(statement, tokens) });
             case "setting":
             case "copy":
                 return false;
@@ -137,7 +140,7 @@ class Reading {
             case "leftOut":
                 // pg_dump --clean drops before it makes anything.
                 if (statement.what === "drop" && !inventory.untouched)
-                    throw new MigrationError("SM-E0903", { where, found: name });
+                    throw new MigrationError("SM-E0903", { where, found: statementName(tokens) });
                 inventory.leave(statement.what, statement.owner);
                 return false;
             case "table":
@@ -152,9 +155,22 @@ class Reading {
                 inventory.refuseUnknownTable(statement.kind, statement.name, statement.table, where);
                 return true;
             case "object":
+                inventory.learnObject(statement);
+                return true;
             case "extension":
+            case "refresh":
                 return true;
         }
+    }
+
+    /** What of the source the statement is about, and how it is kept out of the dump. */
+    private blame(
+        { code, found }: Statement & { kind: "refused" },
+        tokens: readonly Token[],
+    ): { found: string; fix?: string } {
+        const { entry } = this;
+        if (code !== "SM-E0903" || entry === undefined || !isAbout(tokens, entry)) return { found };
+        return { found: `${found}; it is ${describeEntry(entry)}`, fix: keepOut(entry) };
     }
 
     private async copy(statement: Statement & { kind: "copy" }, where: string): Promise<void> {

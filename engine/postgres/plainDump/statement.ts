@@ -16,6 +16,8 @@ export type Statement =
       }
     /** Is run where it stands. */
     | { readonly kind: "object"; readonly what: string; readonly name?: QualifiedName }
+    /** Fills a materialized view: runs what the view selects. */
+    | { readonly kind: "refresh"; readonly view: QualifiedName }
     | { readonly kind: "extension"; readonly extension: string }
     | { readonly kind: "index"; readonly name: string; readonly table: QualifiedName }
     | {

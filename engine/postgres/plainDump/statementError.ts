@@ -40,6 +40,7 @@ export function explainStatement(error: unknown, { statement, line }: PlacedStat
 function nameOf(statement: PlacedStatement["statement"]): string {
     if (statement.kind === "table") return `table ${describeName(statement.table)}`;
     if (statement.kind === "setval") return `sequence ${describeName(statement.sequence)}`;
+    if (statement.kind === "refresh") return `materialized view ${describeName(statement.view)}`;
     if (statement.kind === "object")
         return statement.name === undefined ? statement.what : `${statement.what} ${describeName(statement.name)}`;
     return "";

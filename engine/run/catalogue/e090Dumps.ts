@@ -18,7 +18,7 @@ export const e090Dumps = {
         "artefact",
         "the dump holds a statement that pg_dump does not write for a homeserver",
         "a dump is a program: what is not known to be harmless is not run",
-        "is the statement named yours? Remove the object from the source, or dump with `pg_dump --schema=public --no-owner --no-acl`",
+        "is the object another program's? What is in a schema of its own is left out by `pg_dump --exclude-schema=SCHEMA`, a table by `--exclude-table`; else drop it from the source",
     ),
     "SM-E0904": entry(
         "artefact",

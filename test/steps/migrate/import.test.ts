@@ -114,6 +114,44 @@ describe("the step import", function () {
         await importDump.undo?.(spec, run);
     });
 
+    it("sets sequences that the dump leaves as not called, says so, and has the manifest of the others from the dump's text", async () => {
+        const left = await cluster.createDatabase("synapse", cluster.newName("source"));
+        await cluster.query(
+            left,
+            `SELECT setval('device_inbox_sequence', 12, false); SELECT setval('events_stream_seq', last_value + 1, false) FROM events_stream_seq`,
+        );
+        const { run, spec, incoming } = await specOf(
+            backupOf([await fileOf("dump.sql", await plainDump(cluster, left))]),
+        );
+        const { manifestFile, manifestDigest } = await importDump.act(spec, run);
+        const [inbox] = await cluster.query(incoming, "SELECT last_value::int, is_called FROM device_inbox_sequence");
+        expect(inbox).to.deep.equal({ last_value: 11, is_called: true });
+        expect(run.said.join("\n")).to.contain("sequence public.device_inbox_sequence set from 12 (not called) to 11");
+        const { sequences, declared = [] } = await readImportManifest(manifestFile, manifestDigest);
+        const positions = (name: string) =>
+            cluster.query(
+                name,
+                "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL ORDER BY 1",
+            );
+        const called = sequences
+            .filter(({ isCalled }) => isCalled)
+            .map(({ name, lastValue }) => ({ sequencename: name, last_value: lastValue }));
+        expect(called.sort((a, b) => (a.sequencename < b.sequencename ? -1 : 1))).to.deep.equal(
+            await positions(incoming),
+        );
+        expect(declared.filter(({ kind }) => kind === "index").length).to.be.greaterThan(100);
+    });
+
+    it("refuses a dump whose sequence is behind what it numbers", async () => {
+        const behind = edited(
+            dump,
+            /setval\('public.events_stream_seq', \d+, true\)/,
+            "setval('public.events_stream_seq', 2, false)",
+        );
+        const { run, spec } = await specOf(backupOf([await fileOf("dump.sql", behind)]));
+        await expectError("SM-E0512", () => importDump.act(spec, run));
+    });
+
     it("says that a dump leaves out the one-time keys", async () => {
         const path = join(await newDirectory(cluster), "dump");
         await pgDump(cluster, sourceName, ["-Fc", "--exclude-table-data=e2e_one_time_keys_json", "--file", path]);

@@ -130,6 +130,37 @@ describe("openDump", function () {
         });
     }
 
+    const throughTerminal = (data: Buffer): Buffer =>
+        Buffer.from(data.toString("latin1").replaceAll("\n", "\r\n"), "latin1");
+    for (const [title, make] of [
+        ["a plain dump", () => Promise.resolve(throughTerminal(plain))],
+        ["a custom dump", async () => throughTerminal(await custom())],
+        ["a custom dump that was compressed afterwards", async () => compressed(throughTerminal(await custom()))],
+        ["a compressed dump", () => Promise.resolve(throughTerminal(compressed(plain)))],
+        ["an encrypted dump", () => Promise.resolve(throughTerminal(encrypted(compressed(plain), directory)))],
+        ["a tar dump", async () => throughTerminal(await readFile(join(directory, "tar")))],
+    ] as const)
+        it(`says of ${title} that it went through a terminal, and how to take that back`, async () => {
+            const path = await file("dump", await make());
+            const error = await expectError("SM-E0933", async () => read([path], await options()));
+            expect(error.block).to.contain("sed 's/\\r$//'");
+            const mended = `${path}.mended`;
+            await writeFile(
+                mended,
+                execFileSync("sed", ["s/\r$//", path], {
+                    env: { LC_ALL: "C", PATH: process.env.PATH ?? "" },
+                    maxBuffer: 2 ** 28,
+                }),
+            );
+            if (title !== "a custom dump that was compressed afterwards")
+                expect(essence((await read([mended], await options())).content)).to.deep.equal(expected);
+        });
+
+    it("names a dump that PowerShell has written", async () => {
+        const path = await file("dump.sql", Buffer.from(`\uFEFF${plain.toString()}`, "utf16le"));
+        await expectError("SM-E0933", async () => read([path], await options()));
+    });
+
     /** What is refused, and how. */
     const refused: (readonly [string, () => Promise<string[]>, ErrorCode])[] = [
         ["a file that is no dump", async () => [await file("notes.sql", Buffer.from("dear diary\n"))], "SM-E0917"],

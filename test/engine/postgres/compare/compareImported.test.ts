@@ -8,6 +8,8 @@ import {
     writeImportManifest,
     type ImportManifest,
 } from "../../../../engine/postgres/compare/importManifest.ts";
+import { readDefinitions } from "../../../../engine/postgres/catalogue/catalogue.ts";
+import { withClient } from "../../../../engine/postgres/connection.ts";
 import { backupOf, importSpec, newDirectory, pgDump } from "../../../support/bundle.ts";
 import { testCluster, type TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
@@ -47,6 +49,28 @@ describe("compareImported", function () {
         expect(checks.filter(({ state }) => state !== "passed")).to.deep.equal([]);
         expect(tables).to.have.length(manifest.tables.length);
         expect(tables.reduce((sum, { targetRows }) => sum + targetRows, 0)).to.be.greaterThan(100);
+    });
+
+    it("finds what was never loaded, though the manifest has been written after the database", async () => {
+        const definitions = await withClient(cluster.superuserAddress(incoming), { step: "test" }, async (client) => {
+            await client.query("DROP INDEX public.events_ts; ALTER TABLE public.users ALTER COLUMN admin DROP DEFAULT");
+            return readDefinitions(client);
+        });
+        const { checks } = await compareImported(
+            cluster.superuserAddress(incoming),
+            { ...manifest, definitions },
+            kept,
+        );
+        await cluster.query(
+            incoming,
+            "CREATE INDEX events_ts ON events USING btree (origin_server_ts, stream_ordering); ALTER INDEX events_ts OWNER TO synapse; ALTER TABLE users ALTER COLUMN admin SET DEFAULT 0",
+        );
+        const failed = checks.filter(({ state }) => state === "failed");
+        expect(failed.map(({ id }) => id)).to.deep.equal(["database-declared"]);
+        expect(failed[0]?.evidence)
+            .to.contain("missing index public.events_ts")
+            .and.to.contain("changed column public.users.admin");
+        expect(failedOf(await compare())).to.deep.equal([]);
     });
 
     for (const [title, change, back, expected] of [
@@ -135,7 +159,11 @@ describe("compareImported", function () {
         await cluster.query(incoming, "ALTER TABLE users RENAME password_hash TO hash");
         try {
             const failed = failedOf(await compare());
-            expect(failed.map((one) => one.split(":")[0])).to.have.members(["database-rows", "database-definitions"]);
+            expect(failed.map((one) => one.split(":")[0])).to.have.members([
+                "database-rows",
+                "database-definitions",
+                "database-declared",
+            ]);
             expect(failed.join("\n")).to.contain("password_hash");
         } finally {
             await cluster.query(incoming, "ALTER TABLE users RENAME hash TO password_hash");

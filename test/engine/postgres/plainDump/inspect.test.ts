@@ -234,6 +234,59 @@ ALTER TABLE ONLY synapse_migration.marker ADD CONSTRAINT marker_pkey PRIMARY KEY
         await refused("SM-E0903", { body: `SELECT '${"x".repeat(5 * 1024 * 1024)}';` });
     });
 
+    it("names what a refused object is, whose, and what keeps it out of the dump: never what changes nothing", async () => {
+        const heading = (name: string, type: string, schema = "public", owner = "bridge"): string =>
+            `--\n-- Name: ${name}; Type: ${type}; Schema: ${schema}; Owner: ${owner}\n--\n\n`;
+        for (const [entry, statement, found, fix] of [
+            [
+                heading("dblink", "EXTENSION", "-", ""),
+                "CREATE EXTENSION IF NOT EXISTS dblink WITH SCHEMA public;",
+                "EXTENSION dblink, whose owner",
+                "DROP EXTENSION dblink on the source",
+            ],
+            [
+                heading("remote", "FOREIGN TABLE"),
+                "CREATE FOREIGN TABLE public.remote (a text) SERVER s;",
+                "FOREIGN TABLE remote in schema public, owner bridge",
+                "--exclude-table='public.remote'",
+            ],
+            [
+                heading("Odd", "TABLE"),
+                'CREATE TABLE public."Odd" (a int) PARTITION BY RANGE (a);',
+                "TABLE Odd in schema public",
+                `--exclude-table='public."Odd"'`,
+            ],
+            [
+                heading("f(integer)", "FUNCTION"),
+                "CREATE FUNCTION public.f(integer) RETURNS int LANGUAGE c AS 'x', 'y';",
+                "FUNCTION f(integer) in schema public, owner bridge",
+                "DROP FUNCTION public.f(integer)",
+            ],
+            [
+                heading("f(integer)", "FUNCTION", "irc"),
+                "CREATE FUNCTION irc.f(integer) RETURNS int LANGUAGE plperl AS 'x';",
+                "in schema irc",
+                "--exclude-schema='irc'",
+            ],
+            [
+                heading("e", "EVENT TRIGGER", "-"),
+                "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.f();",
+                "EVENT TRIGGER e, owner bridge",
+                "DROP EVENT TRIGGER e on the source",
+            ],
+            [heading("16400", "BLOB", "-"), "SELECT pg_catalog.lo_create('16400');", "BLOB 16400", "--no-blobs"],
+        ] as const) {
+            const error = await refused("SM-E0903", {
+                body: `${sequence}${smallTables}${entry}${statement}\n${smallRows}`,
+            });
+            expect(error.detail.found).to.contain(found);
+            expect(error.block).to.contain(fix);
+        }
+        const below = `${heading("f()", "FUNCTION")}CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1';\nALTER SYSTEM SET archive_command = 'id';\n`;
+        const error = await refused("SM-E0903", { body: `${sequence}${smallTables}${below}` });
+        expect(error.detail.found).to.equal("ALTER SYSTEM SET archive_command");
+    });
+
     it("names table, line and byte of what is not UTF-8, in whichever piece it comes", async () => {
         const dump = smallDump();
         const at = dump.indexOf(Buffer.from("\u00e9"));
@@ -263,6 +316,84 @@ ALTER TABLE ONLY synapse_migration.marker ADD CONSTRAINT marker_pkey PRIMARY KEY
         const open = Buffer.from(dump);
         open.set(Buffer.from("\xe2\x82\n", "latin1"), dump.indexOf("@a:example.org") + 11);
         await refused("SM-E0904", open);
+    });
+
+    describe("that something has changed on its way into the file", () => {
+        const warnings = [
+            "pg_dump: warning: there are circular foreign-key constraints on this table:",
+            "pg_dump: detail: events",
+            "pg_dump: hint: Consider using a full dump instead of a --data-only dump to avoid this problem.",
+            "",
+        ].join("\n");
+        const behind = (front: string): Buffer => Buffer.concat([Buffer.from(front), smallDump()]);
+        const crlf = (dump: Buffer): Buffer => Buffer.from(dump.toString("latin1").replaceAll("\n", "\r\n"), "latin1");
+
+        it("is read with a byte order mark, and with warnings of pg_dump in front", async () => {
+            const { tables, sequences } = await inspect(smallDump());
+            for (const front of [
+                "\uFEFF",
+                warnings,
+                `\uFEFF${warnings}`,
+                "\n\n",
+                warnings.replaceAll("pg_dump", "pg_dumpall"),
+            ])
+                for (const sizes of [[], [1], [7, 50]])
+                    expect(await inspect(behind(front), ...sizes), front).to.deep.include({ tables, sequences });
+        });
+
+        it("is named for what a terminal does to it, in whichever piece it comes", async () => {
+            for (const dump of [
+                crlf(smallDump()),
+                crlf(createDump),
+                crlf(behind(warnings)),
+                crlf(smallDump({ restrictKey: "a1" })),
+            ])
+                for (const size of [dump.length, 1]) {
+                    const error = await expectError("SM-E0933", () => inspect(dump, size));
+                    expect(error.detail.found).to.equal("CR LF at the end of every line");
+                    expect(error.block).to.contain("sed 's/\\r$//'").and.to.contain("without `-t`");
+                }
+            expect(
+                (await inspect(Buffer.from(crlf(smallDump()).toString("latin1").replaceAll("\r\n", "\n"), "latin1")))
+                    .sha256,
+            ).to.equal((await inspect(smallDump())).sha256);
+        });
+
+        it("is named for what PowerShell does to it", async () => {
+            const text = Buffer.from(`\uFEFF${smallDump().toString()}`, "utf16le");
+            for (const dump of [text, Buffer.from(text).swap16()])
+                expect((await refused("SM-E0933", dump)).block)
+                    .to.contain("UTF-16")
+                    .and.to.contain("--file");
+        });
+
+        it("is named for messages in it, without what they may hold", async () => {
+            const inFront = await refused(
+                "SM-E0934",
+                behind('Defaulted container "synapse" out of: synapse, postgres\n'),
+            );
+            expect(inFront.detail).to.include({ where: "line 1 of the dump" });
+            expect(inFront.detail.found).to.contain("begins with Defaulted, in front of the dump");
+            const traced = await refused("SM-E0934", behind("PGPASSWORD=hunter2 pg_dump synapse\n"));
+            expect(traced.block).to.contain("a message of another program").and.not.to.contain("hunter2");
+            const failed = await refused(
+                "SM-E0934",
+                behind("pg_dump: error: query failed: ERROR: permission denied\n"),
+            );
+            expect(failed.detail.found).to.contain("permission denied");
+            await refused(
+                "SM-E0934",
+                Buffer.from('pg_dump: error: connection to server failed: FATAL: role "root" does not exist\n'),
+            );
+            const between = `${sequence}${smallTables}pg_dump: warning: it isn't; what it was\n${smallRows}${smallKeys}`;
+            const error = await refused("SM-E0934", { body: between });
+            const line =
+                smallDump({ body: between })
+                    .toString()
+                    .split("\n")
+                    .findIndex((text) => text.startsWith("pg_dump: ")) + 1;
+            expect(error.detail.where).to.equal(`line ${line} of the dump`);
+        });
     });
 
     it("refuses dumps of a part, and says how to make a whole one", async () => {

@@ -132,14 +132,26 @@ describe("loading a plain dump", () => {
             expect(last.rows).to.equal(content.tables.reduce((sum, { rows }) => sum + rows, 0));
         });
 
-        it("makes the same database of a dump of pg_dump --create --clean --if-exists", async () => {
-            const source = await cluster.createDatabase("synapse");
-            const { address } = await load(await pgDump(cluster, source, "--create", "--clean", "--if-exists"));
-            const [expected, found] = await Promise.all(
-                [cluster.address(source), address].map((each) => withClient(each, { step: "test" }, readDefinitions)),
-            );
-            expect(compareDefinitions(expected ?? [], found ?? []).map(describeDifference)).to.deep.equal([]);
-        });
+        for (const options of [
+            ["--create", "--clean", "--if-exists"],
+            ["--clean"],
+            ["--clean", "--if-exists"],
+            ["--quote-all-identifiers"],
+            ["--quote-all-identifiers", "--clean", "--if-exists", "--create"],
+            ["--no-owner", "--no-acl", "--no-tablespaces"],
+        ])
+            it(`makes the same database of a dump of pg_dump ${options.join(" ")}`, async () => {
+                const source = await cluster.createDatabase("synapse");
+                const { address, content } = await load(await pgDump(cluster, source, ...options));
+                const [expected, found] = await Promise.all(
+                    [cluster.address(source), address].map((each) =>
+                        withClient(each, { step: "test" }, readDefinitions),
+                    ),
+                );
+                expect(compareDefinitions(expected ?? [], found ?? []).map(describeDifference)).to.deep.equal([]);
+                const digests = await tableLineDigests(cluster.address(source), content.tables, { jobs: 1 });
+                expect(promised(content)).to.deep.equal(digests);
+            });
 
         it("ends at once when it is told to stop, and leaves no session behind", async () => {
             const stop = new AbortController();
@@ -204,6 +216,26 @@ describe("loading a plain dump", () => {
         const { address, content } = await load(smallDump({ body: `${sequence}${smallTables}${rows}${smallKeys}` }));
         expect(await tableLineDigests(address, content.tables, { jobs: 2 })).to.deep.equal(promised(content));
         expect(content.tables.find(({ name }) => name === "users")?.rows).to.equal(odd.length);
+    });
+
+    it("has all that a view selects looked at before it fills the view, wherever the dump makes it", async () => {
+        const made = `CREATE FUNCTION public.f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''ran''; END';
+            CREATE MATERIALIZED VIEW public.m AS SELECT public.f() AS x WITH NO DATA;\nREFRESH MATERIALIZED VIEW public.m;\n`;
+        for (const body of [
+            `${sequence}${smallTables}${made}${smallRows}${smallKeys}`,
+            `${sequence}${smallTables}${smallRows}${smallKeys}${made}`,
+        ]) {
+            const address = cluster.address(await cluster.createDatabase());
+            const beforeRows = async (): Promise<void> => {
+                const found = await cluster.query(address.name, "SELECT 1 FROM pg_proc WHERE proname = 'f'");
+                if (found.length > 0) throw new Error("seen");
+            };
+            const dump = inPieces(smallDump({ body }), 100);
+            const outcome = await loadPlainDump({ dump, address, jobs: 2, beforeRows }).catch(
+                (error: unknown) => error,
+            );
+            expect(outcome).to.have.property("message", "seen");
+        }
     });
 
     it("streams a row that is larger than what it keeps in memory", async () => {
