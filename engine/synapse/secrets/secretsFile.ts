@@ -14,10 +14,7 @@ export function secretsFileText(
 ): string {
     const text =
         "# The homeserver's secrets. Written by synapse-migrate; whoever reads this file can act as the homeserver.\n";
-    return (
-        text +
-        stringifySynapseYaml({ ...secret, ...effectiveMacaroon(source), ...peppered(source, open, secret) })
-    );
+    return text + stringifySynapseYaml({ ...secret, ...effectiveMacaroon(source), ...peppered(source, open, secret) });
 }
 
 /** Written out where Synapse takes it from elsewhere, so that a later change of that other setting changes nothing. */
