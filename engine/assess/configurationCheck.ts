@@ -3,33 +3,28 @@ import type { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { finding } from "../run/finding.ts";
-import { installation, type LoadProblem } from "../synapse/config/loadWithSynapse.ts";
+import { refusalOf, type Refusal } from "../synapse/config/loadWithSynapse.ts";
 import { tryConfiguration, type Tried, type TriedConfiguration } from "../synapse/config/triedConfiguration.ts";
 import { documentedFindings } from "./conclusion.ts";
 import { targetVersion } from "./targetChecks.ts";
 
 export const configurationCheckId = "target-configuration";
 
-/** Findings of what Synapse says, each once: SM-E0525 where something is to be installed, else SM-E0524. */
-export function loadFindings(
-    problems: readonly (LoadProblem & { readonly form: string })[],
-    python: string,
-    version: string | null,
-): Finding[] {
-    const said = new Map<string, { readonly problem: LoadProblem; readonly forms: string[] }>();
-    for (const { form, ...problem } of problems) {
-        const key = JSON.stringify(problem);
-        const known = said.get(key);
-        if (known === undefined) said.set(key, { problem, forms: [form] });
-        else known.forms.push(form);
+/** Each once, with the forms that it is said of. */
+function loadFindings(tried: readonly Tried[], python: string, version: string): Finding[] {
+    const said = new Map<string, { readonly refusal: Refusal; readonly forms: string[] }>();
+    for (const { isolated, problems } of tried) {
+        const form = isolated ? "as it is rehearsed" : "as it is moved";
+        for (const refusal of problems.map((problem) => refusalOf(problem, python, version))) {
+            const key = JSON.stringify(refusal);
+            const known = said.get(key);
+            if (known === undefined) said.set(key, { refusal, forms: [form] });
+            else known.forms.push(form);
+        }
     }
-    return [...said.values()].map(({ problem, forms }) => {
-        const { message, setting, module } = problem;
-        const what = setting === null ? "" : `${setting}, module ${module ?? "unknown"}: `;
-        const evidence = `${forms.join(" and ")}: ${what}${message.replaceAll(/\s*\n\s*/g, " ")}`;
-        const install = installation(problem, python, version);
-        return install === undefined ? finding("SM-E0524", evidence) : finding("SM-E0525", evidence, install);
-    });
+    return [...said.values()].map(({ refusal: { code, found, fix }, forms }) =>
+        finding(code, `${forms.join(" and ")}: ${found}`, fix),
+    );
 }
 
 /** What the checks of a running source and of a bundle know. */
@@ -62,9 +57,7 @@ export async function configurationFindings({ spec, config, secrets }: Known): P
             return tried
                 .slice(0, 1)
                 .flatMap(({ problems }) => problems.map(({ message }) => unusable(python, message)));
-        const named = ({ isolated, problems }: Tried) =>
-            problems.map((problem) => ({ ...problem, form: isolated ? "as it is rehearsed" : "as it is moved" }));
-        return loadFindings(tried.flatMap(named), python, version);
+        return loadFindings(tried, python, version);
     } catch (error) {
         return error instanceof MigrationError && error.code === "SM-E1101"
             ? [unusable(python, error.detail.found)]

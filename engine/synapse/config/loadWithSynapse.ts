@@ -84,16 +84,25 @@ const packages: Readonly<Record<string, string>> = {
     matrix_http_rendezvous_synapse: "matrix-http-rendezvous-synapse",
 };
 
-/** How what is missing is installed; undefined where nothing is missing. */
-export function installation(
-    { missing, extra }: LoadProblem,
-    python: string,
-    version: string | null,
-): string | undefined {
+/** What keeps Synapse from starting, as an error or a finding has it. */
+export interface Refusal {
+    /** SM-E0525 where something is to be installed, else SM-E0524. */
+    readonly code: "SM-E0524" | "SM-E0525";
+    readonly found: string;
+    readonly fix?: string;
+}
+
+/** @param version  of the target's Synapse, for what it has packages of its own for */
+export function refusalOf(problem: LoadProblem, python: string, version: string): Refusal {
+    const { message, missing, extra, setting, module } = problem;
+    const what = setting === null ? "" : `${setting}, module ${module ?? "unknown"}: `;
+    const found = `${what}${message.replaceAll(/\s*\n\s*/g, " ")}`;
     const known = missing === null ? undefined : packages[missing];
     const wanted =
-        extra !== null && version !== null
+        extra !== null
             ? `"matrix-synapse[${extra}]==${version}"`
             : (known ?? (missing === null ? undefined : `<the package that has the Python module ${missing}>`));
-    return wanted === undefined ? undefined : `${python} -m pip install ${wanted}`;
+    return wanted === undefined
+        ? { code: "SM-E0524", found }
+        : { code: "SM-E0525", found, fix: `${python} -m pip install ${wanted}` };
 }
