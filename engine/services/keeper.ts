@@ -13,6 +13,12 @@ export async function keeperOf(kept: ProcessFacts): Promise<string | undefined> 
     return found.length === 0 ? undefined : found.join(", ");
 }
 
+/** For messages: what it is, and who keeps it. */
+export async function describeKept(kept: ProcessFacts): Promise<string> {
+    const keeper = await keeperOf(kept);
+    return describe(kept) + (keeper === undefined ? "" : `, kept by ${keeper}`);
+}
+
 /** @param groups  of `/proc/<pid>/cgroup` (cgroups(7)) */
 export function keeperInGroups(groups: string): string | undefined {
     const container = /(?:docker|libpod|containerd|crio|lxc)[-/.:]([0-9a-f]{12})[0-9a-f]*/.exec(groups)?.[1];

@@ -5,7 +5,7 @@ import type { Service } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { exists } from "../run/exists.ts";
 import { until } from "../run/until.ts";
-import { keeperOf } from "./keeper.ts";
+import { describeKept, keeperOf } from "./keeper.ts";
 import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
 import {
     allProcesses,
@@ -212,7 +212,7 @@ async function watch(
             const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
             const evidence = [
                 ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
-                ...(await Promise.all(sharingConfiguration(ended, all).map(withKeeper))),
+                ...(await Promise.all(sharingConfiguration(ended, all).map(describeKept))),
                 ...ended.ports
                     .filter((port) => ports.has(port))
                     .map((port) => `something listens on port ${port} again`),
@@ -222,11 +222,6 @@ async function watch(
         { seconds, everyMilliseconds: pollMilliseconds, signal },
     );
     if (back !== undefined) throw stillRunning(pidFile, back, "the process that ran before was stopped");
-}
-
-async function withKeeper(process: ProcessFacts): Promise<string> {
-    const keeper = await keeperOf(process);
-    return describe(process) + (keeper === undefined ? "" : `, kept by ${keeper}`);
 }
 
 function stillRunning(pidFile: string, evidence: readonly string[], changed: string): MigrationError {
