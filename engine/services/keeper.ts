@@ -8,8 +8,13 @@ import { describe, looksLikeSynapse } from "./synapseProcess.ts";
  * then (monit, cron) cannot be seen from here.
  */
 export async function keeperOf(kept: ProcessFacts): Promise<string | undefined> {
-    const groups = await readFile(`/proc/${kept.pid}/cgroup`, "utf8").catch(() => "");
-    const found = [keeperInGroups(groups), await parentOf(kept)].filter((one) => one !== undefined);
+    const [groups = "", ours = ""] = await Promise.all(
+        [kept.pid, "self"].map((pid) => readFile(`/proc/${pid}/cgroup`, "utf8").catch(() => "")),
+    );
+    // Whatever keeps us as well, such as the container that all of this is in, does not keep it alone.
+    const found = [groups === ours ? undefined : keeperInGroups(groups), await parentOf(kept)].filter(
+        (one) => one !== undefined,
+    );
     return found.length === 0 ? undefined : found.join(", ");
 }
 
