@@ -42,8 +42,7 @@ export async function assessBundle(
     const runId = run.id ?? pinnedId ?? files.runId;
     const known: BundleContext["known"] = { databaseBytes: 0, tables: 0, version: undefined };
     const context: BundleContext = {
-        ...{ spec, targetSynapse, progress, known, media: files.media, configuredPepper: config.pepper },
-        oldSigningKeys: config.oldSigningKeys,
+        ...{ spec, targetSynapse, progress, known, media: files.media, config },
         // The directory of a run that has not begun is not there in a preview.
         workDirectory: spec.quick ? dirname(evidenceFile) : run.directory,
     };

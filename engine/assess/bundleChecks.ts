@@ -7,11 +7,12 @@ import { recognise, type Content } from "../bundle/input/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../../contract/index.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
+import { bannedKeys, pepperOfBundle, secretsOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
+import { parseSigningKeys, throwAwayKey } from "../synapse/secrets/signingKey.ts";
 import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
-import { bannedKeys, pepperOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
-import { parseSigningKeys } from "../synapse/secrets/signingKey.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
+import { configurationCheckId, configurationFindings } from "./configurationCheck.ts";
 import { targetClock, targetClockId } from "./clockChecks.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
@@ -35,10 +36,8 @@ const compressing: readonly Content[] = ["custom-dump", "directory-dump"];
 export interface BundleContext {
     readonly spec: AssessSpec;
     readonly media: readonly InputEvidence[];
-    /** Of the configuration that came with the bundle. */
-    readonly configuredPepper: string | undefined;
-    /** Of that configuration, and of the stack. */
-    readonly oldSigningKeys: HomeserverConfig["oldSigningKeys"];
+    /** That came with the bundle, or Synapse's defaults. */
+    readonly config: HomeserverConfig;
     readonly targetSynapse: InstalledSynapse;
     readonly progress: Progress;
     /** Mode 0700, and there. */
@@ -99,16 +98,16 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec, configuredPepper, oldSigningKeys }) {
+        run({ spec, config }) {
             if (spec.signingKey === undefined) return Promise.resolve([]);
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
                 spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === ""
                     ? [finding("SM-W0831", "the stack has no macaroonSecretKey")]
                     : [];
-            const problem = pepperOfBundle(spec.pepper, configuredPepper);
+            const problem = pepperOfBundle(spec.pepper, config.pepper);
             const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
-            const old = oldSigningKeyFindings(oldSigningKeys, keys);
+            const old = oldSigningKeyFindings(config.oldSigningKeys, keys);
             return Promise.resolve([...bannedKeys(keys), ...old, ...macaroon, ...pepper]);
         },
     },
@@ -172,6 +171,21 @@ export const bundleChecks: readonly BundleCheck[] = [
             known.tables = answer.tables;
             known.version = answer.version;
             return [...answer.findings];
+        },
+    },
+    {
+        id: configurationCheckId,
+        cost: "thorough",
+        beforeImport: false,
+        run({ spec, config }) {
+            const signingKeys = parseSigningKeys(spec.signingKey ?? throwAwayKey(), "config signingKey");
+            // Whether they are the right ones is said by the check of the given secrets.
+            const given = {
+                signingKeys,
+                pepper: config.pepper ?? spec.pepper,
+                macaroonSecretKey: spec.macaroonSecretKey,
+            };
+            return configurationFindings({ spec, config, secrets: secretsOfBundle(given, config) });
         },
     },
     {

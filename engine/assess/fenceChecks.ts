@@ -9,6 +9,7 @@ import {
     standby,
     type Obstacle,
 } from "../fence/obstacles.ts";
+import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
@@ -20,6 +21,7 @@ const sessionSeconds = 1;
 const passing: Partial<Record<ErrorCode, ErrorCode>> = { "SM-E0720": "SM-W0720", "SM-E0721": "SM-W0721" };
 
 const looks: Readonly<Record<string, (context: AssessmentContext) => Promise<Obstacle[]>>> = {
+    "fence-service": ({ spec }) => unnamedHomeserver(spec.source),
     "fence-sessions": ({ client, spec }) => sessionObstacles(client, spec.source, { seconds: sessionSeconds }),
     "fence-prepared-transactions": ({ client }) => preparedTransactions(client),
     "fence-standby": ({ client }) => standby(client),

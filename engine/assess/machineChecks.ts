@@ -1,4 +1,5 @@
 /** Checks of the machine: is the service what the stack says, and is there room for what will be written? */
+import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
 import { serviceControl } from "../services/service.ts";
 import { carriedFolders } from "../media/layout.ts";
 import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
@@ -27,7 +28,8 @@ export const machineChecks: readonly AssessmentCheck[] = [
         cost: "cheap",
         async run({ spec }) {
             const status = await serviceControl(spec.source.service).status();
-            return status.running
+            // What runs without its pid file is what the fence's own check tells.
+            return status.running || (await unnamedHomeserver(spec.source)).length > 0
                 ? []
                 : [finding("SM-W0710", `${spec.source.service.kind}: ${status.evidence.join("; ")}`)];
         },

@@ -52,17 +52,18 @@ export const targetChecks: readonly AssessmentCheck[] = [
 
 /** SM-E0503 when the target's server is older than the one that the data come from, SM-E0522 or SM-E0523 when it cannot be asked. */
 export function olderTarget(source: ServerVersion, targetServer: TargetServer): Promise<Finding[]> {
+    const [code, where] =
+        targetServer.kind === "managed"
+            ? (["SM-E0523", "a server of its own"] as const)
+            : (["SM-E0522", `the server at ${targetServer.host}:${targetServer.port}`] as const);
+    return orFinding(code, async () => olderServer(source, await targetVersion(targetServer), where));
+}
+
+/** @throws MigrationError where it cannot be asked */
+export function targetVersion(targetServer: TargetServer): Promise<ServerVersion> {
     return targetServer.kind === "managed"
-        ? orFinding("SM-E0523", async () =>
-              olderServer(source, await programVersion(targetServer.programs, "postgres"), "a server of its own"),
-          )
-        : orFinding("SM-E0522", async () =>
-              olderServer(
-                  source,
-                  await askedVersion(targetServer),
-                  `the server at ${targetServer.host}:${targetServer.port}`,
-              ),
-          );
+        ? programVersion(targetServer.programs, "postgres")
+        : onTargetServer(targetServer, serverVersion);
 }
 
 /** Major versions: a minor one changes nothing that a dump has. */
@@ -77,8 +78,6 @@ function olderProgram(source: ServerVersion, program: ServerVersion, path: reado
         ? []
         : [finding("SM-E0504", `${join(...path)} is of ${program.text}, the source's server of ${source.text}`)];
 }
-
-const askedVersion = (server: ExistingServer): Promise<ServerVersion> => onTargetServer(server, serverVersion);
 
 /**
  * A short look at a server that is there already, as the role that makes databases.

@@ -1,6 +1,6 @@
 /** A fence that failed gives the source back: nothing was copied yet, so it may serve again at once. */
 import { isAlive, waitForEnd } from "../machines/procfs.ts";
-import { MigrationError } from "../run/errors.ts";
+import { MigrationError, MigrationErrors } from "../run/errors.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 import type { StepRun } from "../run/step.ts";
 import type { RecordedProcess } from "../services/serviceControl.ts";
@@ -31,7 +31,9 @@ export interface FailedFence {
 export async function givenBack(error: unknown, fence: FailedFence): Promise<unknown> {
     const changed = await outcome(error, fence);
     fence.run.progress.say(changed);
-    return error instanceof MigrationError ? new MigrationError(error.code, { ...error.detail, changed }) : error;
+    const told = ({ code, detail }: MigrationError) => new MigrationError(code, { ...detail, changed });
+    if (error instanceof MigrationErrors) return new MigrationErrors(error.errors.map(told));
+    return error instanceof MigrationError ? told(error) : error;
 }
 
 async function outcome(error: unknown, { run, holder, takenOver, told, lift }: FailedFence): Promise<string> {

@@ -15,6 +15,7 @@ import {
     unreadable,
     type Obstacle,
 } from "./obstacles.ts";
+import { unnamedHomeserver } from "./unnamedHomeserver.ts";
 
 /** A look by a person, a scrape by an exporter is over by then. */
 const sessionSeconds = 5;
@@ -25,7 +26,7 @@ const answerSeconds = 20;
  * Refuses a source that could not be fenced. Changes nothing. What it may be wrong about (whose sessions cannot be told) does not stop it:
  * the fence waits for those to end, and starts the source again where they do not.
  *
- * @throws MigrationError SM-E0560, SM-E0720 to SM-E0726, all that were found at once
+ * @throws MigrationError SM-E0558, SM-E0560, SM-E0720 to SM-E0726, all that were found at once
  */
 export async function refuseObstacles(
     source: SelfHostedSource,
@@ -38,6 +39,7 @@ export async function refuseObstacles(
             found.push(...(await look(client)));
         return [
             ...found,
+            ...(await unnamedHomeserver(source)),
             ...(await heldListeners(source)),
             ...(await sessionObstacles(client, source, { seconds: sessionSeconds, signal })),
         ];

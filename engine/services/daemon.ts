@@ -1,12 +1,12 @@
 /** Servers of ours that outlive the step that starts them: started once, found again, stopped. */
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { open, readFile, type FileHandle } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { MigrationError } from "../run/errors.ts";
-import { redact } from "../run/redaction.ts";
 import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
 import { readTrusted } from "../run/trustedFile.ts";
 import { until } from "../run/until.ts";
+import { lastLines } from "./logEnd.ts";
 import {
     allProcesses,
     isAlive,
@@ -218,21 +218,27 @@ export async function waitUntilReady(options: {
     readonly ready: () => Promise<boolean>;
     readonly timeoutSeconds: number;
     readonly logFile: string;
+    /** Where it goes on writing once it has opened a log of its own. */
+    readonly ownLog?: string;
     readonly signal?: AbortSignal;
 }): Promise<void> {
-    const { daemon, ready, timeoutSeconds, logFile, signal } = options;
+    const { daemon, ready, timeoutSeconds, signal } = options;
+    const failed = async (found: string): Promise<MigrationError> =>
+        didNotComeUp(
+            found + (options.ownLog === undefined ? "" : await lastLines(options.ownLog)),
+            options.logFile,
+            timeoutSeconds,
+        );
     await until(
         async () => {
             if (await ready()) return true;
             if (await isAlive(daemon)) return undefined;
-            throw await didNotComeUp(`process ${daemon.pid} has ended`, logFile, timeoutSeconds);
+            throw await failed(`process ${daemon.pid} has ended`);
         },
         { seconds: timeoutSeconds, signal },
-        () => didNotComeUp(`process ${daemon.pid} runs and does not answer`, logFile, timeoutSeconds),
+        () => failed(`process ${daemon.pid} runs and does not answer`),
     );
 }
-
-const linesInError = 12;
 
 /** The error for a server that was started in vain, with the last lines of its log. */
 export async function didNotComeUp(found: string, logFile: string, timeoutSeconds: number): Promise<MigrationError> {
@@ -241,10 +247,4 @@ export async function didNotComeUp(found: string, logFile: string, timeoutSecond
         found: `${found}${await lastLines(logFile)}`,
         expected: `an answer within ${timeoutSeconds} s`,
     });
-}
-
-async function lastLines(logFile: string): Promise<string> {
-    const text = await readFile(logFile, "utf8").catch(() => "");
-    const lines = redact(text).trimEnd().split("\n").slice(-linesInError);
-    return lines.join("") === "" ? "" : `\n${lines.join("\n")}`;
 }

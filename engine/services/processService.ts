@@ -5,6 +5,7 @@ import type { Service } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { exists } from "../run/exists.ts";
 import { until } from "../run/until.ts";
+import { describeKept, keeperOf } from "./keeper.ts";
 import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
 import {
     allProcesses,
@@ -43,6 +44,8 @@ export interface ProcessServiceOptions {
 export function processService(service: Service, options: ProcessServiceOptions = {}): ServiceControl {
     const { pidFile } = service;
 
+    let keeper: string | undefined;
+
     const status = async (): Promise<ServiceStatus> => {
         const main = await requireHomeserver(pidFile);
         if (main === undefined) {
@@ -63,6 +66,7 @@ export function processService(service: Service, options: ProcessServiceOptions 
         if (service.command === undefined) await requireRestartable(recorded, pidFile);
         const { below, beside } = await relatives(main);
         if (beside.length > 0) throw stillRunning(pidFile, beside.map(describe), "nothing was changed");
+        keeper = await keeperOf(main);
         // Looked at once more, as time has passed since its number was read.
         if (await isAlive(main)) signalProcess(main, "SIGTERM");
         const left = await waitForEnd([main, ...below], options.stopSeconds ?? stopSecondsByDefault, options.signal);
@@ -73,13 +77,22 @@ export function processService(service: Service, options: ProcessServiceOptions 
                 changed: "it was sent SIGTERM",
             });
         }
-        await watch(pidFile, recorded, options);
+        await watch(pidFile, recorded, options.settleSeconds ?? 1, options.signal);
         return { kind: "process", process: recorded };
     };
 
-    const start = async (stopped: StoppedService): Promise<void> => {
-        const recorded = stopped.process;
+    const staysDown = async ({ process: ended }: StoppedService, signal?: AbortSignal): Promise<number> => {
+        if (ended === undefined) return 0;
+        const seconds = keeper === undefined ? watchedSeconds : keptSeconds;
+        await watch(pidFile, ended, seconds, signal);
+        return seconds;
+    };
+
+    const start = async ({ process: recorded }: StoppedService, { comesBack = false } = {}): Promise<void> => {
         if (recorded === undefined || (await findHomeserver(pidFile)) !== undefined) return;
+        const isBack = async (): Promise<true | undefined> =>
+            sharingConfiguration(recorded, await allProcesses()).length > 0 || undefined;
+        if (comesBack && (await until(isBack, { seconds: keptSeconds, signal: options.signal })) === true) return;
         const logFile = join(dirname(pidFile), `${basename(pidFile, ".pid")}-restart.log`);
         const child = await startDetached({ ...asItRan(recorded, service.command), logFile });
         const seconds = options.startSeconds ?? 120;
@@ -109,10 +122,13 @@ export function processService(service: Service, options: ProcessServiceOptions 
         );
     };
 
-    return { status, stop, start };
+    return { status, stop, staysDown, start };
 }
 
 const stopSecondsByDefault = 120;
+/** systemd's RestartSec is 3 in the unit of Debian's package, and rarely longer than 10; supervisors of containers begin within a second. */
+const watchedSeconds = 4;
+const keptSeconds = 12;
 const pollMilliseconds = 50;
 const foregroundSecondsByDefault = 5;
 
@@ -185,20 +201,25 @@ async function requireRestartable(recorded: RecordedProcess, pidFile: string): P
 }
 
 /** Looks for a while whether something starts the service again: by its pid file, its command line, or its ports. */
-async function watch(pidFile: string, ended: RecordedProcess, options: ProcessServiceOptions): Promise<void> {
+async function watch(
+    pidFile: string,
+    ended: RecordedProcess,
+    seconds: number,
+    signal: AbortSignal | undefined,
+): Promise<void> {
     const back = await until(
         async () => {
             const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
             const evidence = [
                 ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
-                ...sharingConfiguration(ended, all).map(describe),
+                ...(await Promise.all(sharingConfiguration(ended, all).map(describeKept))),
                 ...ended.ports
                     .filter((port) => ports.has(port))
                     .map((port) => `something listens on port ${port} again`),
             ];
             return evidence.length > 0 ? evidence : undefined;
         },
-        { seconds: options.settleSeconds ?? 1, everyMilliseconds: pollMilliseconds, signal: options.signal },
+        { seconds, everyMilliseconds: pollMilliseconds, signal },
     );
     if (back !== undefined) throw stillRunning(pidFile, back, "the process that ran before was stopped");
 }

@@ -48,9 +48,17 @@ export interface ServiceControl {
      */
     stop(): Promise<StoppedService>;
     /**
+     * Watches what was stopped, for longer than those wait who start it again; longest where somebody was seen to keep it.
+     *
+     * @returns for how many seconds
+     * @throws MigrationError SM-E0702 naming what came back, and who keeps it
+     */
+    staysDown(stopped: StoppedService, signal?: AbortSignal): Promise<number>;
+    /**
      * Starts the service as it ran before it was stopped. One that runs already is left alone.
      *
+     * @param how  `comesBack`: somebody else was seen to start it, and is given the time to
      * @throws MigrationError SM-E0712
      */
-    start(record: StoppedService): Promise<void>;
+    start(record: StoppedService, how?: { readonly comesBack?: boolean }): Promise<void>;
 }

@@ -50,6 +50,13 @@ export function sharingConfiguration(
     return all.filter((other) => looksLikeSynapse(other.argv) && configFiles(other).some((file) => files.has(file)));
 }
 
+/** Live homeservers that were started with one of these configuration files, by whomever. */
+export async function homeserversOf(files: readonly string[]): Promise<ProcessFacts[]> {
+    return (await allProcesses()).filter(
+        (found) => looksLikeSynapse(found.argv) && configFiles(found).some((file) => files.includes(file)),
+    );
+}
+
 const longestDescription = 300;
 
 /** For messages and evidence: number and command line. */

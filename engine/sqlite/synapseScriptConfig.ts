@@ -1,6 +1,7 @@
 /** The homeserver.yaml that Synapse's own database scripts are given: as little as they accept, and nothing of the homeserver's secrets. */
 import { randomBytes } from "node:crypto";
 import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
+import { throwAwayKey } from "../synapse/secrets/signingKey.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 
 /** What a script works on. */
@@ -22,7 +23,7 @@ export async function withScriptConfig<T>(
 ): Promise<T> {
     const config = {
         server_name: serverName,
-        signing_key: `ed25519 a_port ${randomBytes(32).toString("base64").replace(/=+$/, "")}`,
+        signing_key: throwAwayKey(),
         macaroon_secret_key: randomBytes(24).toString("base64url"),
         form_secret: randomBytes(24).toString("base64url"),
         report_stats: false,

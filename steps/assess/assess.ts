@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { AssessmentCheck, AssessmentContext } from "../../engine/assess/check.ts";
 import { clockChecks } from "../../engine/assess/clockChecks.ts";
+import { configurationCheckId, configurationFindings } from "../../engine/assess/configurationCheck.ts";
 import { constraintChecks } from "../../engine/assess/constraintChecks.ts";
 import { copyChecks, replicationChecks } from "../../engine/assess/serverCopyChecks.ts";
 import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
@@ -45,6 +46,17 @@ const quickStatementSeconds = 1.5;
 const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
+const serviceUserCheck: AssessmentCheck = {
+    id: serviceUserCheckId,
+    cost: "cheap",
+    run: ({ spec }) => serviceUserFindings(spec),
+};
+const configurationCheck: AssessmentCheck = {
+    id: configurationCheckId,
+    // Importing all of Synapse takes seconds.
+    cost: "thorough",
+    run: configurationFindings,
+};
 /** What they look at is meant to differ once a run has begun, and must not stand in the way of going back. */
 const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -53,12 +65,8 @@ const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...targetChecks,
     ...clockChecks,
     ...mediaRepoChecks,
+    configurationCheck,
 ];
-const serviceUserCheck: AssessmentCheck = {
-    id: serviceUserCheckId,
-    cost: "cheap",
-    run: ({ spec }) => serviceUserFindings(spec),
-};
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -74,6 +82,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...mediaStorageChecks,
     ...targetChecks,
     ...clockChecks,
+    configurationCheck,
 ];
 
 export const assess = defineStep(assessContract, (spec, run) =>

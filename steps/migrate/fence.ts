@@ -12,6 +12,7 @@ import {
 } from "../../contract/index.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
+import { refuseUnloadable } from "../../engine/fence/loadsConfiguration.ts";
 import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
 import {
     claimSource,
@@ -31,6 +32,7 @@ import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { Together } from "../../engine/run/together.ts";
 import { until } from "../../engine/run/until.ts";
 import { refuseChangedSource } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
@@ -64,15 +66,27 @@ export const fence = defineStep(
             readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
         }));
         let told = false;
+        let comesBack = false;
         try {
-            if (target !== undefined) await tryTarget(target, source.serverName, address, run);
+            // Where the source is exported into files, all that is its receiver's.
+            if (target !== undefined) await tryTarget(target, source, address, run);
             // The downtime begins here, whatever this step still has to do.
             const fencedAt = await run.recorded(fencedAtAction, () => Promise.resolve(new Date().toISOString()));
             told = true;
-            await run.progress.during("stopping the source homeserver", () => service.stop());
-            return await proveFenced(source, run, fencedAt);
+            const watched = (watching: Promise<number>): Promise<number> =>
+                watching.catch((error: unknown) => {
+                    comesBack = error instanceof MigrationError;
+                    throw error;
+                });
+            const stopped = await run.progress.during("stopping the source homeserver", () => service.stop());
+            const together = new Together(run.signal);
+            const watching = together.part(watched(service.staysDown(stopped, together.signal)));
+            const proving = proveFenced(source, run, { fencedAt, watching, signal: together.signal });
+            const [result] = await together.all(proving, watching);
+            return result;
         } catch (error) {
-            throw await givenBack(error, { run, holder, takenOver, told, lift: () => lift(source, run, holder) });
+            const back = () => lift(source, run, holder, comesBack);
+            throw await givenBack(error, { run, holder, takenOver, told, lift: back });
         }
     },
     async ({ source, target }, run) => {
@@ -106,36 +120,49 @@ export const fence = defineStep(
 /** Has the target take all that it will be given but the rows, while the source serves. */
 async function tryTarget(
     target: FenceTarget,
-    serverName: string,
-    source: DatabaseAddress,
+    source: SelfHostedSource,
+    address: DatabaseAddress,
     run: StepRun,
 ): Promise<void> {
     const { database } = target;
+    const { serverName } = source;
     await run.progress.during("looking whether the target's database answers", () =>
         readyTarget(target, run, serverName, run.signal),
     );
     await run.progress.during("trying the source's definitions on the target", () =>
-        tryDefinitions({ source, database, serverName, step: "fence" }, run),
+        tryDefinitions({ source: address, database, serverName, step: "fence" }, run),
     );
+    await run.progress.during("having the target's Synapse load its configuration", async () =>
+        refuseUnloadable(run, await readSourceConfig(source)),
+    );
+}
+
+/** A source that was told to stop, and has. */
+interface Stopped {
+    readonly fencedAt: string;
+    /** For how many seconds it was seen to stay so, in the end. */
+    readonly watching: Promise<number>;
+    readonly signal: AbortSignal;
 }
 
 /** Proves, in the database of a source that was stopped, that nobody is left who could write. */
 async function proveFenced(
     source: SelfHostedSource,
     run: StepRun,
-    fencedAt: string,
+    { fencedAt, watching, signal }: Stopped,
 ): Promise<z.infer<typeof fenceContract.result>> {
     const address = await sourceAddress(source);
-    return withClient(address, { step: "fence", signal: run.signal }, async (client) => {
+    return withClient(address, { step: "fence", signal }, async (client) => {
         const sessions = await run.progress.during("waiting for its database sessions to end", () =>
             sessionsGone(client),
         );
         await makeReadOnly(client, address.name);
         await refuseOpenTransactions(client);
         const before = await readWatermarks(client);
-        await delay(stillSeconds * 1000, undefined, { signal: run.signal });
+        await delay(stillSeconds * 1000, undefined, { signal });
         const moved = movements(before, await readWatermarks(client));
         if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
+        const watchedSeconds = await watching;
         const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
         await writeToken(run.directory, token);
         await run.evidence({
@@ -143,7 +170,7 @@ async function proveFenced(
                 {
                     id: "service-stopped",
                     state: "passed",
-                    evidence: "the process has ended and nothing took its place",
+                    evidence: `the process has ended and nothing took its place for ${watchedSeconds} s`,
                 },
                 { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
                 {
@@ -165,11 +192,11 @@ async function proveFenced(
 }
 
 /** Gives the source back as it was, and gives up the fence. */
-async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder): Promise<void> {
+async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder, comesBack = false): Promise<void> {
     const address = await sourceAddress(source);
     await withClient(address, { step: "fence" }, (client) => restoreReadOnly(client, address.name, holder.readOnly));
     await run.progress.during("starting the source homeserver again", async () => {
-        await serviceControl(source.service).start(holder.service);
+        await serviceControl(source.service).start(holder.service, { comesBack });
         if (holder.service.process !== undefined) await serving(source);
     });
     await rm(tokenFile(run.directory), { force: true });

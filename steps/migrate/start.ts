@@ -18,7 +18,9 @@ import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { mergeConfigFiles } from "../../engine/synapse/config/configFiles.ts";
 import { isolationName } from "../../engine/synapse/config/targetConfig.ts";
+import { registerSecrets } from "../../engine/synapse/secrets/registerSecrets.ts";
 import { parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 
 /** A first start after a schema upgrade may take long; a start that has failed ends its process, which is seen at once. */
@@ -38,6 +40,7 @@ export const start = defineStep(
         );
         // Since the commit nothing has to be asked of the source, which may be gone.
         if (state !== "committed") await refuseUnfenced(spec, run);
+        await hideSecrets(spec);
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {
             const user = await targetUser(dirname(spec.pidFile));
@@ -57,6 +60,7 @@ export const start = defineStep(
                 ready: () => answersVersions(spec.baseUrl),
                 timeoutSeconds: healthySeconds,
                 logFile,
+                ownLog: spec.logFile,
                 signal: run.signal,
             });
         });
@@ -87,6 +91,14 @@ async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, ru
         expected: "a source that is fenced, or a target that is isolated",
         changed: "nothing",
     });
+}
+
+/** Where it does not come up, its logs are quoted. What cannot be read here has Synapse itself say so. */
+async function hideSecrets({ configFiles }: StartSpec): Promise<void> {
+    const { sections } = await mergeConfigFiles(configFiles).catch(() => ({ sections: {} }));
+    const files: unknown = "app_service_config_files" in sections ? sections["app_service_config_files"] : [];
+    const appServiceConfigFiles = Array.isArray(files) ? files.map(String) : [];
+    await registerSecrets({ sections, directory: dirname(configFiles[0] ?? "/"), appServiceConfigFiles });
 }
 
 const recogniser = ({ configFiles: [first = ""] }: StartSpec, user: ServiceUser | undefined): Recognise =>

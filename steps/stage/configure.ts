@@ -1,28 +1,20 @@
 /** Step `configure`: writes the target's configuration, which is the source's with only what must differ replaced. */
 import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
-import { join } from "node:path";
 import type { z } from "zod";
 import { configureContract } from "../../contract/index.ts";
 import { freePort } from "../../engine/machines/freePort.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
+import { configuredFiles } from "../../engine/synapse/config/configuredFiles.ts";
 import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
 import { listenerAt } from "../../engine/synapse/config/listeners.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { secretFileDigests, sectionDigests } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { hasS3Provider, s3Module } from "../../engine/synapse/config/mediaStorageProviders.ts";
-import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
 import { readOwnSecret } from "../../engine/synapse/secrets/readSecretFile.ts";
-import {
-    isolationName,
-    isolationSections,
-    logConfig,
-    notCarried,
-    targetDatabaseSection,
-    targetSections,
-} from "../../engine/synapse/config/targetConfig.ts";
+import { notCarried } from "../../engine/synapse/config/targetConfig.ts";
 import { removeTargetFiles, writeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
 
 type ConfigureSpec = z.infer<typeof configureContract.spec>;
@@ -40,44 +32,29 @@ export const configure = defineStep(
     async (spec, run) => {
         const config = await readSourceConfig(spec.source);
         if (spec.source.kind === "selfHosted") refuseSourcesPlace(config, spec.listener);
-        const { open, copies } = await carriedSections(config, spec);
+        const carried = await carriedSections(config, spec);
         const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
         const { bindAddress } = spec.listener;
         const port =
             spec.listener.port === 0 ? await run.recorded("port", () => freePort(bindAddress)) : spec.listener.port;
 
-        const at = (name: string): string => join(spec.targetDirectory, name);
-        const [pidFile, logs] = [at("homeserver.pid"), at("logs")];
-        // Whoever writes a log also renames it; in the other directories Synapse's user is not to rename anything.
-        const logFile = join(logs, "homeserver.log");
-        const homeserver = targetSections(open, config.sections, {
-            serverName: config.serverName,
-            mediaStorePath: spec.mediaStore,
-            signingKeyPath: spec.signingKeyFile,
-            pidFile,
-            logConfig: at("log.yaml"),
-            listener: { bindAddress, port },
-            isolated: spec.isolated,
-            servesMedia: spec.mediaServer !== "external",
-        });
-        const isolation = spec.isolated ? isolationSections(config.sections) : undefined;
         const { host, port: databasePort, name, owner } = spec.database;
         const connection = { host, port: databasePort, name, user: owner };
-        const database = targetDatabaseSection(config.sections, { ...connection, password });
-        const contents = new Map([
-            [at("homeserver.yaml"), stringifySynapseYaml(homeserver)],
-            [at("database.yaml"), stringifySynapseYaml(database)],
-            [at("log.yaml"), stringifySynapseYaml(logConfig(logFile))],
-            ...(isolation === undefined ? [] : [[at(isolationName), stringifySynapseYaml(isolation)] as const]),
-        ]);
+        const files = configuredFiles(config, carried, {
+            ...spec,
+            listener: { bindAddress, port },
+            servesMedia: spec.mediaServer !== "external",
+            database: { ...connection, password },
+        });
+        const { homeserver, isolation, pidFile, logFile } = files;
         await writeTargetFiles(
             spec.targetDirectory,
             "configure",
             run.id,
             {
-                contents,
-                copies: copies.filter(({ setting }) => !(spec.isolated && setting === "app_service_config_files")),
-                ownDirectories: [logs],
+                contents: files.contents,
+                copies: files.copies,
+                ownDirectories: [files.logs],
                 later: [pidFile, logFile, ...rotatedLogs.map((number) => `${logFile}.${number}`)],
             },
             { say: run.progress.say.bind(run.progress) },
@@ -95,12 +72,7 @@ export const configure = defineStep(
             findings: config.findings,
         });
         return {
-            configFiles: [
-                at("homeserver.yaml"),
-                spec.secretsFile,
-                at("database.yaml"),
-                ...(isolation === undefined ? [] : [at(isolationName)]),
-            ],
+            configFiles: [...files.configFiles],
             pidFile,
             logFile,
             baseUrl: baseUrl(bindAddress, port),

@@ -12,8 +12,7 @@ import {
     secretsOfBundle,
     type HomeserverSecrets,
 } from "../../engine/synapse/secrets/homeserverSecrets.ts";
-import { isMapping } from "../../engine/synapse/config/configTree.ts";
-import { stringifySynapseYaml } from "../../engine/synapse/config/pythonYaml.ts";
+import { secretsFileName, secretsFileText } from "../../engine/synapse/secrets/secretsFile.ts";
 import { formatSigningKeys, parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 import { removeTargetFiles, writeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
 
@@ -37,13 +36,10 @@ export const secrets = defineStep(
 
         const { open, secret } = await carriedSections(config, spec);
         const signingKeyFile = join(spec.targetDirectory, `${spec.source.serverName}.signing.key`);
-        const secretsFile = join(spec.targetDirectory, "secrets.yaml");
+        const secretsFile = join(spec.targetDirectory, secretsFileName);
         const contents = new Map([
             [signingKeyFile, formatSigningKeys(signingKeys)],
-            [
-                secretsFile,
-                secretsFileText({ ...secret, ...effectiveMacaroon(source), ...peppered(source, open, secret) }),
-            ],
+            [secretsFile, secretsFileText(source, { open, secret })],
         ]);
         await writeTargetFiles(
             spec.targetDirectory,
@@ -67,26 +63,8 @@ export const secrets = defineStep(
     },
 );
 
-/** Written out where Synapse takes it from elsewhere, so that a later change of that other setting changes nothing. */
-function effectiveMacaroon({ macaroon }: HomeserverSecrets): { macaroon_secret_key?: string } {
-    return macaroon.value === undefined ? {} : { macaroon_secret_key: macaroon.value };
-}
-
 /** A backup's configuration may have the secret that nobody gave. */
 function macaroonOrigin({ macaroon }: HomeserverSecrets, carried: Readonly<Record<string, unknown>>): string {
     const fromConfiguration = macaroon.value === undefined && typeof carried["macaroon_secret_key"] === "string";
     return fromConfiguration ? "configuration" : macaroon.origin;
-}
-
-/** Where the configuration does not have it, because it comes without one, or with that of a server that was never used. */
-function peppered({ pepper }: HomeserverSecrets, ...carried: readonly Readonly<Record<string, unknown>>[]): object {
-    const sections = carried.map((all) => all["password_config"]).filter(isMapping);
-    if (pepper === undefined || sections.some((section) => section["pepper"] === pepper)) return {};
-    return { password_config: { ...sections.reduce((all, section) => ({ ...all, ...section }), {}), pepper } };
-}
-
-function secretsFileText(sections: Readonly<Record<string, unknown>>): string {
-    const text =
-        "# The homeserver's secrets. Written by synapse-migrate; whoever reads this file can act as the homeserver.\n";
-    return text + stringifySynapseYaml(sections);
 }

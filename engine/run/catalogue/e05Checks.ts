@@ -164,6 +164,24 @@ export const e05Checks = {
         "without it nothing can be dumped, restored or started",
         "is config target's `postgresPrograms` the directory of the program, for example /usr/lib/postgresql/17/bin?",
     ),
+    "SM-E0524": entry(
+        "check",
+        "the target's Synapse does not load the configuration that it will be started with",
+        "it would end at its start, which comes after the source was stopped and copied; a rehearsal's isolation turns some of it off, the move does not",
+        "correct what Synapse complains about in the source's homeserver.yaml, where the source may start with it only because its Synapse is another one; or install another version for the target",
+    ),
+    "SM-E0525": entry(
+        "check",
+        "a package that the configuration needs is missing in the target's Synapse environment",
+        "Synapse does not start without it, and would be started only after the source was stopped and copied",
+        "install it into the target's Python, as shown; which package the source has it from tells `pip list` of the source's Python",
+    ),
+    "SM-E0526": entry(
+        "check",
+        "the target's Synapse cannot be run as the user that its servers run as",
+        "it would not start, which comes after the source was stopped and copied",
+        "make the environment readable for that user (a home directory is often closed to others), or have it somewhere else, for example below /opt; does `sudo -u <user> <python> -c 'import synapse'` work?",
+    ),
     "SM-E0530": entry(
         "check",
         "matrix-media-repo does not serve this homeserver",

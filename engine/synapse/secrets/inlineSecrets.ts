@@ -10,7 +10,9 @@ import { readSourceSecret } from "./readSecretFile.ts";
  *
  * @throws MigrationError SM-E1003
  */
-export async function inlineSecrets(config: HomeserverConfig): Promise<Readonly<Record<string, unknown>>> {
+export async function inlineSecrets(
+    config: Pick<HomeserverConfig, "sections" | "directory" | "paths">,
+): Promise<Readonly<Record<string, unknown>>> {
     let sections = config.sections;
     for (const { parent, pathKey, valueKey } of secretPathVariants) {
         // They are read first, as changes are made synchronously.

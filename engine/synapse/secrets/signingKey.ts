@@ -1,5 +1,5 @@
 /** Signing keys: the file Synapse keeps them in (python-signedjson, key.py), their public halves, and what they sign. */
-import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, randomBytes, sign, verify, type KeyObject } from "node:crypto";
 import { z } from "zod";
 import { MigrationError, type ErrorDetail } from "../../run/errors.ts";
 import type { ErrorCode } from "../../run/errorCatalogue.ts";
@@ -60,6 +60,11 @@ export function parseSigningKeys(text: string, where: string): [SigningKey, ...S
 /** The file Synapse reads, in the form it writes itself. */
 export function formatSigningKeys(keys: readonly SigningKey[]): string {
     return keys.map((key) => `ed25519 ${key.version} ${unpadded(key.seed)}\n`).join("");
+}
+
+/** The text of a key that nothing is signed with, where Synapse demands one. */
+export function throwAwayKey(): string {
+    return `ed25519 a_throwaway ${unpadded(randomBytes(32))}`;
 }
 
 /** `{"ed25519:a_AbCd": "<unpadded base64>"}`; safe to print. */

@@ -1,5 +1,5 @@
 import { chmod, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
 import { quickAssessment } from "../../../steps/assess/assess.ts";
@@ -60,8 +60,11 @@ describe("the assessment of a source that comes as files", function () {
     };
     /** In place of Synapse's Python, which takes a second to start: asked for its versions, it answers as that did. */
     const answering = async (versions: InstalledSynapse): Promise<string> => {
-        const path = await fileOf("python", Buffer.from(`#!/bin/sh\necho '${JSON.stringify(versions)}'\n`));
-        await chmod(path, 0o755);
+        const loaded = JSON.stringify({ version: versions.version, problems: [[]] });
+        const program = `#!/bin/sh\n[ "$1" = -B ] && exec echo '${loaded}'\necho '${JSON.stringify(versions)}'\n`;
+        const path = await fileOf("python", Buffer.from(program));
+        // The user that the target's servers run as runs it, too.
+        for (const place of [dirname(path), path]) await chmod(place, 0o755);
         return path;
     };
     /** All findings, and not only those that a result has room for. */
@@ -92,10 +95,21 @@ describe("the assessment of a source that comes as files", function () {
         expect(result.sizes.databaseBytes).to.equal(dump.length * 2);
     });
 
+    it("has the target's Synapse load the configuration that came with it", async () => {
+        const configured = async (more: string): Promise<string[]> => {
+            const text = `server_name: ${testServerName}\nreport_stats: false\n${more}`;
+            const homeserverConfig = [await fileOf("homeserver.yaml", Buffer.from(text))];
+            const real = { targetPython: await targetPython() };
+            return blocking((await assessed({ homeserverConfig }, real)).findings);
+        };
+        expect(await configured("")).to.deep.equal([]);
+        expect(await configured("modules: [{module: not_there.Module}]\n")).to.deep.equal(["SM-E0525"]);
+    });
+
     it("leaves the content out of a quick look, and opens encrypted files for the beginning of it only", async () => {
         const path = await fileOf("dump.sql.gz.gpg", encrypted(compressed(dump), cluster.directory));
         const { result } = await assessed({ database: [path] }, { quick: true });
-        expect(result.notRun).to.deep.equal(["dump-content"]);
+        expect(result.notRun).to.deep.equal(["dump-content", "target-configuration"]);
         expect(result.errors).to.equal(0);
         expect(result.sizes.databaseBytes).to.be.greaterThan(0);
     });
@@ -249,13 +263,14 @@ describe("the assessment of a source that comes as files", function () {
                     journal.append({ step, phase: "migrate", kind });
                 for (const step of ["import", "import-media"])
                     for (const kind of ["intent", "done"] as const) await record(step, kind);
+                const thorough = ["dump-content", "target-configuration"];
                 const loaded = [
                     "media-repository",
                     "target-clock",
                     "dump-format",
                     "media-format",
                     "free-space",
-                    "dump-content",
+                    ...thorough,
                 ];
                 expect((await quickAssessment(spec)).notRun).to.have.members(loaded);
                 await rm(path);

@@ -172,6 +172,21 @@ describe("the step start", () => {
             expect(await started()).to.equal(`-m synapse.app.homeserver --config-path ${spec.configFiles[0] ?? ""}\n`);
         }));
 
+    it("quotes the end of the log that the homeserver has opened itself, without its secrets, and no file that is put in its place", async () => {
+        const secret = "a-form-secret-of-the-target";
+        const says = `echo 'the module does not start: ${secret}' > "$(dirname "$0")/homeserver.log"; exit 3`;
+        await prepared(async ({ spec, run }) => {
+            await writeFile(spec.configFiles[0] ?? "", `server_name: x\nform_secret: ${secret}\n`);
+            const error = await expectError("SM-E0712", () => start.act(spec, run));
+            expect(error.block).to.contain("the module does not start: [secret]").and.not.to.contain(secret);
+        }, says);
+        const links = `cd "$(dirname "$0")"; rm -f homeserver.log; ln -s signing.key homeserver.log; exit 3`;
+        await prepared(async ({ spec, run }) => {
+            const error = await expectError("SM-E0712", () => start.act(spec, run));
+            expect(error.block).not.to.contain("ed25519");
+        }, links);
+    });
+
     it("refuses with SM-E0818 a key that the homeserver has replaced while it started", () =>
         prepared(async ({ spec, run, started }) => {
             const { port } = new URL(spec.baseUrl);
