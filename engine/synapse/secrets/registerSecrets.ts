@@ -13,7 +13,7 @@ import { secretName } from "./secretSettings.ts";
  * @throws MigrationError SM-E1003 for a file with a secret
  */
 export async function registerSecrets(
-    config: Pick<HomeserverConfig, "sections" | "directory" | "appServiceConfigFiles">,
+    config: Pick<HomeserverConfig, "sections" | "directory" | "paths" | "appServiceConfigFiles">,
 ): Promise<void> {
     registerBelow("", await inlineSecrets(config));
     for (const file of config.appServiceConfigFiles) {

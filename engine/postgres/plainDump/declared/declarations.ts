@@ -15,15 +15,8 @@ import { Cursor, splitAtCommas, type QualifiedName, type TableName } from "../cu
 import type { Token } from "../lexer.ts";
 import { DeclaredColumn } from "./column.ts";
 import { declaredSequence, sequenceText, type DeclaredSequence } from "./sequence.ts";
+import { tableDefinitions, tableOptions, type DeclaredTable } from "./table.ts";
 import { nameText, qualifiedText, textOf } from "./tokens.ts";
-
-interface DeclaredTable extends TableName {
-    readonly persistence: "logged" | "unlogged";
-    readonly options: string | undefined;
-    readonly columns: Map<string, DeclaredColumn>;
-    replicaIdentity: string;
-    rowSecurity: boolean;
-}
 
 /** An index or a trigger: its statement, and what later ones say of it. */
 interface Text {
@@ -100,15 +93,19 @@ export class Declarations {
         );
         const name = cursor.takeName();
         if (what === undefined || name === undefined) return;
-        if (what === "unique index" || what === "index") return this.createIndex(name.name, cursor, tokens);
-        if (what === "or replace view") return;
-        if (what === "rule" || what === "policy") return this.createOf(what, name.name, cursor);
-        if (what === "trigger") return this.createTrigger(name.name, cursor, tokens);
+        if (what === "unique index" || what === "index") this.createIndex(name.name, cursor, tokens);
+        else if (what === "rule" || what === "policy") this.createOf(what, name.name, cursor);
+        else if (what === "trigger") this.createTrigger(name.name, cursor, tokens);
+        // In place of a view that is there.
+        else if (what !== "or replace view") this.createNamed(what, name, cursor, tokens);
+    }
+
+    private createNamed(what: string, name: QualifiedName, cursor: Cursor, tokens: readonly Token[]): void {
         const resolved = what === "schema" ? { schema: name.name, name: name.name } : this.resolve(name);
         if (resolved.schema === markerSchema) return;
         const key = qualifiedText(resolved);
-        if (what === "table" || what === "unlogged table") return this.createTable(resolved, what, cursor);
-        if (what === "sequence" || what === "unlogged sequence")
+        if (what === "table" || what === "unlogged table") this.createTable(resolved, what, cursor);
+        else if (what === "sequence" || what === "unlogged sequence")
             this.sequences.set(key, { ...resolved, settings: declaredSequence(cursor) });
         else if (what === "function") this.others.push({ kind: what, name: key, definition: bodyOf(tokens) });
         else this.others.push({ kind: what, name: what === "schema" ? nameText(name.name) : key, definition: "" });
@@ -130,7 +127,7 @@ export class Declarations {
                 replicaIdentity: "d",
                 rowSecurity: false,
             },
-            options: options === undefined ? undefined : ofTable(options),
+            options: options === undefined ? undefined : tableOptions(options),
         });
     }
 
@@ -188,10 +185,19 @@ export class Declarations {
         if (given === undefined) return;
         const name = this.resolve(given);
         const table = this.tables.get(qualifiedText(name));
-        if (cursor.take("add constraint")) return this.addConstraint(name, cursor, cursor.rest(), table?.columns);
+        if (cursor.take("add constraint")) {
+            this.addConstraint(name, cursor, cursor.rest(), table?.columns);
+            return;
+        }
         if (table === undefined) return;
-        if (cursor.take("alter column")) return this.alterColumn(table, cursor);
-        if (cursor.take("cluster on")) return this.flag(table, cursor.takeIdentifier(), "clustered");
+        if (cursor.take("alter column")) {
+            this.alterColumn(table, cursor);
+            return;
+        }
+        if (cursor.take("cluster on")) {
+            this.flag(table, cursor.takeIdentifier(), "clustered");
+            return;
+        }
         if (cursor.take("enable row level security")) table.rowSecurity = true;
         if (cursor.take("replica identity")) {
             const identity = cursor.takeOne("full", "nothing");
@@ -244,24 +250,6 @@ export class Declarations {
         const owner = this.resolve({ name: table, ...(schema === undefined ? {} : { schema }) });
         sequence.settings = { ...sequence.settings, of: `owned by ${qualifiedText(owner)}.${nameText(column)}` };
     }
-}
-
-function tableDefinitions(table: DeclaredTable): Definition[] {
-    const name = qualifiedText(table);
-    const { persistence, replicaIdentity, rowSecurity, options, columns } = table;
-    const parts = [persistence, `replica identity ${replicaIdentity}`, `row security ${rowSecurity}`];
-    return [
-        { kind: "table", name, definition: [...parts, ...(options === undefined ? [] : [options])].join(", ") },
-        ...[...columns].map(([column, { definition }]) => ({
-            ...{ kind: "column", name: `${name}.${nameText(column)}`, definition },
-        })),
-    ];
-}
-
-/** What is said of its TOAST table is kept there. */
-function ofTable(options: readonly Token[]): string | undefined {
-    const own = splitAtCommas(options).filter(([first, second]) => !(first?.text === "toast" && second?.text === "."));
-    return own.length === 0 ? undefined : own.map(textOf).join(", ");
 }
 
 /** Of a function, what it runs: the last string of its statement. */
