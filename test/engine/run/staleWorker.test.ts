@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { z } from "zod";
 import { runReference, type RunReference } from "../../../contract/index.ts";
@@ -15,6 +16,8 @@ import { expectError } from "../../support/expectError.ts";
 import { untilTrue } from "../../support/waiting.ts";
 import { withWorkDirectory } from "../../support/workDirectory.ts";
 
+const workerProgram = fileURLToPath(new URL("workerProcess.ts", import.meta.url));
+
 interface Worker {
     readonly process: ChildProcess;
     /** All that it has said. */
@@ -23,8 +26,7 @@ interface Worker {
 
 /** Another process that is in the middle of the step `restore`, and stopped there: it is alive, and does nothing. */
 async function stoppedWorker(run: RunReference): Promise<Worker> {
-    const program = join(import.meta.dirname, "workerProcess.ts");
-    const child = spawn(process.execPath, ["--import", "tsx", program, JSON.stringify(run)], {
+    const child = spawn(process.execPath, ["--import", "tsx", workerProgram, JSON.stringify(run)], {
         stdio: ["ignore", "pipe", "inherit"],
     });
     let said = "";

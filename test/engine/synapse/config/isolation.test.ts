@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
+import { without } from "../../../../engine/synapse/config/configTree.ts";
 import { parseSynapseYaml, stringifySynapseYaml } from "../../../../engine/synapse/config/pythonYaml.ts";
 import { isolationSections } from "../../../../engine/synapse/config/targetConfig.ts";
 import { until } from "../../../../engine/run/until.ts";
@@ -130,7 +131,7 @@ describe("a rehearsal's target on the network (P11)", function () {
             { mode: 0o644 },
         );
         const own = parseSynapseYaml("homeserver.yaml", await readFile(homeserver.files.configFile, "utf8"));
-        const { federation_domain_whitelist: _, ...sections } = own?.sections ?? {};
+        const sections = without(own?.sections ?? {}, (key) => key === "federation_domain_whitelist");
         loud = {
             ...sections,
             ...{
