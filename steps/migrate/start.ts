@@ -98,7 +98,9 @@ async function hideSecrets({ configFiles }: StartSpec): Promise<void> {
     const { sections } = await mergeConfigFiles(configFiles).catch(() => ({ sections: {} }));
     const files: unknown = "app_service_config_files" in sections ? sections["app_service_config_files"] : [];
     const appServiceConfigFiles = Array.isArray(files) ? files.map(String) : [];
-    await registerSecrets({ sections, directory: dirname(configFiles[0] ?? "/"), appServiceConfigFiles });
+    // Its paths are its own: nothing of it is a container's.
+    const directory = dirname(configFiles[0] ?? "/");
+    await registerSecrets({ sections, directory, paths: {}, appServiceConfigFiles });
 }
 
 const recogniser = ({ configFiles: [first = ""] }: StartSpec, user: ServiceUser | undefined): Recognise =>

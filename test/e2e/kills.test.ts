@@ -94,7 +94,9 @@ async function makeKilledStack(synapse: TestSynapse, config: Readonly<Record<str
     };
     return {
         made: await makeTestStack(synapse, { acknowledge: "SM-W0745", ...config }, { environment }),
-        arm: () => void mkdirSync(kills),
+        arm: () => {
+            mkdirSync(kills);
+        },
         kills: () => (existsSync(kills) ? readdirSync(kills) : []),
     };
 }
