@@ -40,5 +40,5 @@ export function keeperInGroups(groups: string): string | undefined {
 async function parentOf({ parent }: ProcessFacts): Promise<string | undefined> {
     const above = parent <= 1 ? undefined : await readProcess(parent);
     if (above === undefined) return undefined;
-    return looksLikeSynapse(above.argv) ? parentOf(above) : `started by ${describe(above)}`;
+    return looksLikeSynapse(above.argv) ? parentOf(above) : `its parent, ${describe(above)}`;
 }

@@ -77,14 +77,14 @@ export function processService(service: Service, options: ProcessServiceOptions 
                 changed: "it was sent SIGTERM",
             });
         }
-        await watch(pidFile, recorded, options.settleSeconds ?? 1, options.signal);
+        await watch(pidFile, recorded, { seconds: options.settleSeconds ?? 1, keeper, signal: options.signal });
         return { kind: "process", process: recorded };
     };
 
     const staysDown = async ({ process: ended }: StoppedService, signal?: AbortSignal): Promise<number> => {
         if (ended === undefined) return 0;
         const seconds = keeper === undefined ? watchedSeconds : keptSeconds;
-        await watch(pidFile, ended, seconds, signal);
+        await watch(pidFile, ended, { seconds, keeper, signal });
         return seconds;
     };
 
@@ -200,18 +200,20 @@ async function requireRestartable(recorded: RecordedProcess, pidFile: string): P
     });
 }
 
+interface Watched {
+    readonly seconds: number;
+    /** Who was seen to keep it before it was stopped: what has only just begun does not tell. */
+    readonly keeper: string | undefined;
+    readonly signal: AbortSignal | undefined;
+}
+
 /** Looks for a while whether something starts the service again: by its pid file, its command line, or its ports. */
-async function watch(
-    pidFile: string,
-    ended: RecordedProcess,
-    seconds: number,
-    signal: AbortSignal | undefined,
-): Promise<void> {
+async function watch(pidFile: string, ended: RecordedProcess, { seconds, keeper, signal }: Watched): Promise<void> {
     const back = await until(
         async () => {
             const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
             const evidence = [
-                ...(named === undefined ? [] : [`${pidFile} names ${describe(named)}`]),
+                ...(named === undefined ? [] : [`${pidFile} names ${await describeKept(named)}`]),
                 ...(await Promise.all(sharingConfiguration(ended, all).map(describeKept))),
                 ...ended.ports
                     .filter((port) => ports.has(port))
@@ -221,7 +223,9 @@ async function watch(
         },
         { seconds, everyMilliseconds: pollMilliseconds, signal },
     );
-    if (back !== undefined) throw stillRunning(pidFile, back, "the process that ran before was stopped");
+    const before = keeper === undefined ? [] : [`the one that was stopped was kept by ${keeper}`];
+    if (back !== undefined)
+        throw stillRunning(pidFile, [...back, ...before], "the process that ran before was stopped");
 }
 
 function stillRunning(pidFile: string, evidence: readonly string[], changed: string): MigrationError {

@@ -82,6 +82,17 @@ describe("the assessment", () => {
         expect((await findingsOf({ quick: true })).find(({ id }) => id === "SM-W0745")?.severity).to.equal("warning");
     });
 
+    it("has the target's Synapse load what it will be started with, in a rehearsal too, and lists it as not run in a preview", async () => {
+        const extra = join(synapse.directory, "extra.yaml");
+        await writeFile(extra, "modules: [{module: not_installed.Module}]\n");
+        const from = sourceOf(synapse);
+        const source = { ...from, homeserverConfig: [...from.homeserverConfig, extra] };
+        const run = { ...runOf(synapse, `a${++runs}`), disposable: true };
+        await expectError("SM-E0525", () => findingsOf({ source, run, rehearsal: true, enforce: true }));
+        const { notRun } = await done(assess, spec({ source, quick: true }), assessContract.result);
+        expect(notRun).to.include("target-configuration");
+    });
+
     it("says that another stack has fenced the source, and that it was left for good", async () => {
         const { host, port, name, user, password } = synapse.cluster.synapse;
         const elsewhere = { id: "r9", directory: join(synapse.directory, "elsewhere", "r9"), stack: "the-other" };
