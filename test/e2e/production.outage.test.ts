@@ -1,10 +1,10 @@
-import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";
-import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
+import { makeTestStack, stackOutputs, type TestStack, type TestStackOptions } from "../support/e2eStack.ts";
 import { powerCut } from "../support/powerCut.ts";
 import { isTheServer } from "../support/remains.ts";
 import { smallPopulation, startTestSynapse, type TestSynapse } from "../support/synapse.ts";
@@ -19,12 +19,12 @@ describe("a move whose machine fails between its phases", function () {
     let made: TestStack;
     const below = (...path: string[]): string => join(synapse.directory, ...path);
     const sourceServes = (): Promise<boolean> => synapse.homeserver.answers();
-    const makeStack = async (): Promise<TestStack> =>
+    const makeStack = async (options: Pick<TestStackOptions, "canary"> = {}): Promise<TestStack> =>
         makeTestStack(
             synapse,
             { acknowledge: "SM-W0745" },
             {
-                ...(made === undefined ? {} : { canary: made.canary }),
+                ...options,
                 environment: { NODE_OPTIONS: `--import=${clockAhead}`, SYNAPSE_MIGRATION_TEST_CLOCK: below("clock") },
             },
         );
@@ -46,9 +46,8 @@ describe("a move whose machine fails between its phases", function () {
 
     async function loseWorkAndState(): Promise<string> {
         const { runId } = await made.stack.outputs(stackOutputs);
-        renameSync(below("work"), below(`lost-${String(existsSync(below("lost-false")))}`));
-        rmSync(below("pulumi"), { recursive: true });
-        made = await makeStack();
+        for (const directory of ["work", "pulumi"]) rmSync(below(directory), { recursive: true });
+        made = await makeStack({ canary: made.canary });
         return runId;
     }
 
