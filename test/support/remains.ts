@@ -34,7 +34,7 @@ export async function remainsOf(synapse: TestSynapse, { stack }: TestStack): Pro
     const { runId } = await stack.outputs(stackOutputs);
     const records = await readJournal(join(directory, "work", "runs", runId, "journal.jsonl"));
     const { deployment } = state.parse(JSON.parse(await stack.exportState()));
-    const general = (text: string): string => text.replaceAll(runId, "<run>");
+    const general = (text: string): string => text.replaceAll(runId, "<run>").replaceAll(directory, "");
     const names = async (sql: string): Promise<string[]> =>
         (await queryTarget(synapse, "postgres", z.object({ name: z.string() }), sql)).map(({ name }) => general(name));
     const files = [...filesBelow(synapse, "target"), ...filesBelow(synapse, "work")];
@@ -45,7 +45,9 @@ export async function remainsOf(synapse: TestSynapse, { stack }: TestStack): Pro
         files: files.filter((file) => !/^\/target\/(postgres\/data|media_store)\//.test(file)).map(general),
         databases: await names("SELECT datname AS name FROM pg_database ORDER BY datname"),
         roles: await names("SELECT rolname AS name FROM pg_roles ORDER BY rolname"),
-        processes: servers.map((words) => words.join(" ")).filter((command) => !command.startsWith("postgres:")),
+        processes: servers
+            .map((words) => general(words.join(" ")))
+            .filter((command) => !command.startsWith("postgres:")),
         resources: deployment.resources.map(({ urn }) => urn.split("::").slice(2).join("::")),
         pending: (deployment.pending_operations ?? []).map(({ type }) => type),
         steps,
