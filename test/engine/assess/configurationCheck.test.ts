@@ -60,7 +60,7 @@ describe("the target's Synapse loads the configuration that it will be started w
 
     it("finds nothing in one that it can be started with, and makes nothing where the target will be", async () => {
         const source = await made(
-            "enable_registration: false\nmacaroon_secret_key: a-macaroon-secret\npassword_config: {pepper: pepper}\n",
+            "enable_registration: false\nmacaroon_secret_key: a-macaroon-secret\npassword_config: {pepper: pepper-9d1f}\n",
         );
         expect(await findings(source)).to.deep.equal([]);
         expect(await stat(source.targetDirectory).catch(() => "absent")).to.equal("absent");
@@ -139,9 +139,9 @@ oidc_providers: [{idp_id: "!", idp_name: x, client_secret: ${secret}}]
         expect(JSON.stringify(found)).not.to.contain("a-secret-of-which").and.not.to.contain("seen-anywhere");
     });
 
-    it("says as `configure` would that a file it refers to is missing", async () => {
+    it("says as the reader of the configuration does that a file it refers to is missing", async () => {
         const found = await findings(await made("templates: {custom_template_directory: /no/such/templates}\n"));
-        expect(ids(found)).to.deep.equal(["SM-E1003"]);
+        expect(ids(found)).to.deep.equal(["SM-E0231"]);
     });
 
     it("has Synapse itself say which PostgreSQL is too old for it", async () => {

@@ -68,7 +68,7 @@ describe("the fence looks once more at what the target will be started with", fu
 
         // Its own driver, with the password that it has.
         const connection = await readFile(databaseFile, "utf8");
-        await writeFile(databaseFile, connection.replace(/password: .*/, "password: another"));
+        await writeFile(databaseFile, connection.replace(/password: .*/, "password: another-9d1f"));
         const refused = await expectError("SM-E0524", fencing);
         expect(refused.detail.found).to.contain("password authentication failed");
         await writeFile(databaseFile, connection);
