@@ -142,6 +142,8 @@ export async function undoStep(call: StepCall): Promise<void> {
         if (!may.undo) {
             if (may.isNote) run.progress.note(may.because);
             else run.progress.say(may.because);
+            // A kill may have come between the end of the undo and its copy: who adopts it would believe in a fence that was lifted.
+            if (state.state === "clean") await keepCopyOf(run, contract.name);
             return;
         }
         await holdingTarget(contract, run.reference, async () => {

@@ -191,7 +191,7 @@ describe("the assessment", () => {
         expect(error.block).to.contain("other.test").and.to.contain("rehearsal.test");
     });
 
-    it("finds secrets that are not the source's, a pepper that is missing (B11), and a service that does not run", async () => {
+    it("finds secrets that are not the source's, a pepper that is missing (B11), and a source that its pid file does not name", async () => {
         const otherKey = "ed25519 a_Test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         const stopped = { ...sourceOf(synapse), service: { kind: "process" as const, pidFile: "/no/such.pid" } };
         const wrong = {
@@ -200,8 +200,17 @@ describe("the assessment", () => {
             signingKey: otherKey,
             source: stopped,
         };
-        expect(await idsOf(wrong)).to.include.members(["SM-E0818", "SM-E0820", "SM-E0830", "SM-W0710"]);
+        expect(await idsOf(wrong)).to.include.members(["SM-E0818", "SM-E0820", "SM-E0830", "SM-E0558"]);
         expect(await idsOf({ pepper: undefined })).to.include("SM-E0820");
+    });
+
+    it("says that the source does not run, where it does not", async () => {
+        await synapse.homeserver.stop();
+        try {
+            expect(await idsOf()).to.include("SM-W0710").and.not.to.include("SM-E0558");
+        } finally {
+            await synapse.homeserver.startAgain();
+        }
     });
 
     it("refuses with every blocking finding at once where it is to be enforced", async () => {
