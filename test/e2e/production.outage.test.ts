@@ -71,11 +71,10 @@ describe("a move whose machine fails between its phases", function () {
         expect(await sourceServes()).to.equal(true);
     });
 
-    it("goes back with a clock that is a day ahead, and forward with one that was set back", async () => {
+    it("is not begun with a clock that is a day ahead of the databases'", async () => {
         writeFileSync(below("clock"), String(day));
-        await made.stack.up("migrate");
+        await refusedWith("SM-E1204", "migrate");
         rmSync(below("clock"));
-        await made.stack.up("stage");
         expect(await sourceServes()).to.equal(true);
     });
 
@@ -96,6 +95,7 @@ describe("a move whose machine fails between its phases", function () {
     it("goes forward from `migrate` and from `cutover`, and is the same server", async () => {
         await made.stack.up("migrate");
         await outage();
+        // Once it is fenced, going on is safer than standing still.
         writeFileSync(below("clock"), String(day));
         await made.stack.up("cutover");
         rmSync(below("clock"));
