@@ -11,8 +11,13 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
 const endToEnd = "test/e2e/**/*.test.ts";
-/** Suites of their own, `npm run test:production` and `npm run test:kills`: they take as long as all of the others. */
-const ownSuites = ["test/e2e/production*.test.ts", "test/e2e/kills.test.ts"];
+/** Suites of their own, `npm run test:production`, `test:kills` and `test:outages`: they take as long as all of the others. */
+const ownSuites = [
+    "test/e2e/production*.test.ts",
+    "test/e2e/kills.test.ts",
+    "test/e2e/outage.test.ts",
+    "test/e2e/diskFull.test.ts",
+];
 /** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
 const ofFiles = [
     ...["bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(

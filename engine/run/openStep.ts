@@ -108,9 +108,12 @@ function stepRun(
             return result;
         },
         evidence: (evidence) =>
-            writePrivateFile(join(paths.evidence, `${name}.json`), redact(`${JSON.stringify(evidence, null, 1)}\n`)),
+            writePrivateFile(join(paths.evidence, `${name}.json`), `${JSON.stringify(evidence, redactedValue, 1)}\n`),
     };
 }
+
+/** Names of fields are ours, and other steps look for them: a secret that is a word, as "shared", must not alter them. */
+const redactedValue = (_name: string, value: unknown): unknown => (typeof value === "string" ? redact(value) : value);
 
 /** Who a stack is to people, and where its target's record lies, is no part of what the step does. */
 function withoutNames(spec: unknown): unknown {

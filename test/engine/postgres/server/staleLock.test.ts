@@ -50,7 +50,7 @@ describe("the lock of a PostgreSQL server that has died", function () {
     /** A process of the server's user, and a child of it that has ended and for whose end it never asks. */
     async function helper(workingDirectory: string): Promise<{ live: number; dead: number }> {
         const user = serviceUser();
-        const child = spawn("/bin/sh", ["-c", 'true & echo "$!"; exec sleep 300'], {
+        const child = spawn("/bin/sh", ["-c", 'sleep 299 & echo "$!"; exec sleep 300'], {
             cwd: workingDirectory,
             stdio: ["ignore", "pipe", "ignore"],
             ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
@@ -58,8 +58,13 @@ describe("the lock of a PostgreSQL server that has died", function () {
         helpers.push(child);
         const [line] = (await once(createInterface(child.stdout), "line")) as [string];
         const dead = Number(line);
+        // The shell would ask for its end; what it has become does not.
+        const parent = child.pid ?? 0;
+        const isAnother = async () => (await readProcess(parent))?.argv[0] === "sleep" || undefined;
+        expect(await until(isAnother, { seconds: 20 })).to.equal(true);
+        process.kill(dead, "SIGKILL");
         await until(async () => (await readProcess(dead)) === undefined || undefined, { seconds: 10 });
-        return { live: child.pid ?? 0, dead };
+        return { live: parent, dead };
     }
 
     async function lockedBy(pid: number): Promise<void> {

@@ -99,7 +99,7 @@ describe("the configuration of a source that comes as files", () => {
 
         it("are those that were given, and not those of a server that was only installed to be moved to", async () => {
             const more =
-                "macaroon_secret_key: of-the-installer\nregistration_shared_secret: shared\npassword_config: {policy: {enabled: true}}\n";
+                "macaroon_secret_key: of-the-installer\nregistration_shared_secret: shared-7be1\npassword_config: {policy: {enabled: true}}\n";
             const homeserverConfig = await configured(more);
             const given = { pepper: "pe pper", macaroonSecretKey: "given-macaroon" };
             const { sections } = await written(given, bundle({ homeserverConfig }));
