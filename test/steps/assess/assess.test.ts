@@ -207,7 +207,9 @@ describe("the assessment", () => {
     it("says that the source does not run, where it does not", async () => {
         await synapse.homeserver.stop();
         try {
-            expect(await idsOf()).to.include("SM-W0710").and.not.to.include("SM-E0558");
+            expect(await idsOf())
+                .to.include("SM-W0710")
+                .and.not.to.include("SM-E0558");
         } finally {
             await synapse.homeserver.startAgain();
         }
