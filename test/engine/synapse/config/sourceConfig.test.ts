@@ -141,7 +141,7 @@ describe("the configuration of a source that comes as files", () => {
         });
 
         it("are refused where the configuration has a pepper, and none is given or an empty one", async () => {
-            const homeserverConfig = await configured("password_config: {pepper: forgotten}\n");
+            const homeserverConfig = await configured("password_config: {pepper: forgotten-3c2d}\n");
             for (const given of [{}, { pepper: "" }])
                 await expectError("SM-E0820", () => written(given, bundle({ homeserverConfig })));
         });
