@@ -101,8 +101,9 @@ export function movements(before: Watermarks, after: Watermarks): string[] {
     const lines: string[] = [];
     if (before.database !== after.database) lines.push(`another database: ${before.database}, then ${after.database}`);
     const ended = endedTransactions(before.position, after.position);
-    if (ended !== 0n || before.serverStarted === after.serverStarted)
-        lines.push(...differences("sequence", before.sequences, after.sequences));
+    // Of a token without it nothing is known of a restart, and what moved has moved.
+    const restarted = before.serverStarted !== undefined && before.serverStarted !== after.serverStarted;
+    if (ended !== 0n || !restarted) lines.push(...differences("sequence", before.sequences, after.sequences));
     // Of a token without them nothing is known.
     if (before.tables !== undefined && after.tables !== undefined)
         lines.push(...differences("file of table", before.tables, after.tables));

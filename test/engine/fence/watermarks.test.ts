@@ -43,6 +43,8 @@ describe("watermarks", () => {
         const later = { ...fenced, sequences: { ...still.sequences, "public.events_stream_seq": "42" } };
         expect(movements(fenced, later)).to.have.length(1);
         expect(movements(fenced, { ...later, serverStarted: "10:00" })).to.deep.equal([]);
+        const ofEarlierVersion = { ...fenced, serverStarted: undefined };
+        expect(movements(ofEarlierVersion, { ...later, serverStarted: "10:00" })).to.have.length(1);
         const moved = { ...later, serverStarted: "10:00", position: { transaction: "901", log: "5000" } };
         expect(movements(fenced, moved)).to.deep.equal(["sequence public.events_stream_seq: 10, then 42"]);
     });
