@@ -15,6 +15,7 @@ import {
 import { secretsFileName, secretsFileText } from "../../engine/synapse/secrets/secretsFile.ts";
 import { formatSigningKeys, parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 import { removeTargetFiles, writeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
+import { removeLeftBehind } from "../../engine/synapse/config/triedConfiguration.ts";
 
 /**
  * Writes `<serverName>.signing.key` and `secrets.yaml` into the target's directory, mode 0600, as the user Synapse runs as.
@@ -60,6 +61,7 @@ export const secrets = defineStep(
     },
     async (spec, run) => {
         await removeTargetFiles(spec.targetDirectory, "secrets", run.id);
+        await removeLeftBehind();
     },
 );
 

@@ -120,7 +120,8 @@ async function inPrivate<T>(work: (directory: string) => Promise<T>): Promise<T>
     }
 }
 
-async function removeLeftBehind(): Promise<void> {
+/** What a kill left no time for: the homeserver's secrets are in it. */
+export async function removeLeftBehind(): Promise<void> {
     for (const name of await readdir(tmpdir())) {
         const [pid, startTicks] = name.startsWith(prefix) ? name.slice(prefix.length).split("-") : [];
         if (pid === undefined || startTicks === undefined) continue;

@@ -1,4 +1,5 @@
 import { chmod, lstat, mkdir, readFile, readdir, symlink, truncate, writeFile, stat, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
@@ -266,6 +267,17 @@ describe("the step secrets", () => {
         await secrets.undo?.(specOf(), testRun("run1").run);
         expect(await readdir(fixture.targetDirectory)).to.have.members(["other", ...ofTheTarget]);
         await secrets.undo?.(specOf(), testRun("run1").run);
+    });
+
+    it("takes back with it what a killed assessment has left of the secrets", async () => {
+        await source();
+        await act(specOf());
+        // No process has this number.
+        const left = join(tmpdir(), "synapse-migration-config-4194305-1-killed");
+        await mkdir(left);
+        await writeFile(join(left, "secrets.yaml"), "pepper");
+        await secrets.undo?.(specOf(), testRun("run1").run);
+        expect(await stat(left).catch(() => "absent")).to.equal("absent");
     });
 
     it("leaves nothing of the signing key behind that a kill left while it was written", async () => {
