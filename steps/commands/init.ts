@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { installedVersion } from "../../toolchain/installedPackages.ts";
 import { passphraseNamed } from "../../toolchain/passphrase.ts";
+import { backendNamed } from "../../toolchain/backend.ts";
 import { findPostgres } from "../../toolchain/postgres.ts";
 import { projectFileProblem } from "../../toolchain/projectFile.ts";
 import { cliProblem, packageProblem, pinnedNames } from "../../toolchain/runtimeRules.ts";
@@ -61,7 +62,7 @@ const passedOn = /^(PULUMI_|AWS_|AZURE_|ARM_|GOOGLE_|CLOUDSDK_|VAULT_|XDG_|HTTPS
  *
  * @throws MigrationError as `readHomeserverConfig` and `readHomeserverSecrets`; SM-E0231 for files that are not here; SM-E0206 without a pid file; SM-E1111 when
  *     Synapse, PostgreSQL or Pulumi is not found; SM-E0223, SM-E0225, SM-E0226 when Pulumi could not run the program; SM-E0221
- *     without the stack's passphrase; SM-E1101 when Pulumi fails otherwise
+ *     without the stack's passphrase; SM-E0234 where Pulumi has no backend; SM-E1101 when Pulumi fails otherwise
  */
 export async function initStack(options: InitOptions): Promise<InitResult> {
     const { stack, environment = process.env } = options;
@@ -112,7 +113,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         }
         for (const command of configCommands(stack, settings)) await pulumi(command);
     } catch (error) {
-        throw passphraseNamed(error, stack);
+        throw backendNamed(passphraseNamed(error, stack));
     }
     return {
         stackFile: join(project, "stacks", `Pulumi.${stack}.yaml`),

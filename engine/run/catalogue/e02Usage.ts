@@ -158,4 +158,10 @@ export const e02Usage = {
         "libpq takes the name of the system user that Synapse runs as, and this program runs as another one",
         "write that name as `user` into database.args of homeserver.yaml, which changes nothing for Synapse, or set source.database.user; `ps -o user= -p $(cat PID-FILE)` tells it",
     ),
+    "SM-E0234": entry(
+        "usage",
+        "Pulumi has no backend to keep the stack in",
+        "the stack's state, which says what a move has done, lives there; Pulumi's own message asks for a token of one service, which is only one of the places",
+        "`npx pulumi login --local` keeps it in ~/.pulumi of this user, `npx pulumi login s3://…` (or `gs://`, `azblob://`, `file:///…`) elsewhere; whoever operates the move uses the same one",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -208,6 +208,18 @@ describe("synapse-migrate init", () => {
         expect(await readdir(join(project, "stacks"))).to.deep.equal([]);
     });
 
+    it("refuses with SM-E0234 where Pulumi has no backend, and says how it gets one", async () => {
+        fixture = await makeSource((directory) => plainConfig(directory));
+        for (const backend of ["", `file://${project}/not-there`]) {
+            const { environment } = await realPulumi({
+                PULUMI_CONFIG_PASSPHRASE: "passphrase",
+                PULUMI_BACKEND_URL: backend,
+            });
+            const { block } = await expectError("SM-E0234", () => initStack(optionsOf(environment)));
+            expect(block).to.match(/fix +`npx pulumi login --local`/);
+        }
+    });
+
     it("refuses with SM-E0221 to change a stack without its passphrase, and leaves its file as it was", async () => {
         fixture = await makeSource((directory) => plainConfig(directory));
         const { environment } = await realPulumi({});
