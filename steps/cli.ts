@@ -131,7 +131,7 @@ const program = new Command("synapse-migrate")
 for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
-    const [init, status, tables, slots, serve, adopt, release] = await Promise.all([
+    const [init, status, tables, slots, serve, adopt, release, support] = await Promise.all([
         import("./commands/init.ts"),
         import("./commands/status.ts"),
         import("./commands/tables.ts"),
@@ -139,6 +139,7 @@ if (!stepNames.includes(process.argv[2] ?? "")) {
         import("./commands/serve.ts"),
         import("./commands/adopt.ts"),
         import("./commands/release.ts"),
+        import("./commands/support.ts"),
     ]);
     init.registerInit(program);
     status.registerStatus(program);
@@ -147,6 +148,7 @@ if (!stepNames.includes(process.argv[2] ?? "")) {
     serve.registerServe(program, stepNamed);
     adopt.registerAdopt(program);
     release.registerRelease(program);
+    support.registerSupport(program);
 }
 
 try {

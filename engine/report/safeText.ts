@@ -24,7 +24,7 @@ const secretShapes: readonly [RegExp, string][] = [
 const invisible = /(?![\n\t])[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
 /** The text without secrets, with lone surrogates replaced. */
-function withoutSecrets(text: string): string {
+export function withoutSecrets(text: string): string {
     let safe = Buffer.from(redact(text)).toString();
     for (const [shape, replacement] of secretShapes) safe = safe.replace(shape, replacement);
     return safe;

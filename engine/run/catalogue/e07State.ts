@@ -182,4 +182,10 @@ export const e07State = {
         "a trigger, a rule or a view there is code of the database's owner, which would run with the rights of whoever reads or writes it",
         "what laid it there? Look at the database as its owner, never as a superuser; is it a run's own? Then drop it, take that run back, and look where its data came from",
     ),
+    "SM-E0735": entry(
+        "usage",
+        "there is no run in the directory",
+        "a run's directory has its journal in it",
+        "name `<work directory>/runs/<run id>`; `pulumi stack output runId` has the id",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
