@@ -79,8 +79,22 @@ export async function readWatermarks(client: Client): Promise<Watermarks> {
     };
 }
 
+/** One line each. */
+export interface Movements {
+    /** What has moved. */
+    readonly moved: readonly string[];
+    /** What may have moved: only the rows themselves can tell. */
+    readonly unproven: readonly string[];
+}
+
+/** What differs between two readings, one line each; empty when the database is proven to have stood still. */
+export function movements(before: Watermarks, after: Watermarks): string[] {
+    const { moved, unproven } = judgeMovements(before, after);
+    return [...moved, ...unproven];
+}
+
 /**
- * What differs between two readings, one line each; empty when the database stood still.
+ * What differs between two readings. Without either, the database stood still.
  *
  * Rows are proven still in one of two ways. Whoever changes a row takes a transaction number (each change is stamped with it), so where no
  * numbered transaction of the whole server has ended between the readings, no row has changed, whatever the counters say; one that has not
@@ -89,46 +103,61 @@ export async function readWatermarks(client: Client): Promise<Watermarks> {
  *
  * Where the number has moved it may have been another database's transaction, or autovacuum's, which takes one for statistics and for cutting
  * a table's empty end: PostgreSQL does not tell whose it was, and the counters have to speak. They do as long as nobody has set them to
- * zero. After a crash or `pg_stat_reset` they are worth nothing, and what they would have to show is refused as not proven: an UPDATE and a
- * DELETE leave nothing else that could be read in less time than the whole database.
+ * zero. After a crash or `pg_stat_reset` they are worth nothing, and what they would have to show is not proven: an UPDATE and a DELETE leave
+ * nothing else that could be read in less time than the whole database.
  *
  * A sequence is written to the log only once in 32 values, as if all of them were used: after a crash it stands up to 32 steps further
  * (`SEQ_LOG_VALS`, src/backend/commands/sequence.c). Where the server was started anew and no transaction has ended, that is what moved it.
  *
  * Not covered: a superuser who turns off `track_counts` in a session that has ended, on a server whose other databases are written to.
  */
-export function movements(before: Watermarks, after: Watermarks): string[] {
-    const lines: string[] = [];
-    if (before.database !== after.database) lines.push(`another database: ${before.database}, then ${after.database}`);
+export function judgeMovements(before: Watermarks, after: Watermarks): Movements {
+    const moved: string[] = [];
+    const unproven: string[] = [];
+    if (before.database !== after.database) moved.push(`another database: ${before.database}, then ${after.database}`);
     const ended = endedTransactions(before.position, after.position);
     // Of a token without it nothing is known of a restart, and what moved has moved.
     const restarted = before.serverStarted !== undefined && before.serverStarted !== after.serverStarted;
-    if (ended !== 0n || !restarted) lines.push(...differences("sequence", before.sequences, after.sequences));
+    for (const { name, was, is } of differences(before.sequences, after.sequences)) {
+        const line = `sequence ${name}: ${was}, then ${is}`;
+        if (!restarted) moved.push(line);
+        else if (ended !== 0n) (isCrashStep(was, is) ? unproven : moved).push(line);
+    }
     // Of a token without them nothing is known.
     if (before.tables !== undefined && after.tables !== undefined)
-        lines.push(...differences("file of table", before.tables, after.tables));
+        for (const { name, was, is } of differences(before.tables, after.tables))
+            moved.push(`file of table ${name}: ${was}, then ${is}`);
     const goneBack = wentBack(before.position, after.position);
-    if (goneBack !== undefined) lines.push(goneBack);
-    if (ended === 0n) return lines;
+    if (goneBack !== undefined) moved.push(goneBack);
+    if (ended === 0n) return { moved, unproven };
     const [was, is] = [BigInt(before.rowChanges), BigInt(after.rowChanges)];
-    if (is > was) lines.push(`row changes: ${was}, then ${is}`);
-    else if (is < was || wereReset(before.countersSince, after.countersSince))
-        lines.push(
+    const reset = wereReset(before.countersSince, after.countersSince);
+    if (is > was && !reset) moved.push(`row changes: ${was}, then ${is}`);
+    else if (is !== was || reset)
+        unproven.push(
             `row counters were set to zero (${was}, then ${is}), by a crash or pg_stat_reset, and ` +
                 `${ended === undefined ? "an unknown number of" : ended} transactions of this server have ended since: ` +
                 "it cannot be proven that none of them changed a row here",
         );
-    return lines;
+    return { moved, unproven };
+}
+
+const loggedAhead = 32n;
+
+/** Whether a crash alone may have moved a sequence of step 1 or -1, as all of Synapse's are, that far. */
+function isCrashStep(was: string, is: string): boolean {
+    if (![was, is].every((value) => /^-?\d+$/.test(value))) return was === "unused" && /^-?\d{1,2}$/.test(is);
+    const steps = BigInt(is) - BigInt(was);
+    return steps <= loggedAhead && steps >= -loggedAhead;
 }
 
 function differences(
-    what: string,
     before: Readonly<Record<string, string>>,
     after: Readonly<Record<string, string>>,
-): string[] {
+): { name: string; was: string; is: string }[] {
     return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) => {
         const [was, is] = [before[name] ?? "absent", after[name] ?? "absent"];
-        return was === is ? [] : [`${what} ${name}: ${was}, then ${is}`];
+        return was === is ? [] : [{ name, was, is }];
     });
 }
 

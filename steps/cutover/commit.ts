@@ -20,7 +20,7 @@ export const commit = defineStep(commitContract, async ({ source, database, fenc
         requireMarker(await readMarker(client), run.id, ["swapped", "committed"], where),
     );
     if (fenceToken !== undefined)
-        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference);
+        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
     await markTargetCommitted(run.reference, source.serverName);
     if (fenceToken !== undefined) await markSourceCommitted(source, run.reference, "commit");
     await withClient(address, { step: "commit" }, (client) => advanceMarker(client, run.id, ["swapped"], "committed"));

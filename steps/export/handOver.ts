@@ -15,7 +15,7 @@ export const handOver = defineStep(handOverContract, async (spec, run) => {
     await requireOwnBundle(bundle.directory, run.directory);
     await readDigested(join(bundle.directory, manifestName), manifestDigest, bundleManifest);
     if (fenceToken !== undefined) {
-        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference);
+        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
         await markSourceCommitted(source, run.reference, "hand-over");
     }
     return { handedOverAt: await run.recorded("handed-over-at", () => Promise.resolve(new Date().toISOString())) };

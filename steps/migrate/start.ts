@@ -83,7 +83,7 @@ export const start = defineStep(
 /** Whoever is not stopped must not be met: a rehearsal's target is kept from the network by its configuration. */
 async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, run: StepRun): Promise<void> {
     if (fenceToken !== undefined)
-        return refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference);
+        return refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
     if (source.kind !== "selfHosted" || configFiles.some((file) => basename(file) === isolationName)) return;
     throw new MigrationError("SM-E0716", {
         where: "the target homeserver",

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
 import { tokenDigest } from "../../../engine/fence/fenceToken.ts";
-import { movements, readWatermarks, type Watermarks } from "../../../engine/fence/watermarks.ts";
+import { judgeMovements, movements, readWatermarks, type Watermarks } from "../../../engine/fence/watermarks.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 
@@ -47,6 +47,27 @@ describe("watermarks", () => {
         expect(movements(ofEarlierVersion, { ...later, serverStarted: "10:00" })).to.have.length(1);
         const moved = { ...later, serverStarted: "10:00", position: { transaction: "901", log: "5000" } };
         expect(movements(fenced, moved)).to.deep.equal(["sequence public.events_stream_seq: 10, then 42"]);
+    });
+
+    it("leave to the rows what a crash and a transaction of autovacuum's may have moved, and nothing else", () => {
+        const fenced = {
+            ...{ ...still, countersSince: null, serverStarted: "09:00" },
+            position: { transaction: "900", log: "5000" },
+        };
+        const crashed = {
+            ...{ ...fenced, rowChanges: "0", countersSince: "2026-01-02", serverStarted: "10:00" },
+            position: { transaction: "901", log: "5400" },
+        };
+        const ahead = (by: string) => ({
+            ...crashed,
+            sequences: { ...still.sequences, "public.events_stream_seq": by },
+        });
+        expect(judgeMovements(fenced, ahead("42"))).to.have.nested.property("unproven.length", 2);
+        expect(judgeMovements(fenced, ahead("42")).moved).to.deep.equal([]);
+        expect(judgeMovements(fenced, ahead("43")).moved).to.deep.equal([
+            "sequence public.events_stream_seq: 10, then 43",
+        ]);
+        expect(judgeMovements(fenced, { ...ahead("42"), serverStarted: "09:00" }).moved).to.have.length(1);
     });
 
     it("do not take counters that were reset for stillness once any transaction has ended", () => {

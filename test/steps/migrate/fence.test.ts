@@ -10,8 +10,11 @@ import { secretFileDigests, sectionDigests } from "../../../engine/synapse/confi
 import { readSourceConfig } from "../../../engine/synapse/config/sourceConfig.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
 import { readToken, tokenFile } from "../../../engine/fence/fenceToken.ts";
+import { tableFingerprints } from "../../../engine/postgres/compare/fingerprint.ts";
+import { writeReplicaManifest } from "../../../engine/postgres/replication/replicaManifest.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, runOf, sourceOf, undone } from "../../support/migrationSpecs.ts";
+import { testRun } from "../../support/stepRun.ts";
 import { startTestSynapse, type TestSynapse } from "../../support/synapse.ts";
 import { fencedSource, type FencedSource } from "./fencedSource.ts";
 
@@ -78,6 +81,40 @@ describe("the fence", function () {
         expect(error.detail.found).to.contain("set to zero");
         await undone(fence, spec("reset"));
     });
+
+    it("holds after a crash has lost the counters where every row is as it was copied, and not where one is another", async () => {
+        await source.withSession((client) =>
+            client.query("INSERT INTO public.users (name, creation_ts) VALUES ('@copied:rehearsal.test', 0)"),
+        );
+        const { token } = await done(fence, spec("crashed"), fenceContract.result);
+        const run = runOf(synapse, "crashed");
+        const read = await readToken(run.directory, token);
+        const step = await stepAfterCopy(run.directory);
+        const look = (): Promise<void> => refuseUnlessStillFenced(sourceOf(synapse), read, run, step);
+        await synapse.cluster.administer("SELECT pg_stat_reset()");
+        // As autovacuum does.
+        await synapse.cluster.administer("SELECT pg_current_xact_id()");
+        await look();
+        await synapse.cluster.administer("BEGIN READ WRITE; UPDATE public.users SET creation_ts = 1; COMMIT");
+        const { detail } = await expectError("SM-E0702", look);
+        expect(detail.found).to.contain("table public.users: 1 rows were copied, now 1 rows with other content");
+        await undone(fence, spec("crashed"));
+    });
+
+    /** What a step has that comes after the copy of the source as it is now. */
+    async function stepAfterCopy(directory: string) {
+        const tables = await tableFingerprints(synapse.cluster.synapse, { step: "test", jobs: 1 });
+        const manifestFile = join(directory, "replica.json");
+        const manifestDigest = await writeReplicaManifest(manifestFile, {
+            ...{ run: "crashed", serverName: synapse.homeserver.serverName, verify: "strict", position: "0/0" },
+            ...{ copiedAt: new Date().toISOString(), copied: [], tables, checks: [], sequences: [], definitions: [] },
+        });
+        const step = testRun("crashed", directory);
+        const record = { step: "catch-up", phase: "migrate" };
+        await step.journal.append({ ...record, kind: "intent" });
+        await step.journal.append({ ...record, kind: "done", result: { manifestFile, manifestDigest } });
+        return step;
+    }
 
     it("stays when a newer run holds it", async () => {
         await done(fence, spec("older"), fenceContract.result);
