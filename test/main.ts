@@ -24,6 +24,7 @@ const ofFiles = [
         (room) => `engine/${room}`,
     ),
     "steps/export",
+    "steps/assess",
 ].map((name) => `test/${name}/**/*.test.ts`);
 
 /** In this order: what is found first is found fastest. */
@@ -118,7 +119,11 @@ try {
                 [mochaProgram, endToEnd, ...ownSuites.flatMap((pattern) => ["--ignore", pattern])],
                 covered,
             ),
-            await kept("tests of bundles, media, replication and tables", [mochaProgram, ...ofFiles], covered),
+            await kept(
+                "tests of the assessment, bundles, media, replication and tables",
+                [mochaProgram, ...ofFiles],
+                covered,
+            ),
         ])(),
         (async () => [
             await timed("types, lint, format, unused code", checkCode),
