@@ -1,8 +1,10 @@
 /** `npm test`: sets up what is missing, checks the code, and runs every test with its coverage. */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
-import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 
@@ -34,7 +36,13 @@ interface Outcome {
     readonly title: string;
     readonly code: number;
     readonly seconds: number;
+    /** What failed, to be shown once more where everybody looks: at the end. */
+    readonly failures?: string;
 }
+
+/** Of mocha's own list. */
+const longestFailures = 20_000;
+const lastWordsMilliseconds = 2000;
 
 const running = new Set<ChildProcess>();
 
@@ -51,14 +59,20 @@ function run(
     environment: NodeJS.ProcessEnv,
     stdio: StdioOptions = ["ignore", "inherit", "inherit"],
     program = process.execPath,
+    onOutput?: (chunk: Buffer) => void,
 ): Promise<number> {
     return new Promise((resolve, reject) => {
         const child = spawn(program, [...args], { cwd: root, env: environment, stdio });
         running.add(child);
+        if (onOutput !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.on("data", onOutput);
         child.once("error", reject);
+        const ended = once(child, "close");
         child.once("exit", (code) => {
             running.delete(child);
-            resolve(code ?? 128);
+            // What it has said last may still be on its way; a program that it has left behind is not waited for.
+            void Promise.race([ended, delay(lastWordsMilliseconds)]).then(() => {
+                resolve(code ?? 128);
+            });
         });
     });
 }
@@ -72,19 +86,31 @@ async function timed(title: string, work: () => Promise<number>): Promise<Outcom
     return { title, code, seconds };
 }
 
-/** Runs a part whose output is shown when it has ended, so that it does not mix with that of the part beside it. */
-async function kept(title: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Outcome> {
-    const directory = await mkdtemp(join(tmpdir(), "synapse-migration-test-"));
-    const log = join(directory, "output");
-    const file = await open(log, "w", 0o600);
-    try {
-        const outcome = await timed(title, () => run(args, environment, ["ignore", file.fd, file.fd]));
-        say(await readFile(log, "utf8"));
-        return outcome;
-    } finally {
-        await file.close();
-        await rm(directory, { recursive: true });
-    }
+/**
+ * Runs tests, and keeps what failed.
+ *
+ * @param show  `live`, or when it has ended, so that it does not mix with that of the part beside it
+ */
+async function tests(
+    title: string,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv,
+    show: "live" | "afterwards",
+): Promise<Outcome> {
+    const chunks: Buffer[] = [];
+    const onOutput = (chunk: Buffer): void => {
+        chunks.push(chunk);
+        if (show === "live") process.stdout.write(chunk);
+    };
+    const outcome = await timed(title, () =>
+        run([mochaProgram, ...args], environment, ["ignore", "pipe", "pipe"], process.execPath, onOutput),
+    );
+    const output = Buffer.concat(chunks).toString("utf8");
+    if (show === "afterwards") say(output);
+    if (outcome.code === 0) return outcome;
+    const list = output.search(/^ +\d+ failing$/m);
+    const failures = list < 0 ? output.slice(-longestFailures) : output.slice(list, list + longestFailures);
+    return { ...outcome, failures };
 }
 
 async function checkCode(): Promise<number> {
@@ -112,22 +138,20 @@ const covered = { ...environment, NODE_V8_COVERAGE: coverage };
 try {
     // The end-to-end test mostly waits for servers and for Pulumi, so that the others fit beside it on two cores.
     const others = [endToEnd, ...ofFiles].flatMap((pattern) => ["--ignore", pattern]);
+    const own = ownSuites.flatMap((pattern) => ["--ignore", pattern]);
     const outcomes = await Promise.all([
         (async () => [
-            await kept(
-                "end to end",
-                [mochaProgram, endToEnd, ...ownSuites.flatMap((pattern) => ["--ignore", pattern])],
-                covered,
-            ),
-            await kept(
+            await tests("end to end", [endToEnd, ...own], covered, "afterwards"),
+            await tests(
                 "tests of the assessment, bundles, media, replication and tables",
-                [mochaProgram, ...ofFiles],
+                ofFiles,
                 covered,
+                "afterwards",
             ),
         ])(),
         (async () => [
             await timed("types, lint, format, unused code", checkCode),
-            await timed("tests of the other parts", () => run([mochaProgram, "test/**/*.test.ts", ...others], covered)),
+            await tests("tests of the other parts", ["test/**/*.test.ts", ...others], covered, "live"),
         ])(),
     ]);
     const report = await timed("line coverage of contract, engine, steps and components", () =>
@@ -137,6 +161,7 @@ try {
     say("");
     for (const { title, code, seconds } of all)
         say(`${code === 0 ? "passed" : "FAILED"}  ${String(seconds).padStart(4)} s  ${title}`);
+    for (const { title, failures } of all) if (failures !== undefined) say(`\n== ${title}: what failed\n${failures}`);
     if (standIns) say("the end-to-end tests ran on stand-ins for Pulumi's own plugins");
     process.exitCode = all.every(({ code }) => code === 0) ? 0 : 1;
 } finally {
