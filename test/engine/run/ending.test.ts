@@ -41,6 +41,16 @@ describe("the end of a command that went wrong", () => {
         expect(endingOf(refusal("ENOENT"), undefined).lines.join("\n")).to.contain("this is a defect");
     });
 
+    it("knows a directory that could not be made on a full disk, which is reported as one that is not there", () => {
+        // A file system without a free block, wherever this runs.
+        const atProc = Object.assign(new Error("ENOENT: no such file or directory, mkdir"), {
+            ...{ code: "ENOENT", syscall: "mkdir", path: "/proc/full" },
+        });
+        expect(endingOf(atProc, undefined).lines.join("\n")).to.match(/SM-E1201[^]*no space left/);
+        const elsewhere = Object.assign(new Error("ENOENT"), { code: "ENOENT", syscall: "mkdir", path: "/gone/x/y" });
+        expect(endingOf(elsewhere, undefined).lines.join("\n")).to.contain("this is a defect");
+    });
+
     it("says that it is a defect when nobody expected it", () => {
         const { lines, exitCode } = endingOf(new TypeError("x is not a function"), undefined);
         expect(exitCode).to.equal(1);
