@@ -1,11 +1,14 @@
 /** Proves that what was restored is what was dumped, before it is given the name that Synapse connects to. */
 import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { z } from "zod";
 import { verifyContract, type Check } from "../../contract/index.ts";
+import { targetUser } from "../../engine/machines/targetUser.ts";
 import { sourceMedia } from "../../engine/media/s3/bucketMedia.ts";
 import { verifyHandedMedia } from "../../engine/media/mediaRepo/verifyHanded.ts";
-import { verifyMedia } from "../../engine/media/verifyMedia.ts";
+import { accessCheckId } from "../../engine/media/storeAccess.ts";
+import { verifyMedia, type VerifiedMedia } from "../../engine/media/verifyMedia.ts";
 import { compareDatabase, type Comparison } from "../../engine/postgres/compare/compareDatabase.ts";
 import { compareImported } from "../../engine/postgres/compare/compareImported.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
@@ -15,7 +18,7 @@ import { advanceMarker } from "../../engine/postgres/databases/marker.ts";
 import { compareReplica } from "../../engine/postgres/replication/compareReplica.ts";
 import { readReplicaManifest } from "../../engine/postgres/replication/replicaManifest.ts";
 import { adminAddress, ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
-import { MigrationError } from "../../engine/run/errors.ts";
+import { MigrationError, throwAll } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
@@ -28,26 +31,19 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
     const compared = await run.progress.during("comparing the restored database with the manifest", () =>
         compare(spec, address),
     );
-    const media = await run.progress.during("comparing the media with the database", () =>
+    const media = await run.progress.during("comparing the media with the database", async () =>
         spec.handedMedia === undefined
             ? verifyStore(spec, address, run)
-            : verifyHandedMedia(spec.handedMedia, address, run.signal),
+            : { checks: await verifyHandedMedia(spec.handedMedia, address, run.signal) },
     );
     const checks = [
         ...compared.checks,
-        ...media.map((check) => excused(check, spec.source)),
+        ...media.checks.map((check) => excused(check, spec.source)),
         ...(await secretFileChecks([spec.signingKeyFile, spec.secretsFile])),
     ];
     await run.evidence({ checks, tables: compared.tables.map(({ table, ...rest }) => ({ name: table, ...rest })) });
-    const failed = checks.filter(({ state }) => state === "failed");
-    if (failed.length > 0) {
-        throw new MigrationError("SM-E0601", {
-            where: `database ${spec.incoming}, media store ${spec.mediaStore}`,
-            found: failed.map(({ id, evidence }) => `${id}: ${evidence}`).join("\n"),
-            expected: "exactly what the manifest of the dump says",
-            changed: "nothing that serves was changed: the restored database keeps its incoming name",
-        });
-    }
+    const unusable = "access" in media ? media.access.error(unchanged) : undefined;
+    throwAll([...different(spec, checks), ...(unusable === undefined ? [] : [unusable])]);
     await withClient(admin, { step: "verify" }, (client) => advanceMarker(client, run.id, ["restored"], "verified"));
     return {
         proof: createHash("sha256")
@@ -60,6 +56,22 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
         notRun: checks.filter(({ state }) => state === "not-run"),
     };
 });
+
+const unchanged = "nothing that serves was changed: the restored database keeps its incoming name";
+
+/** What Synapse cannot use is no difference, and has an error of its own. */
+function different({ incoming, mediaStore }: VerifySpec, checks: readonly Check[]): MigrationError[] {
+    const failed = checks.filter(({ id, state }) => state === "failed" && id !== accessCheckId);
+    if (failed.length === 0) return [];
+    return [
+        new MigrationError("SM-E0601", {
+            where: `database ${incoming}, media store ${mediaStore}`,
+            found: failed.map(({ id, evidence }) => `${id}: ${evidence}`).join("\n"),
+            expected: "exactly what the manifest of the dump says",
+            changed: unchanged,
+        }),
+    ];
+}
 
 /** A dump of our own was counted in the source; what is imported was counted while it was read. */
 async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comparison> {
@@ -76,14 +88,18 @@ async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comp
     return compareImported(address, manifest, { ...options, mediaRowsAdded: spec.mediaRowsAdded ?? 0 });
 }
 
-async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: StepRun): Promise<Check[]> {
+async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: StepRun): Promise<VerifiedMedia> {
     const { source, mediaStorageProvider: provider, remoteCache } = spec;
     const bucket =
         provider?.kind === "keep"
             ? await sourceMedia((await readSourceConfig(source)).sections, address, remoteCache, run)
             : undefined;
     try {
-        return await verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, remoteCache, bucket);
+        return await verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, remoteCache, {
+            runDirectory: run.directory,
+            user: await targetUser(dirname(spec.mediaStore)),
+            bucket,
+        });
     } finally {
         bucket?.close();
     }

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { restore } from "../../../steps/migrate/restore.ts";
 import { TreeDigest } from "../../../engine/media/treeDigest.ts";
+import { serviceUser } from "../../../engine/machines/serviceUser.ts";
+import { prepareStore } from "../../../engine/media/targetStore.ts";
 import { verify } from "../../../steps/migrate/verify.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { expectError } from "../../support/expectError.ts";
@@ -26,8 +28,8 @@ describe("the step verify", function () {
         const name = cluster.newName("target");
         const given = restoreSpec(cluster, made, name);
         const { incoming, oneTimeKeys } = await restore.act(given, made.run);
-        const mediaStore = join(made.run.directory, `media-${name}`);
-        await mkdir(mediaStore);
+        const mediaStore = join(cluster.directory, `media-${name}`);
+        await prepareStore(mediaStore, made.run.id, serviceUser());
         const signingKeyFile = `${mediaStore}.key`;
         const secretsFile = `${mediaStore}-secrets.yaml`;
         for (const file of [signingKeyFile, secretsFile]) await writeFile(file, "", { mode: 0o600 });
@@ -78,6 +80,9 @@ describe("the step verify", function () {
         ]) {
             expect(error.detail.found).to.contain(check);
         }
+        expect(error.detail.found).to.contain("local_content/aa/bb/cc is one too many");
+        const unusable = await expectError("SM-E0840", () => verify.act(spec, run));
+        expect(unusable.detail.found).to.match(/local_content\/aa\/bb\/cc: owner root/);
     });
 
     it("does not mark a database as verified that it did not pass", async () => {
