@@ -20,6 +20,7 @@ import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { mergeConfigFiles } from "../../engine/synapse/config/configFiles.ts";
 import { isolationName } from "../../engine/synapse/config/targetConfig.ts";
+import { refuseRewritten } from "../../engine/synapse/config/writtenFiles.ts";
 import { registerSecrets } from "../../engine/synapse/secrets/registerSecrets.ts";
 import { parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 
@@ -40,6 +41,7 @@ export const start = defineStep(
         );
         // Since the commit nothing has to be asked of the source, which may be gone.
         if (state !== "committed") await refuseUnfenced(spec, run);
+        if (state !== "committed") await refuseRewritten(run, "nothing: the target was not started");
         await hideSecrets(spec);
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {

@@ -8,4 +8,10 @@ export const e084Target = {
         "every file was read as root and is whole; Synapse would answer people's pictures and uploads with errors nevertheless",
         "give the named files and directories to the user that the target's Synapse runs as, then run the same command again",
     ),
+    "SM-E0841": entry(
+        "state",
+        "files of the target are not as they were written",
+        "the target would start as another server than the one that was checked: another secret logs people out, another setting may delete history or open registration",
+        "put the named files back as they were. Was the change meant? Make it in the source's configuration, declare phase `assess`, which takes the files back, then `migrate` again; or make it after the commit",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -408,11 +408,7 @@ describe("moving media", () => {
 
     describe("refuses with SM-E0840", () => {
         const cases: readonly (readonly [string, (path: string) => Promise<unknown>, RegExp])[] = [
-            [
-                "a file that only root may read",
-                (path) => chown(path, 0, 0),
-                /owner root \(0\), group 0, mode 0640/,
-            ],
+            ["a file that only root may read", (path) => chown(path, 0, 0), /owner root \(0\), group 0, mode 0640/],
             [
                 "a file that nobody may write",
                 (path) => chmod(path, 0o440),
