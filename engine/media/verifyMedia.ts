@@ -2,6 +2,8 @@
 import type { Check } from "../../contract/index.ts";
 import type { ServiceUser } from "../machines/serviceUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
+import type { MigrationError } from "../run/errors.ts";
+import { IndependentChecks } from "../run/independentChecks.ts";
 import { brokenMedia, checkCompleteness } from "./completeness.ts";
 import { completenessChecks } from "./mediaChecks.ts";
 import type { FileContent } from "./copyFile.ts";
@@ -29,6 +31,8 @@ export interface VerifiedMedia {
     readonly checks: Check[];
     /** Says more of what Synapse cannot use than its check. */
     readonly access: StoreAccess;
+    /** Of checks that could not be made, and count as not run: see {@link IndependentChecks}. */
+    readonly refusals: readonly MigrationError[];
 }
 
 /**
@@ -36,7 +40,7 @@ export interface VerifiedMedia {
  *
  * @param expectedTreeDigest  of the final pass
  * @param database  the restored one, under its incoming name
- * @throws MigrationError SM-E0963 when the store cannot be read, and those of `withClient`
+ * @throws MigrationError SM-E0963 when the store cannot be read, and nothing of the database: what it refuses is a check that failed
  */
 export async function verifyMedia(
     store: string,
@@ -59,13 +63,17 @@ export async function verifyMedia(
         if (localFolders.some((folder) => file.path.startsWith(`${folder}/`))) local.set(file.path, file);
     }
     const found = digest.value();
-    const completeness = await withMediaRows(database, { step: "verify" }, (rows) =>
-        checkCompleteness({
-            ...rows,
-            file: (path) => local.get(path) ?? bucket?.object(path),
-            paths: () => local.keys(),
-        }),
-    );
+    const completeness = new IndependentChecks();
+    await completeness.take("media.complete", async () => {
+        const compared = await withMediaRows(database, { step: "verify" }, (rows) =>
+            checkCompleteness({
+                ...rows,
+                file: (path) => local.get(path) ?? bucket?.object(path),
+                paths: () => local.keys(),
+            }),
+        );
+        return completenessChecks(compared, brokenMedia(compared));
+    });
     const tree: Check =
         found === expectedTreeDigest
             ? { id: "media.tree", state: "passed", evidence: `${lines.size} files, tree digest ${found}` }
@@ -79,9 +87,9 @@ export async function verifyMedia(
               };
     const checks = [
         tree,
-        ...completenessChecks(completeness, brokenMedia(completeness)),
+        ...completeness.made,
         access.check(),
         ...(bucket === undefined ? [] : [bucketCheck(bucket, undefined, seen)]),
     ];
-    return { checks, access };
+    return { checks, access, refusals: completeness.refusals };
 }

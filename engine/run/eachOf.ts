@@ -8,14 +8,25 @@ import { MigrationError, MigrationErrors, throwAll } from "./errors.ts";
  */
 export async function eachOf(...looks: readonly (() => Promise<unknown>)[]): Promise<void> {
     const refusals: MigrationError[] = [];
-    for (const look of looks) {
-        try {
-            await look();
-        } catch (error) {
-            if (error instanceof MigrationError) refusals.push(error);
-            else if (error instanceof MigrationErrors) refusals.push(...error.errors);
-            else throw error;
-        }
-    }
+    for (const look of looks) await look().catch((error: unknown) => refusals.push(...documented(error)));
     throwAll(refusals);
+}
+
+/**
+ * As `Promise.all`, but waits for all of them.
+ *
+ * @throws as {@link eachOf}
+ */
+export async function allOf<Parts extends readonly Promise<unknown>[]>(
+    ...parts: Parts
+): Promise<{ -readonly [Index in keyof Parts]: Awaited<Parts[Index]> }> {
+    const ended = await Promise.allSettled(parts);
+    throwAll(ended.flatMap((part) => (part.status === "rejected" ? documented(part.reason) : [])));
+    return (await Promise.all(parts)) as { -readonly [Index in keyof Parts]: Awaited<Parts[Index]> };
+}
+
+function documented(error: unknown): readonly MigrationError[] {
+    if (error instanceof MigrationError) return [error];
+    if (error instanceof MigrationErrors) return error.errors;
+    throw error;
 }

@@ -1,7 +1,7 @@
 /** Proves that what was restored is what was dumped, before it is given the name that Synapse connects to. */
 import { createHash } from "node:crypto";
 import { lstat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { z } from "zod";
 import { verifyContract, type Check } from "../../contract/index.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
@@ -9,7 +9,7 @@ import { sourceMedia } from "../../engine/media/s3/bucketMedia.ts";
 import { verifyHandedMedia } from "../../engine/media/mediaRepo/verifyHanded.ts";
 import { accessCheckId } from "../../engine/media/storeAccess.ts";
 import { verifyMedia, type VerifiedMedia } from "../../engine/media/verifyMedia.ts";
-import { compareDatabase, type Comparison } from "../../engine/postgres/compare/compareDatabase.ts";
+import { compareDatabase, type ComparedTable, type Comparison } from "../../engine/postgres/compare/compareDatabase.ts";
 import { compareImported } from "../../engine/postgres/compare/compareImported.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { readImportManifest } from "../../engine/postgres/compare/importManifest.ts";
@@ -19,6 +19,8 @@ import { compareReplica } from "../../engine/postgres/replication/compareReplica
 import { readReplicaManifest } from "../../engine/postgres/replication/replicaManifest.ts";
 import { adminAddress, ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { MigrationError, throwAll } from "../../engine/run/errors.ts";
+import { hasCode } from "../../engine/run/heldDirectory.ts";
+import { IndependentChecks } from "../../engine/run/independentChecks.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
@@ -28,29 +30,39 @@ export const verify = defineStep(verifyContract, async (spec, run) => {
     // What is compared may be a program (functions of checks, indexes, types), so it is asked with no more rights than its own.
     const address = await ownerAddress(spec.database, spec.incoming);
     const admin = await adminAddress(spec.database, spec.incoming);
-    const compared = await run.progress.during("comparing the restored database with the manifest", () =>
-        compare(spec, address),
+    const taken = new IndependentChecks(run.signal);
+    let tables: readonly ComparedTable[] = [];
+    await run.progress.during("comparing the restored database with the manifest", () =>
+        taken.take("database", async () => {
+            const compared = await compare(spec, address);
+            ({ tables } = compared);
+            return compared.checks;
+        }),
     );
-    const media = await run.progress.during("comparing the media with the database", async () =>
-        spec.handedMedia === undefined
-            ? verifyStore(spec, address, run)
-            : { checks: await verifyHandedMedia(spec.handedMedia, address, run.signal) },
+    const refusals: MigrationError[] = [];
+    await run.progress.during("comparing the media with the database", () =>
+        taken.take("media", async () => {
+            if (spec.handedMedia !== undefined) return verifyHandedMedia(spec.handedMedia, address, run.signal);
+            const media = await verifyStore(spec, address, run);
+            const unusable = media.access.error(unchanged);
+            refusals.push(...media.refusals, ...(unusable === undefined ? [] : [unusable]));
+            return media.checks.map((check) => excused(check, spec.source));
+        }),
     );
-    const checks = [
-        ...compared.checks,
-        ...media.checks.map((check) => excused(check, spec.source)),
-        ...(await secretFileChecks([spec.signingKeyFile, spec.secretsFile])),
-    ];
-    await run.evidence({ checks, tables: compared.tables.map(({ table, ...rest }) => ({ name: table, ...rest })) });
-    const unusable = "access" in media ? media.access.error(unchanged) : undefined;
-    throwAll([...different(spec, checks), ...(unusable === undefined ? [] : [unusable])]);
+    for (const file of [spec.signingKeyFile, spec.secretsFile]) {
+        const id = `secret-file ${basename(file)}`;
+        await taken.take(id, async () => [await secretFileCheck(id, file)]);
+    }
+    const checks = taken.made;
+    await run.evidence({ checks, tables: tables.map(({ table, ...rest }) => ({ name: table, ...rest })) });
+    throwAll([...different(spec, checks), ...taken.refusals, ...refusals]);
     await withClient(admin, { step: "verify" }, (client) => advanceMarker(client, run.id, ["restored"], "verified"));
     return {
         proof: createHash("sha256")
             .update(JSON.stringify({ manifest: spec.manifestDigest, checks }))
             .digest("hex"),
-        tables: compared.tables.length,
-        rows: compared.tables.reduce((sum, { targetRows }) => sum + targetRows, 0),
+        tables: tables.length,
+        rows: tables.reduce((sum, { targetRows }) => sum + targetRows, 0),
         passed: checks.filter(({ state }) => state === "passed").length,
         warnings: checks.filter(({ state }) => state === "warning"),
         notRun: checks.filter(({ state }) => state === "not-run"),
@@ -111,18 +123,18 @@ function excused(check: Check, source: VerifySpec["source"]): Check {
     return meant && check.id === "media.complete" && check.state === "failed" ? { ...check, state: "warning" } : check;
 }
 
-async function secretFileChecks(files: readonly string[]): Promise<Check[]> {
-    return Promise.all(
-        files.map(async (file) => {
-            const status = await lstat(file);
-            const fit = status.isFile() && (status.mode & 0o077) === 0;
-            return {
-                id: `secret-file ${file.split("/").at(-1) ?? file}`,
-                state: fit ? ("passed" as const) : ("failed" as const),
-                evidence: fit
-                    ? "a file that only its owner may read"
-                    : `mode ${(status.mode & 0o777).toString(8)}${status.isFile() ? "" : ", not a plain file"}`,
-            };
-        }),
-    );
+async function secretFileCheck(id: string, file: string): Promise<Check> {
+    const status = await lstat(file).catch((error: unknown) => {
+        if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined;
+        throw error;
+    });
+    if (status === undefined) return { id, state: "failed", evidence: `there is no ${file}` };
+    const fit = status.isFile() && (status.mode & 0o077) === 0;
+    return {
+        id,
+        state: fit ? "passed" : "failed",
+        evidence: fit
+            ? "a file that only its owner may read"
+            : `mode ${(status.mode & 0o777).toString(8)}${status.isFile() ? "" : ", not a plain file"}`,
+    };
 }

@@ -14,4 +14,10 @@ export const e084Target = {
         "the target would start as another server than the one that was checked: another secret logs people out, another setting may delete history or open registration",
         "put the named files back as they were. Was the change meant? Make it in the source's configuration, declare phase `assess`, which takes the files back, then `migrate` again; or make it after the commit",
     ),
+    "SM-E0842": entry(
+        "check",
+        "a check could not be made",
+        "what it would have found is not known, and would be met in the middle of the move",
+        "mend what is named; is a table missing, or the database another program's? Then run the same command again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

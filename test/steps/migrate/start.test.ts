@@ -145,6 +145,29 @@ describe("the step start", () => {
             await expectError("SM-E0712", () => start.act(spec, run));
         }));
 
+    it("names the public halves with SM-E0818, as two keys may have one id, and a file that is gone", () =>
+        prepared(async ({ spec, run }) => {
+            await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
+            const { detail } = await expectError("SM-E0818", () => start.act(spec, run));
+            expect(detail.expected).to.contain(`ed25519:a_Test ${key.verifyKey}`);
+            expect(detail.found)
+                .to.match(/ed25519:a_Test [A-Za-z0-9+/]{43}$/)
+                .and.not.contain(key.verifyKey);
+            expect(detail.found).not.to.contain(otherSeed);
+            await rm(spec.signingKeyFile);
+            const gone = await expectError("SM-E0818", () => start.act(spec, run));
+            expect(gone.detail.found).to.equal("there is no such file");
+        }));
+
+    it("names all that it refuses at once: another key, a source that was written to, a database of another run", () =>
+        prepared(async ({ spec, run, sourceName, targetName }) => {
+            await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
+            await cluster.query(sourceName, "INSERT INTO users VALUES ('@late:x')");
+            await cluster.query(targetName, "UPDATE synapse_migration.marker SET run = 'another'");
+            for (const code of ["SM-E0818", "SM-E0702", "SM-E0708"] as const)
+                await expectError(code, () => start.act(spec, run));
+        }));
+
     it("refuses with SM-E0818 a signing key that is not the source's alone, also an additional one", async () => {
         await refused("SM-E0818", async ({ spec }) => {
             await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
