@@ -16,6 +16,7 @@ import { isConnectionLost, type Client } from "../connection.ts";
 import { describeMarker, readMarker } from "../databases/marker.ts";
 import { compareSequences, readSequences, type Sequence } from "../sequences/sequences.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
+import { harmfulSettings } from "../server/sessionDefaults.ts";
 import { sequenceFaults } from "../sequences/synapseSequences.ts";
 
 interface ExpectedContent {
@@ -41,7 +42,7 @@ const equal: Wording = { sequences: "equal", definitions: "equal" };
 /** What keeps every check from being made, and says nothing of the database. */
 const ofTheServer: ReadonlySet<ErrorCode> = new Set(["SM-E1004", "SM-E1102", "SM-E1103", "SM-E1201"]);
 
-type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners";
+type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners" | "settings";
 
 /** Runs every check, also after one has failed. Changes nothing. @returns in the order in which they are shown */
 export async function stateChecks(
@@ -69,7 +70,14 @@ export async function stateChecks(
             `${found.length} objects are owned by ${expected.owner}`,
         );
     });
-    return { marker, encoding, sequences, positions, definitions, owners };
+    const settings = await orUnmade("database-settings", async (id) =>
+        outcome(
+            id,
+            await harmfulSettings(client, expected.owner),
+            `neither role ${expected.owner} nor the database has a setting that changes what Synapse does`,
+        ),
+    );
+    return { marker, encoding, sequences, positions, definitions, owners, settings };
 }
 
 /**

@@ -20,4 +20,10 @@ export const e084Target = {
         "what it would have found is not known, and would be met in the middle of the move",
         "mend what is named; is a table missing, or the database another program's? Then run the same command again",
     ),
+    "SM-E0843": entry(
+        "check",
+        "the target's server changes what Synapse's sessions do",
+        "Synapse would find other tables, write nothing, or lose what it has told people is sent",
+        "`ALTER ROLE … RESET …` or `ALTER DATABASE … RESET …` what is named, as a superuser; then run the same command again",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
