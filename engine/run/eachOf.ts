@@ -22,7 +22,7 @@ export async function allOf<Parts extends readonly Promise<unknown>[]>(
 ): Promise<{ -readonly [Index in keyof Parts]: Awaited<Parts[Index]> }> {
     const ended = await Promise.allSettled(parts);
     throwAll(ended.flatMap((part) => (part.status === "rejected" ? documented(part.reason) : [])));
-    return (await Promise.all(parts)) as { -readonly [Index in keyof Parts]: Awaited<Parts[Index]> };
+    return Promise.all<Parts>(parts);
 }
 
 function documented(error: unknown): readonly MigrationError[] {
