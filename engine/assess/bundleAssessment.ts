@@ -10,6 +10,7 @@ import { filesOfTarget, refuseMissingFiles } from "../synapse/config/missingFile
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import { installedSynapse } from "../synapse/targetVersion.ts";
 import { bundleChecks, type AssessSpec, type BundleContext } from "./bundleChecks.ts";
+import { findingsOfUnmade } from "./cancelled.ts";
 import { conclude, documentedFindings } from "./conclusion.ts";
 import { foreseeDowntime } from "./predictedDowntime.ts";
 import { notRead } from "./mediaStorageChecks.ts";
@@ -54,7 +55,7 @@ export async function assessBundle(
             notRun.push(id);
             continue;
         }
-        const found = await check(context).catch(documentedFindings);
+        const found = await check(context).catch((error: unknown) => findingsOfUnmade(id, error));
         if (found === "not-run") {
             notRun.push(id);
             continue;

@@ -90,8 +90,27 @@ export function canReach(path: string, user: ServiceUser): boolean {
     }
 }
 
+/** Whose a file is, and what it lets them do. */
+export type Permissions = ServiceUser & { readonly mode: number };
+
 /** Whether the user, who is in no further group, may pass through a directory. */
-export function mayPass({ uid, gid, mode }: ServiceUser & { readonly mode: number }, user: ServiceUser): boolean {
-    const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
-    return (mode & bit) !== 0;
+export function mayPass(directory: Permissions, user: ServiceUser): boolean {
+    return permits(directory, user, 0o1);
+}
+
+/**
+ * Whether the mode of a file lets a user do something with it. Lists of access control (acl(5)) are not looked at.
+ *
+ * @param wanted  4 to read, 2 to write, 1 to execute or to pass through, added up
+ * @param groups  further groups of the user
+ */
+export function permits(
+    { uid, gid, mode }: Permissions,
+    user: ServiceUser,
+    wanted: number,
+    groups: readonly number[] = [],
+): boolean {
+    // The first that fits decides alone: an owner without a right does not get it as one of the group.
+    const shift = uid === user.uid ? 6 : gid === user.gid || groups.includes(gid) ? 3 : 0;
+    return ((mode >> shift) & wanted) === wanted;
 }

@@ -6,7 +6,7 @@ import { readToken } from "../fence/fenceToken.ts";
 import { targetUser } from "../machines/targetUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
-import { MigrationError } from "../run/errors.ts";
+import { MigrationError, throwAll } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
@@ -33,7 +33,7 @@ export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
  * after a fence, that nothing in the source's store moved meanwhile.
  *
  * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0963 when one of the stores is not
- *     what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
+ *     what it should be, SM-E0840 when the target's user cannot use a copy, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
  *     for a bucket that the source keeps media in
  */
 export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "final"): Promise<MediaResult> {
@@ -73,9 +73,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const target =
             kind === "early"
                 ? undefined
-                : await run.progress.during("reading every copy", () =>
-                      targetPass(args, carriedFolders("carry"), run.id),
-                  );
+                : await run.progress.during("reading every copy", () => targetPass(args, carriedFolders("carry"), run));
         const uploaded =
             spec.mediaStorageProvider?.kind === "s3"
                 ? await uploadMedia(spec.mediaStorageProvider, { ...args, remoteCache: spec.remoteCache }, run)
@@ -90,11 +88,28 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const checks = [
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
+            ...(target === undefined ? [] : [target.access.check()]),
             ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
             ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
-        await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, uploaded, target, completeness, checks });
-        if (broken.count > 0) throw incomplete(sourceRoot, broken);
+        const { access, ...copies } = target ?? {};
+        const read = target === undefined ? undefined : copies;
+        await run.evidence({
+            kind,
+            sourceRoot,
+            targetRoot,
+            ...pass,
+            fetched,
+            uploaded,
+            target: read,
+            completeness,
+            checks,
+        });
+        const unusable = access?.error("files were copied to the target's store; those stay, and are not copied again");
+        throwAll([
+            ...(broken.count > 0 ? [incomplete(sourceRoot, broken)] : []),
+            ...(unusable === undefined ? [] : [unusable]),
+        ]);
         whole = true;
         return {
             files: pass.files + (fetched?.files ?? 0),

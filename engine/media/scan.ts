@@ -25,6 +25,9 @@ export interface ScanNotes {
     caseTwins: number;
 }
 
+/** Told of every file and directory of Synapse's names, the directories before what is in them. */
+export type SeeEntry = (path: string, facts: BigIntStats) => void;
+
 export const newScanNotes = (): ScanNotes => ({ foreign: [], partial: [], caseTwins: 0 });
 
 /** Ends the name of a copy that is not complete. */
@@ -52,24 +55,29 @@ export async function storeRoot(directory: string): Promise<string> {
  * empty. Entries that vanish during the walk are left out.
  *
  * @param root  as {@link storeRoot} gives it
+ * @param see  told of every entry on the way
  * @throws MigrationError SM-E0963 for what cannot be read, is neither file nor directory, or is a link that leads out of the store
  */
 export async function* scanStore(
     root: string,
     folders: readonly string[],
     notes: ScanNotes,
+    see: SeeEntry = () => undefined,
 ): AsyncGenerator<StoredFile> {
-    for (const folder of folders) yield* walk(root, folder, [], notes);
+    for (const folder of folders) yield* walk({ root, notes, see }, folder, []);
 }
 
-async function* walk(
-    root: string,
-    path: string,
-    above: readonly string[],
-    notes: ScanNotes,
-): AsyncGenerator<StoredFile> {
+interface Walk {
+    readonly root: string;
+    readonly notes: ScanNotes;
+    readonly see: SeeEntry;
+}
+
+async function* walk(place: Walk, path: string, above: readonly string[]): AsyncGenerator<StoredFile> {
+    const { root, notes } = place;
     const facts = await entryFacts(root, path);
     if (facts === undefined) return;
+    place.see(path, facts);
     if (facts.isFile()) {
         yield {
             path,
@@ -90,7 +98,7 @@ async function* walk(
         else {
             if (lowerCase.has(name.toLowerCase())) notes.caseTwins++;
             lowerCase.add(name.toLowerCase());
-            yield* walk(root, `${path}/${name}`, [...above, identity], notes);
+            yield* walk(place, `${path}/${name}`, [...above, identity]);
         }
     }
 }

@@ -1,12 +1,16 @@
 /** The end of the final pass: reads every file of the target's store, mends what differs from its copy, puts aside what is not one. */
+import type { BigIntStats } from "node:fs";
 import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
+import { exists } from "../run/exists.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile } from "./copyFile.ts";
 import type { CopyPassArgs } from "./sourcePass.ts";
 import { newScanNotes } from "./scan.ts";
+import { StoreAccess } from "./storeAccess.ts";
 import { setAside } from "./targetStore.ts";
-import { hashedFiles, TreeDigest } from "./treeDigest.ts";
+import { hashedFiles } from "./treeDigest.ts";
+import { TreeList } from "./treeList.ts";
 
 export interface TargetPass {
     readonly treeDigest: string;
@@ -15,21 +19,51 @@ export interface TargetPass {
     readonly mended: readonly string[];
     /** Files that do not come from the source; now below `.set-aside-<run>` in the store. */
     readonly setAside: readonly string[];
+    /** Whether Synapse can use what is there. */
+    readonly access: StoreAccess;
+}
+
+interface TargetPassRun {
+    readonly id: string;
+    readonly directory: string;
 }
 
 /**
  * @param allFolders  also those that are not carried, as an earlier run may have carried them
  * @throws MigrationError SM-E0963 when a copy does not stay what it was made
  */
-export async function targetPass(args: CopyPassArgs, allFolders: readonly string[], run: string): Promise<TargetPass> {
-    const { targetRoot, index, signal } = args;
+export async function targetPass(
+    args: CopyPassArgs,
+    allFolders: readonly string[],
+    run: TargetPassRun,
+): Promise<TargetPass> {
+    const list = await TreeList.begin(run.directory);
+    try {
+        return await readCopies(args, allFolders, run.id, list);
+    } finally {
+        await list.close();
+    }
+}
+
+async function readCopies(
+    args: CopyPassArgs,
+    allFolders: readonly string[],
+    run: string,
+    list: TreeList,
+): Promise<TargetPass> {
+    const { targetRoot, index, owner, signal } = args;
     const notes = newScanNotes();
-    const digest = new TreeDigest();
+    const access = await StoreAccess.of(targetRoot, owner);
+    /** Of what was walked over, until it is known whether it stays as it is. */
+    const facts = new Map<string, BigIntStats>();
+    const see = (path: string, found: BigIntStats): void => void facts.set(path, found);
     const mended: string[] = [];
     const aside: string[] = [];
     let files = 0;
-    for await (const file of hashedFiles(targetRoot, allFolders, notes, signal)) {
+    for await (const file of hashedFiles(targetRoot, allFolders, notes, signal, see)) {
         const { path } = file;
+        const found = facts.get(path);
+        facts.delete(path);
         const entry = index.get(path);
         if (entry === undefined) {
             await setAside(targetRoot, path, run);
@@ -41,10 +75,12 @@ export async function targetPass(args: CopyPassArgs, allFolders: readonly string
             const again = await hashFile(join(targetRoot, path), signal);
             if (again.sha256 !== entry.sha256) throw unlike(targetRoot, path, entry.sha256, again.sha256);
             mended.push(path);
-        }
+        } else if (found !== undefined) access.see(path, found);
         files++;
-        digest.add(entry);
+        await list.add(entry);
     }
+    // What is left are directories; some went with what was put aside.
+    for (const [path, found] of facts) if (await exists(join(targetRoot, path))) access.see(path, found);
     for (const path of notes.partial) await removeBelow(targetRoot, path);
     if (files !== index.size) {
         throw new MigrationError("SM-E0963", {
@@ -52,7 +88,7 @@ export async function targetPass(args: CopyPassArgs, allFolders: readonly string
             found: `${files} of ${index.size} copied files are there`,
         });
     }
-    return { treeDigest: digest.value(), files, mended, setAside: aside };
+    return { treeDigest: await list.finish(), files, mended, setAside: aside, access };
 }
 
 async function copyAgain({ sourceRoot, targetRoot, owner, signal, elsewhere }: CopyPassArgs, path: string) {

@@ -4,7 +4,7 @@ import { lstat, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises"
 import { basename, dirname, join, sep } from "node:path";
 import { z } from "zod";
 import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
-import { emptyDirectory, holdBelow, holdDirectory, holdShaped } from "../run/heldDirectory.ts";
+import { emptyDirectory, hasCode, holdBelow, removeBelow, holdDirectory, holdShaped } from "../run/heldDirectory.ts";
 import { parseJson } from "../run/parseJson.ts";
 import { readTrusted } from "../run/trustedFile.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -84,6 +84,19 @@ export async function setAside(root: string, path: string, run: string): Promise
         }
     } finally {
         await from.close();
+    }
+    await removeEmpty(root, dirname(path));
+}
+
+/** Directories that only held what is gone: they may be as foreign as that was. */
+async function removeEmpty(root: string, path: string): Promise<void> {
+    for (let directory = path; directory !== "."; directory = dirname(directory)) {
+        try {
+            await removeBelow(root, directory, rmdir);
+        } catch (error) {
+            if (hasCode(error, "ENOTEMPTY") || hasCode(error, "EEXIST")) return;
+            throw error;
+        }
     }
 }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { hashFile, type FileContent } from "./copyFile.ts";
 import { inOrder } from "./inOrder.ts";
-import { scanStore, type ScanNotes } from "./scan.ts";
+import { scanStore, type ScanNotes, type SeeEntry } from "./scan.ts";
 
 /** Enough to keep a disk busy, few enough for a machine with two cores. */
 export const filesAtOnce = 8;
@@ -16,8 +16,8 @@ export interface HashedFile extends FileContent {
 export class TreeDigest {
     private readonly hash = createHash("sha256");
 
-    public add({ path, size, sha256 }: HashedFile): void {
-        this.hash.update(`${sha256} ${size} ${path}\n`);
+    public add(file: HashedFile): void {
+        this.hash.update(treeLine(file));
     }
 
     /** Lower-case hexadecimal. */
@@ -26,14 +26,17 @@ export class TreeDigest {
     }
 }
 
+export const treeLine = ({ path, size, sha256 }: HashedFile): string => `${sha256} ${size} ${path}\n`;
+
 /** Reads every file of a store to its end. */
 export function hashedFiles(
     root: string,
     folders: readonly string[],
     notes: ScanNotes,
     signal?: AbortSignal,
+    see?: SeeEntry,
 ): AsyncGenerator<HashedFile> {
-    return inOrder(scanStore(root, folders, notes), filesAtOnce, async ({ path }) => ({
+    return inOrder(scanStore(root, folders, notes, see), filesAtOnce, async ({ path }) => ({
         path,
         ...(await hashFile(join(root, path), signal)),
     }));

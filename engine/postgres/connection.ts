@@ -236,9 +236,16 @@ function explain(error: unknown, address: DatabaseAddress): unknown {
             found: `${error.message} (SQLSTATE ${error.code ?? "unknown"})`,
         });
     }
-    if (error instanceof Error && /Connection terminated|ECONNRESET|EPIPE|not queryable/.test(error.message))
+    if (isConnectionLost(error))
         return new MigrationError("SM-E1102", { where, found: firstLine(error), cause: error });
     return error;
+}
+
+/** Whether nothing more can be asked in the session in which this was thrown. */
+export function isConnectionLost(error: unknown): boolean {
+    // SQLSTATE admin_shutdown, crash_shutdown; the others are the client's own words.
+    if (error instanceof DatabaseError) return error.code === "57P01" || error.code === "57P02";
+    return error instanceof Error && /Connection terminated|ECONNRESET|EPIPE|not queryable/.test(error.message);
 }
 
 function firstLine(error: unknown): string {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Check } from "../../contract/index.ts";
 import { askRepository } from "../media/mediaRepo/repositoryApi.ts";
+import { unmade } from "../run/independentChecks.ts";
 import { coversPepper } from "../synapse/password.ts";
 import type { CanaryTraces } from "./canaryFile.ts";
 import { deviceNames, roomName } from "./traces.ts";
@@ -41,17 +42,22 @@ export async function canaryChecks(
 ): Promise<Check[]> {
     const checks: Check[] = [];
     for (const { id, run } of canaryProbes(api, account, server)) {
-        const answer =
+        const probe = async (): Promise<Omit<Check, "id">> =>
             traces !== undefined
-                ? await run(traces)
+                ? run(traces)
                 : id === passwordPepper && account.user !== undefined
-                  ? await passwordProbe(api, account.user, account)
+                  ? passwordProbe(api, account.user, account)
                   : notRun(
                         account.user === undefined
                             ? "no test account is configured (config `canaryUser`)"
                             : "a source that comes as files could not be given anything to look for",
                     );
-        checks.push({ id, ...answer });
+        checks.push(
+            await probe().then(
+                (answer) => ({ id, ...answer }),
+                (error: unknown) => unmade(id, error),
+            ),
+        );
     }
     return checks;
 }

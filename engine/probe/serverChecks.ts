@@ -1,6 +1,7 @@
 /** What the server says of itself: keys, versions, ways to log in. */
 import { z } from "zod";
 import type { Check } from "../../contract/index.ts";
+import { unmade } from "../run/independentChecks.ts";
 import { verifySignedJson } from "../synapse/secrets/signingKey.ts";
 import { describeAnswer, type MatrixApi } from "../synapse/api/matrixApi.ts";
 
@@ -48,7 +49,7 @@ export async function serverChecks(
     verifyKeys: Readonly<Record<string, string>>,
 ): Promise<Check[]> {
     return [
-        await keyCheck(api, serverName, verifyKeys),
+        await keyCheck(api, serverName, verifyKeys).catch((error: unknown) => unmade("server-keys", error)),
         await answers(
             api,
             "client-versions",
@@ -80,9 +81,13 @@ async function answers<T>(
     shape: z.ZodType<T>,
     evidence: (body: T) => string,
 ): Promise<Check> {
-    const answer = await api.ask(path);
-    const parsed = shape.safeParse(answer.json);
-    if (answer.status !== 200 || !parsed.success)
-        return { id, state: "failed", evidence: `${path} answered ${describeAnswer(answer)}` };
-    return { id, state: "passed", evidence: evidence(parsed.data) };
+    try {
+        const answer = await api.ask(path);
+        const parsed = shape.safeParse(answer.json);
+        if (answer.status !== 200 || !parsed.success)
+            return { id, state: "failed", evidence: `${path} answered ${describeAnswer(answer)}` };
+        return { id, state: "passed", evidence: evidence(parsed.data) };
+    } catch (error) {
+        return unmade(id, error);
+    }
 }

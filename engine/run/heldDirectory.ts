@@ -106,7 +106,8 @@ export async function holdBelow(
             if (name === "..") throw unfitDirectory(`${root}/${path}`, "a name that leads upwards");
             const isNew = make !== undefined && (await made(parent.at(name), make.mode));
             held = await holdDirectory(parent.at(name));
-            if (isNew && make.owner !== undefined) await held.handle.chown(make.owner.uid, make.owner.gid);
+            if (make?.owner !== undefined && (isNew || (await isUnfinished(held, make))))
+                await held.handle.chown(make.owner.uid, make.owner.gid);
         } catch (error) {
             if (held !== parent) await held.close();
             if (!(error instanceof MigrationError)) throw error;
@@ -116,6 +117,12 @@ export async function holdBelow(
         }
     }
     return held;
+}
+
+/** Whether a kill came between the making of a directory and its change of owner: what it was made for could not use it. */
+async function isUnfinished(held: HeldDirectory, make: { readonly mode: number }): Promise<boolean> {
+    const { uid, mode } = await held.handle.stat();
+    return uid === process.geteuid?.() && (mode & 0o7777) === make.mode;
 }
 
 /**

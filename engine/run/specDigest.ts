@@ -1,4 +1,4 @@
-/** Digests of specifications: they tell one from another, and give no secret away. */
+/** Digests of specifications and files: they tell one from another, and give no secret away. */
 import { createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { writePrivateFile } from "./atomicFile.ts";
@@ -12,6 +12,12 @@ export async function specDigest(spec: unknown, keyFile: string): Promise<string
     return createHmac("sha256", await digestKey(keyFile))
         .update(JSON.stringify(sorted(spec)))
         .digest("hex");
+}
+
+/** Digests contents of files as {@link specDigest} does specifications: a file may hold nothing but a short secret. */
+export async function contentDigester(keyFile: string): Promise<(content: string | Uint8Array) => string> {
+    const key = await digestKey(keyFile);
+    return (content) => createHmac("sha256", key).update(content).digest("hex");
 }
 
 async function digestKey(path: string): Promise<Buffer> {

@@ -18,7 +18,7 @@ import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/ser
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
-import { isCancelled, isRefused } from "../../engine/assess/cancelled.ts";
+import { findingsOfUnmade, isCancelled } from "../../engine/assess/cancelled.ts";
 import { readSizes } from "../../engine/assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "../../engine/runIdentity/runIdentity.ts";
 import { refuseAnother, seenTarget } from "../../engine/standing/seenTarget.ts";
@@ -27,8 +27,8 @@ import { assessContract, type Finding } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { allOf } from "../../engine/run/eachOf.ts";
 import { keepDeclared } from "../../engine/run/declaredPhase.ts";
-import { finding } from "../../engine/run/finding.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -143,11 +143,11 @@ async function assessSource(
     const config = await readSourceConfig(source);
     const copied = spec.bundle === undefined ? filesOfTarget(config) : [];
     await refuseMissingFiles(config, [...filesOfIdentity(config), ...copied]);
-    const [targetSynapse, address, secrets] = await Promise.all([
+    const [targetSynapse, address, secrets] = await allOf(
         installedSynapse(spec.targetPython),
         sourceAddress(source),
         readHomeserverSecrets(config),
-    ]);
+    );
     const options = {
         step: "assess",
         readOnly: true,
@@ -216,9 +216,8 @@ async function runChecks(
             findings.push(...found);
             if (found.length === 0) passed.push(id);
         } catch (error) {
-            // What the role may not do is as much a finding as any other, and hides none of them.
-            if (isRefused(error)) findings.push(finding("SM-E0515", `check ${id}: ${error.message}`));
-            else if (!isCancelled(error)) throw error;
+            // What keeps one from being made is as much a finding as any other, and hides none of them.
+            if (!isCancelled(error)) findings.push(...findingsOfUnmade(id, error));
             notRun.push(id);
         }
     }

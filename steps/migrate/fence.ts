@@ -30,12 +30,14 @@ import { withClient, type DatabaseAddress } from "../../engine/postgres/connecti
 import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { eachOf } from "../../engine/run/eachOf.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { Together } from "../../engine/run/together.ts";
 import { until } from "../../engine/run/until.ts";
 import { refuseChangedSource } from "../../engine/synapse/config/sectionDigests.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
+import { refuseRewritten } from "../../engine/synapse/config/writtenFiles.ts";
 
 /** For how long the streams are seen standing still. */
 const stillSeconds = 2;
@@ -132,8 +134,11 @@ async function tryTarget(
     await run.progress.during("trying the source's definitions on the target", () =>
         tryDefinitions({ source: address, database, serverName, step: "fence" }, run),
     );
-    await run.progress.during("having the target's Synapse load its configuration", async () =>
-        refuseUnloadable(run, await readSourceConfig(source)),
+    await run.progress.during("having the target's Synapse load its configuration", () =>
+        eachOf(
+            async () => refuseUnloadable(run, await readSourceConfig(source)),
+            () => refuseRewritten(run, "nothing: the source was not stopped"),
+        ),
     );
 }
 

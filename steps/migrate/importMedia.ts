@@ -15,8 +15,10 @@ import { completenessChecks } from "../../engine/media/mediaChecks.ts";
 import { MediaIndex } from "../../engine/media/mediaIndex.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot } from "../../engine/media/scan.ts";
+import { StoreAccess } from "../../engine/media/storeAccess.ts";
 import { requireApart, requirePrepared } from "../../engine/media/targetStore.ts";
-import { hashedFiles, TreeDigest } from "../../engine/media/treeDigest.ts";
+import { hashedFiles } from "../../engine/media/treeDigest.ts";
+import { TreeList } from "../../engine/media/treeList.ts";
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { unpackedMediaDirectory, unpackMedia } from "../../engine/media/unpackMedia.ts";
 import { queryOne, withClient, type Client } from "../../engine/postgres/connection.ts";
@@ -43,12 +45,14 @@ export const importMedia = defineStep(
         const placed = await place(spec, targetRoot, run);
         await rm(unpackedMediaDirectory(run.directory), { recursive: true, force: true });
         const found = await run.progress.during("reading every file of the target's store", () =>
-            survey(spec, targetRoot),
+            survey(spec, targetRoot, run.directory),
         );
         const broken = brokenMedia(found.completeness);
-        const checks = [...placed.checks, ...completenessChecks(found.completeness, broken)];
+        const checks = [...placed.checks, ...completenessChecks(found.completeness, broken), found.access.check()];
         const { files, bytes, treeDigest, completeness } = found;
         await run.evidence({ targetRoot, files, bytes, treeDigest, completeness, ...placed.evidence, checks });
+        const unusable = found.access.error("media were put into the target's store; they stay there");
+        if (unusable !== undefined) throw unusable;
         return {
             files,
             bytes,
@@ -181,16 +185,31 @@ async function mediaRowCount(client: Client): Promise<number> {
     return (await queryOne(client, z.object({ rows: z.coerce.number() }), sql)).rows;
 }
 
+interface Surveyed {
+    readonly files: number;
+    readonly bytes: number;
+    readonly treeDigest: string;
+    readonly completeness: Completeness;
+    readonly access: StoreAccess;
+}
+
 /** Every file of the target's store, against the rows of the database that it belongs to. */
-async function survey(
-    spec: ImportMediaSpec,
-    targetRoot: string,
-): Promise<{ files: number; bytes: number; treeDigest: string; completeness: Completeness }> {
-    const digest = new TreeDigest();
+async function survey(spec: ImportMediaSpec, targetRoot: string, runDirectory: string): Promise<Surveyed> {
+    const list = await TreeList.begin(runDirectory);
+    try {
+        return await surveyInto(list, spec, targetRoot);
+    } finally {
+        await list.close();
+    }
+}
+
+async function surveyInto(list: TreeList, spec: ImportMediaSpec, targetRoot: string): Promise<Surveyed> {
+    const access = await StoreAccess.of(targetRoot, await targetUser(dirname(spec.mediaStore)));
     const local = new Map<string, FileContent>();
     let [files, bytes] = [0, 0];
-    for await (const file of hashedFiles(targetRoot, carriedFolders(spec.remoteCache), newScanNotes())) {
-        digest.add(file);
+    const folders = carriedFolders(spec.remoteCache);
+    for await (const file of hashedFiles(targetRoot, folders, newScanNotes(), undefined, access.see)) {
+        await list.add(file);
         files++;
         bytes += file.size;
         if (localFolders.some((folder) => file.path.startsWith(`${folder}/`))) local.set(file.path, file);
@@ -199,5 +218,5 @@ async function survey(
     const completeness = await withMediaRows(address, { step: "import-media" }, (rows) =>
         checkCompleteness({ ...rows, file: (path) => local.get(path), paths: () => local.keys() }),
     );
-    return { files, bytes, treeDigest: digest.value(), completeness };
+    return { files, bytes, treeDigest: await list.finish(), completeness, access };
 }

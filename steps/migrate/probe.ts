@@ -3,18 +3,20 @@ import { createHash } from "node:crypto";
 import { canaryChecks } from "../../engine/probe/canaryChecks.ts";
 import { serverChecks } from "../../engine/probe/serverChecks.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
-import { readCanaryTraces } from "../../engine/probe/canaryFile.ts";
+import { readCanaryTraces, type CanaryTraces } from "../../engine/probe/canaryFile.ts";
 import { probeContract, type Check } from "../../contract/index.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { hasCode } from "../../engine/run/heldDirectory.ts";
 import { defineStep } from "../../engine/run/step.ts";
 
 export const probe = defineStep(probeContract, async (spec, run) => {
     const api = new MatrixApi(spec.baseUrl);
-    const traces = spec.canaryFile === undefined ? undefined : await readCanaryTraces(spec.canaryFile);
     const account = { user: spec.canaryUser, password: spec.canaryPassword, pepper: spec.pepper };
     const checks = await run.progress.during("probing the target", async () => [
         ...(await serverChecks(api, spec.serverName, spec.verifyKeys)),
-        ...(await canaryChecks(api, traces, account, { runId: run.id, mediaServer: spec.mediaServer })),
+        ...(await accountChecks(spec.canaryFile, (traces) =>
+            canaryChecks(api, traces, account, { runId: run.id, mediaServer: spec.mediaServer }),
+        )),
     ]);
     await run.evidence({ checks });
     refuseFailed(checks);
@@ -25,6 +27,22 @@ export const probe = defineStep(probeContract, async (spec, run) => {
         notRun: checks.filter(({ state }) => state === "not-run"),
     };
 });
+
+/** Without what the account has left, nothing of it can be asked for; the server is asked nevertheless. */
+async function accountChecks(
+    file: string | undefined,
+    checks: (traces: CanaryTraces | undefined) => Promise<Check[]>,
+): Promise<Check[]> {
+    if (file === undefined) return checks(undefined);
+    const traces = await readCanaryTraces(file).catch((error: unknown) => {
+        // What a parser says of it may quote a token.
+        const found = hasCode(error, "ENOENT")
+            ? "there is no such file"
+            : "it is not what the step `canary` has written";
+        return { id: "canary-traces", state: "failed" as const, evidence: `${file}: ${found}` };
+    });
+    return "id" in traces ? [traces] : checks(traces);
+}
 
 function refuseFailed(checks: readonly Check[]): void {
     const failed = checks.filter(({ state }) => state === "failed");

@@ -16,10 +16,12 @@ import { withClient } from "../../engine/postgres/connection.ts";
 import { readMarker, requireMarker } from "../../engine/postgres/databases/marker.ts";
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { eachOf } from "../../engine/run/eachOf.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { mergeConfigFiles } from "../../engine/synapse/config/configFiles.ts";
 import { isolationName } from "../../engine/synapse/config/targetConfig.ts";
+import { refuseRewritten } from "../../engine/synapse/config/writtenFiles.ts";
 import { registerSecrets } from "../../engine/synapse/secrets/registerSecrets.ts";
 import { parseSigningKeys, verifyKeysOf } from "../../engine/synapse/secrets/signingKey.ts";
 
@@ -33,13 +35,7 @@ type StartSpec = z.infer<typeof startContract.spec>;
 export const start = defineStep(
     startContract,
     async (spec, run) => {
-        await refuseOtherKey(spec);
-        const database = await adminAddress(spec.database, spec.database.name);
-        const { state } = await withClient(database, { step: "start" }, async (client) =>
-            requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${spec.database.name}`),
-        );
-        // Since the commit nothing has to be asked of the source, which may be gone.
-        if (state !== "committed") await refuseUnfenced(spec, run);
+        await refuseUnfit(spec, run);
         await hideSecrets(spec);
         const began = performance.now();
         await run.progress.during("starting the target homeserver", async () => {
@@ -79,6 +75,25 @@ export const start = defineStep(
         await rm(startLog(spec), { force: true });
     },
 );
+
+/** Takes every look, so that whoever mends what one of them finds does not meet the next one afterwards. */
+async function refuseUnfit(spec: StartSpec, run: StepRun): Promise<void> {
+    let isCommitted = false;
+    await eachOf(
+        () => refuseOtherKey(spec),
+        async () => {
+            const database = await adminAddress(spec.database, spec.database.name);
+            const where = `database ${spec.database.name}`;
+            const { state } = await withClient(database, { step: "start" }, async (client) =>
+                requireMarker(await readMarker(client), run.id, ["swapped", "committed"], where),
+            );
+            isCommitted = state === "committed";
+        },
+        // Since the commit nothing has to be asked of the source, which may be gone, and the files are their administrator's.
+        async () => isCommitted || refuseUnfenced(spec, run),
+        async () => isCommitted || refuseRewritten(run, "nothing: the target was not started"),
+    );
+}
 
 /** Whoever is not stopped must not be met: a rehearsal's target is kept from the network by its configuration. */
 async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, run: StepRun): Promise<void> {
@@ -123,13 +138,24 @@ async function makeLog({ pidFile, logFile }: StartSpec, user: ServiceUser | unde
 
 /** Synapse invents a key where its file is missing, and every other homeserver would then reject what it signs. */
 async function refuseOtherKey({ signingKeyFile, verifyKeys }: StartSpec): Promise<void> {
-    const found = verifyKeysOf(parseSigningKeys(await readFile(signingKeyFile, "utf8"), signingKeyFile));
+    const text = await readFile(signingKeyFile, "utf8").catch((error: unknown) => {
+        if (hasCode(error, "ENOENT")) return undefined;
+        throw error;
+    });
+    const found = text === undefined ? {} : verifyKeysOf(parseSigningKeys(text, signingKeyFile));
     if (JSON.stringify(Object.entries(found).sort()) === JSON.stringify(Object.entries(verifyKeys).sort())) return;
     throw new MigrationError("SM-E0818", {
         where: signingKeyFile,
-        found: `the keys ${Object.keys(found).join(", ")}`,
-        expected: `exactly the source's keys ${Object.keys(verifyKeys).join(", ")}`,
+        // Of two keys with one id, the public halves alone tell which is which.
+        found: text === undefined ? "there is no such file" : `the public keys ${named(found)}`,
+        expected: `exactly the source's public keys ${named(verifyKeys)}`,
     });
+}
+
+function named(keys: Readonly<Record<string, string>>): string {
+    return Object.entries(keys)
+        .map(([id, key]) => `${id} ${key}`)
+        .join(", ");
 }
 
 async function answersVersions(baseUrl: string): Promise<boolean> {

@@ -5,6 +5,8 @@ import type { z } from "zod";
 import { configureContract } from "../../contract/index.ts";
 import { freePort } from "../../engine/machines/freePort.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
+import { contentDigester } from "../../engine/run/specDigest.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { configuredFiles } from "../../engine/synapse/config/configuredFiles.ts";
 import type { HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
@@ -47,7 +49,8 @@ export const configure = defineStep(
             database: { ...connection, password },
         });
         const { homeserver, isolation, pidFile, logFile } = files;
-        await writeTargetFiles(
+        const digest = await contentDigester(runDirectoryPaths(run.directory).digestKey);
+        const targetFiles = await writeTargetFiles(
             spec.targetDirectory,
             "configure",
             run.id,
@@ -57,7 +60,7 @@ export const configure = defineStep(
                 ownDirectories: [files.logs],
                 later: [pidFile, logFile, ...rotatedLogs.map((number) => `${logFile}.${number}`)],
             },
-            { say: run.progress.say.bind(run.progress) },
+            { say: run.progress.say.bind(run.progress), digest },
         );
 
         const left = [...notCarried(config.sections, spec.isolated), ...providerNotCarried(config.sections, spec)];
@@ -67,6 +70,7 @@ export const configure = defineStep(
         await run.evidence({
             sourceSections: await sectionDigests(config, run.directory),
             ...(kept === undefined ? {} : { sourceSecretFiles: kept }),
+            targetFiles,
             sections: Object.keys(homeserver).sort(),
             notCarried: left,
             findings: config.findings,

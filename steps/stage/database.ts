@@ -25,6 +25,7 @@ import {
 import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { createMarker, describeMarker, refuseCommitted } from "../../engine/postgres/databases/marker.ts";
 import { ensureOwnerRole, roleExists } from "../../engine/postgres/server/ownerRole.ts";
+import { refuseHarmfulSettings } from "../../engine/postgres/server/sessionDefaults.ts";
 import {
     createDatabaseStatement,
     readDatabaseFacts,
@@ -69,6 +70,8 @@ export const database = defineStep(
                 passwordFile: target.ownerPasswordFile,
                 managed: spec.server.kind === "managed",
             });
+            // Of all databases: the one that is filled later is made anew.
+            await refuseHarmfulSettings(client, spec.owner, where);
             if (found.state === "absent")
                 await client.query(createDatabaseStatement(spec.name, spec.owner, facts.versionNumber));
         });

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { secretsContract } from "../../contract/index.ts";
 import { throwAll } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";
+import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
+import { contentDigester } from "../../engine/run/specDigest.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { carriedSections } from "../../engine/synapse/config/movedSections.ts";
 import { compareSecrets } from "../../engine/synapse/secrets/compareSecrets.ts";
@@ -42,18 +44,20 @@ export const secrets = defineStep(
             [signingKeyFile, formatSigningKeys(signingKeys)],
             [secretsFile, secretsFileText(source, { open, secret })],
         ]);
-        await writeTargetFiles(
+        const digest = await contentDigester(runDirectoryPaths(run.directory).digestKey);
+        const targetFiles = await writeTargetFiles(
             spec.targetDirectory,
             "secrets",
             run.id,
             { contents },
-            { user: spec.user, say: run.progress.say.bind(run.progress) },
+            { user: spec.user, say: run.progress.say.bind(run.progress), digest },
         );
         const verifyKeys = verifyKeysOf(signingKeys);
         await run.evidence({
             verifyKeys,
             macaroonSecret: macaroonOrigin(source, secret),
             pepper: source.pepper === undefined ? "absent" : source.pepper === "" ? "empty" : "set",
+            targetFiles,
             sections: Object.keys(secret).sort(),
             findings: source.findings,
         });

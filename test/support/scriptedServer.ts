@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 
 export interface ScriptedAnswer {
+    /** 0 ends the connection without an answer. */
     readonly status: number;
     readonly json?: unknown;
     readonly bytes?: Buffer;
@@ -20,6 +21,10 @@ export async function withScriptedServer<T>(script: Script, work: (baseUrl: stri
             json: { errcode: "M_UNRECOGNIZED" },
         };
         request.resume();
+        if (answer.status === 0) {
+            request.socket.destroy();
+            return;
+        }
         response.writeHead(answer.status, {
             "Content-Type": answer.bytes === undefined ? "application/json" : "application/octet-stream",
         });

@@ -23,6 +23,8 @@ export const definitionQueries: readonly string[] = [
             CASE WHEN c.relkind = 'p' THEN 'partitioned by ' || pg_get_partkeydef(c.oid) END,
             CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
             'replica identity ' || c.relreplident::text, 'row security ' || c.relrowsecurity,
+            -- Said only where it is: manifests of earlier versions do not know of it.
+            CASE WHEN c.relforcerowsecurity THEN 'forced row security' END,
             (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(c.reloptions) o),
             (SELECT 'inherits ' || string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno)
                 FROM pg_inherits WHERE inhrelid = c.oid)) AS definition
@@ -44,12 +46,12 @@ export const definitionQueries: readonly string[] = [
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attnum > 0 AND NOT a.attisdropped AND ${notOfExtension("pg_class", "c.oid")}`,
 
-    // pg_dump leaves invalid indexes out; on the target an invalid one counts as missing.
+    // pg_dump leaves out indexes that are invalid or not ready; on the target such a one counts as missing.
     `SELECT 'index' AS kind, i.indexrelid::regclass::text AS name,
         concat_ws(', ', pg_get_indexdef(i.indexrelid), CASE WHEN i.indisclustered THEN 'clustered' END,
             CASE WHEN i.indisreplident THEN 'replica identity' END) AS definition
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN (${schemas}) s ON s.oid = c.relnamespace
-    WHERE i.indisvalid AND ${notOfExtension("pg_class", "i.indrelid")}`,
+    WHERE i.indisvalid AND i.indisready AND ${notOfExtension("pg_class", "i.indrelid")}`,
 
     // 'n' are the not-null constraints of PostgreSQL 18, which are part of the columns here.
     `SELECT 'constraint' AS kind,

@@ -7,7 +7,7 @@ import { withClient, type Client, type DatabaseAddress } from "../connection.ts"
 import type { ImportManifest } from "./importManifest.ts";
 import { tableLineDigests, type LineDigestOptions } from "../plainDump/lineDigest.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { outcome, stateChecks } from "./stateChecks.ts";
+import { orUnmade, outcome, stateChecks } from "./stateChecks.ts";
 
 export interface CompareImportedOptions extends CompareOptions {
     /** Rows that were added to `local_media_repository` after the import; its content is the media's own checks' then. */
@@ -50,7 +50,13 @@ export async function compareImported(
         ),
     );
     const text =
-        declared === undefined ? [] : [await withClient(address, session, (client) => declaredCheck(client, declared))];
+        declared === undefined
+            ? []
+            : [
+                  await withClient(address, session, (client) =>
+                      orUnmade("database-declared", () => declaredCheck(client, declared)),
+                  ),
+              ];
     const checks = [marker, encoding, rowsCheck, ...Object.values(others), ...text];
     return { checks, tables };
 }

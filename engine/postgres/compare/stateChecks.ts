@@ -1,5 +1,9 @@
 /** What a moved database must be besides its rows: whose run's, encoding, sequences, definitions, owners. Takes as long at any size. */
+import { DatabaseError } from "pg";
 import type { Check } from "../../../contract/shared.ts";
+import type { ErrorCode } from "../../run/errorCatalogue.ts";
+import { MigrationError } from "../../run/errors.ts";
+import { unmade } from "../../run/independentChecks.ts";
 import {
     compareDefinitions,
     describeDifference,
@@ -8,10 +12,11 @@ import {
     type Definition,
     type OwnedObject,
 } from "../catalogue/catalogue.ts";
-import type { Client } from "../connection.ts";
+import { isConnectionLost, type Client } from "../connection.ts";
 import { describeMarker, readMarker } from "../databases/marker.ts";
 import { compareSequences, readSequences, type Sequence } from "../sequences/sequences.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
+import { harmfulSettings } from "../server/sessionDefaults.ts";
 import { sequenceFaults } from "../sequences/synapseSequences.ts";
 
 interface ExpectedContent {
@@ -34,7 +39,10 @@ interface Wording {
 const named = 5;
 const equal: Wording = { sequences: "equal", definitions: "equal" };
 
-type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners";
+/** What keeps every check from being made, and says nothing of the database. */
+const ofTheServer: ReadonlySet<ErrorCode> = new Set(["SM-E1004", "SM-E1102", "SM-E1103", "SM-E1201"]);
+
+type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners" | "settings";
 
 /** Runs every check, also after one has failed. Changes nothing. @returns in the order in which they are shown */
 export async function stateChecks(
@@ -42,28 +50,51 @@ export async function stateChecks(
     expected: ExpectedState,
     wording = equal,
 ): Promise<Record<StateCheck, Check>> {
-    const { encoding, collate, ctype, otherProvider } = await readDatabaseFacts(client);
-    const marker = await readMarker(client);
-    const owners = await readOwners(client);
+    const marker = await orUnmade("database-marker", async (id) => {
+        const found = await readMarker(client);
+        return outcome(id, found?.run === expected.run ? [] : [describeMarker(found)], describeMarker(found));
+    });
+    const encoding = await orUnmade("database-encoding", async (id) => {
+        const { encoding: characters, collate, ctype, otherProvider } = await readDatabaseFacts(client);
+        const isRight = characters === "UTF8" && collate === "C" && ctype === "C" && otherProvider === null;
+        const sorting = [characters, collate, ctype, ...(otherProvider === null ? [] : [otherProvider])].join(", ");
+        return outcome(id, isRight ? [] : [sorting], "UTF8, C, C");
+    });
     const { sequences, definitions } = await contentChecks(client, expected, wording);
-    const isRight = encoding === "UTF8" && collate === "C" && ctype === "C" && otherProvider === null;
-    const sorting = [encoding, collate, ctype, ...(otherProvider === null ? [] : [otherProvider])].join(", ");
-    return {
-        marker: outcome(
-            "database-marker",
-            marker?.run === expected.run ? [] : [describeMarker(marker)],
-            describeMarker(marker),
+    const positions = await orUnmade("database-sequence-positions", () => positionsCheck(client));
+    const owners = await orUnmade("database-owners", async (id) => {
+        const found = await readOwners(client);
+        return outcome(
+            id,
+            foreignOwners(found, expected.owner),
+            `${found.length} objects are owned by ${expected.owner}`,
+        );
+    });
+    const settings = await orUnmade("database-settings", async (id) =>
+        outcome(
+            id,
+            await harmfulSettings(client, expected.owner),
+            `neither role ${expected.owner} nor the database has a setting that changes what Synapse does`,
         ),
-        encoding: outcome("database-encoding", isRight ? [] : [sorting], "UTF8, C, C"),
-        sequences,
-        positions: await positionsCheck(client),
-        definitions,
-        owners: outcome(
-            "database-owners",
-            foreignOwners(owners, expected.owner),
-            `${owners.length} objects are owned by ${expected.owner}`,
-        ),
-    };
+    );
+    return { marker, encoding, sequences, positions, definitions, owners, settings };
+}
+
+/**
+ * A check whose question the server refuses, as for a table that is not there, has failed: what it would have found is not known, and the
+ * others are made nevertheless.
+ */
+export async function orUnmade(id: string, work: (id: string) => Promise<Check>): Promise<Check> {
+    try {
+        return await work(id);
+    } catch (error) {
+        const isAnswer =
+            error instanceof MigrationError
+                ? !ofTheServer.has(error.code)
+                : error instanceof DatabaseError && !isConnectionLost(error);
+        if (!isAnswer) throw error;
+        return unmade(id, error);
+    }
 }
 
 /** Of any database, Synapse's or not. */
@@ -72,20 +103,23 @@ export async function contentChecks(
     expected: ExpectedContent,
     wording = equal,
 ): Promise<Record<"sequences" | "definitions", Check>> {
-    const sequences = await readSequences(client);
-    const definitions = await readDefinitions(client);
-    return {
-        sequences: outcome(
-            "database-sequences",
-            compareSequences(expected.sequences, sequences),
-            `${sequences.length} sequences ${wording.sequences}, is_called too`,
-        ),
-        definitions: outcome(
-            "database-definitions",
-            compareDefinitions(expected.definitions, definitions).map(describeDifference),
-            `${definitions.length} definitions ${wording.definitions}: ${counted(definitions)}`,
-        ),
-    };
+    const sequences = await orUnmade("database-sequences", async (id) => {
+        const found = await readSequences(client);
+        return outcome(
+            id,
+            compareSequences(expected.sequences, found),
+            `${found.length} sequences ${wording.sequences}, is_called too`,
+        );
+    });
+    const definitions = await orUnmade("database-definitions", async (id) => {
+        const found = await readDefinitions(client);
+        return outcome(
+            id,
+            compareDefinitions(expected.definitions, found).map(describeDifference),
+            `${found.length} definitions ${wording.definitions}: ${counted(found)}`,
+        );
+    });
+    return { sequences, definitions };
 }
 
 /** A sequence that hands out what is there already breaks the homeserver; one that is merely odd is a warning. */

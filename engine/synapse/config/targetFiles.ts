@@ -33,6 +33,11 @@ export interface TargetFiles {
     readonly copies?: readonly FileCopy[];
 }
 
+export interface WriteOptions extends TargetDirectoryOptions {
+    /** Makes of each content what is kept of it: see `writtenFiles.ts`. */
+    readonly digest?: (content: string | Uint8Array) => string;
+}
+
 /** Far more than templates, registrations and certificates need; guards against a path that points to the wrong place. */
 const mostCopiedFiles = 2000;
 const largestCopyBytes = 16 * 1024 * 1024;
@@ -44,7 +49,7 @@ const largestCopyBytes = 16 * 1024 * 1024;
  * What is to be written is recorded first, so that files of a killed step are known as ours.
  *
  * @param step  names the record; one a step
- * @param options  of the target's directory
+ * @returns the digest of each file by its path; none without {@link WriteOptions.digest}
  * @throws MigrationError SM-E1205 when something that is not ours is in the way, before anything is written; SM-E1003 when a
  *     file to be copied is missing; SM-E1206, SM-E1207, SM-E1208 for the directory
  */
@@ -53,8 +58,8 @@ export async function writeTargetFiles(
     step: string,
     run: string,
     files: TargetFiles,
-    options: TargetDirectoryOptions = {},
-): Promise<void> {
+    { digest, ...options }: WriteOptions = {},
+): Promise<Record<string, string>> {
     const copied = (await Promise.all((files.copies ?? []).map(filesToCopy))).flat();
     const targets = [...files.contents.keys(), ...copied.map(({ to }) => to)];
     await refuseForeign(directory, targets, () => readManifest(directory, step));
@@ -86,8 +91,14 @@ export async function writeTargetFiles(
     for (const path of directories) await shapeDirectory(path, { ...passable, takenFrom });
     for (const path of owned) await shapeDirectory(path, { mode: 0o700, owner: user });
     const owner = user === undefined ? {} : { owner: user };
-    for (const [path, content] of files.contents) await writePrivateFile(path, content, owner);
-    for (const { from, to } of copied) await writePrivateFile(to, await readFile(from), owner);
+    const digests: Record<string, string> = {};
+    const write = async (path: string, content: string | Uint8Array): Promise<void> => {
+        await writePrivateFile(path, content, owner);
+        if (digest !== undefined) digests[path] = digest(content);
+    };
+    for (const [path, content] of files.contents) await write(path, content);
+    for (const { from, to } of copied) await write(to, await readFile(from));
+    return digests;
 }
 
 /** Removes what {@link writeTargetFiles} wrote, if this run was the last to write it. Nothing happens when there is nothing. */

@@ -269,6 +269,19 @@ describe("the assessment", () => {
         }
     });
 
+    it("names the check that a lost table keeps from being made (SM-E0842), and makes the others", async () => {
+        await sql("ALTER TABLE rooms RENAME TO rooms_away");
+        try {
+            const found = await findingsOf({ pepper: "another-pepper-of-this-test" });
+            expect(found.find(({ id }) => id === "SM-E0842")?.evidence).to.match(
+                /check signing-key-signed-events: .*public\.rooms/,
+            );
+            expect(found.map(({ id }) => id)).to.include("SM-E0820");
+        } finally {
+            await sql("ALTER TABLE rooms_away RENAME TO rooms");
+        }
+    });
+
     it("tells the homeserver's own sessions from those of somebody else (SM-W0720)", async () => {
         expect(await idsOf()).not.to.include.members(["SM-W0720", "SM-W0725"]);
         const { host, port, name, user, password } = synapse.cluster.synapse;

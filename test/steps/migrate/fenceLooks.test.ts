@@ -64,6 +64,9 @@ describe("the fence looks once more at what the target will be started with", fu
         expect(error.detail.found).to.contain("uninstalled_since");
         expect(error.block).to.contain("nothing: the source was not stopped");
         await expectError("SM-E0524", fencing);
+        // Whether Synapse loads it or not, it is not what was written.
+        const rewritten = await expectError("SM-E0841", fencing);
+        expect(rewritten.block).to.contain(homeserver).and.to.contain("nothing: the source was not stopped");
         await writeFile(homeserver, written);
 
         // Its own driver, with the password that it has.

@@ -70,13 +70,20 @@ describe("the step import-media", function () {
 
     const act = async (spec: Spec, run: TestRun) => importMediaContract.result.parse(await importMedia.act(spec, run));
     /** The whole of what a target's store must be. */
-    const expectAllMedia = async ({ mediaStore, incoming, remoteCache }: Spec, treeDigest: string): Promise<void> => {
+    const expectAllMedia = async (
+        { mediaStore, incoming, remoteCache, run }: Spec,
+        treeDigest: string,
+    ): Promise<void> => {
         for (const [id, content] of Object.entries(media)) {
             const path = join(mediaStore, localContentPath(id) ?? expect.fail(id));
             expect(await readFile(path, "utf8"), id).to.equal(content);
             expect((await stat(path)).uid).to.equal(serviceUser()?.uid ?? process.getuid?.());
         }
-        const checks = await verifyMedia(mediaStore, treeDigest, cluster.superuserAddress(incoming), remoteCache);
+        const address = cluster.superuserAddress(incoming);
+        const { checks } = await verifyMedia(mediaStore, treeDigest, address, remoteCache, {
+            runDirectory: run.directory,
+            user: serviceUser(),
+        });
         expect(checks.filter(({ state }) => state !== "passed")).to.deep.equal([]);
     };
     const encryptedTar = async (directory: string, name: string): Promise<string> => {
@@ -119,7 +126,7 @@ describe("the step import-media", function () {
             const result = await act(spec, run);
             expect(result).to.deep.include({ files: 4, copied: 4, missing: 0, rowsAdded: 0 });
             await expectAllMedia(spec, result.treeDigest);
-            expect(await readdir(run.directory)).to.deep.equal(["media-index.jsonl"]);
+            expect(await readdir(run.directory)).to.deep.equal(["media-index.jsonl", "media-tree.txt"]);
         });
     }
 
@@ -144,7 +151,7 @@ describe("the step import-media", function () {
                 "SELECT media_length::int AS length, user_id FROM local_media_repository WHERE media_id = 'abcdefONE'",
             );
             expect(row).to.deep.equal({ length: media.abcdefONE.length, user_id: "@alice:rehearsal.test" });
-            expect(await readdir(run.directory)).to.deep.equal([]);
+            expect(await readdir(run.directory)).to.deep.equal(["media-tree.txt"]);
         });
     }
 

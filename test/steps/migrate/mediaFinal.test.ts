@@ -1,8 +1,10 @@
 import { expect } from "chai";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
     appendFile,
     chmod,
+    chown,
     mkdir,
     mkdtemp,
     readdir,
@@ -62,8 +64,15 @@ describe("moving media", () => {
     const run = (id = "r1") => testRun(id, join(directory, "run"));
     const stored = () => mediaStorage.act({ run: early.run, mediaStore: early.mediaStore }, run());
     const address = () => cluster.address(database);
+    const verified = async (treeDigest: string, runDirectory = run().directory) => {
+        const options = { runDirectory, user: serviceUser() };
+        return (await verifyMedia(early.mediaStore, treeDigest, address(), "drop", options)).checks;
+    };
     const state = (checks: { id: string; state: string }[], id: string) =>
         checks.find((check) => check.id === id)?.state;
+
+    const evidence = (checks: { id: string; evidence: string }[], id: string) =>
+        checks.find((check) => check.id === id)?.evidence;
 
     before(async function () {
         this.timeout(120_000);
@@ -118,7 +127,7 @@ describe("moving media", () => {
         expect(await readFile(inTarget(pathOf("abCdZZ")))).to.deep.equal(Buffer.alloc(600_000, 3));
 
         expect(await mediaFinal.act(final, run())).to.include({ files: 4, copied: 0, treeDigest: second.treeDigest });
-        const checks = await verifyMedia(early.mediaStore, second.treeDigest, address(), "drop");
+        const checks = await verified(second.treeDigest);
         expect(checks.map(({ state: seen }) => seen)).to.deep.equal(Array(checks.length).fill("passed"));
     });
 
@@ -145,7 +154,7 @@ describe("moving media", () => {
             () => expect.fail("still there"),
             () => undefined,
         );
-        const [tree] = await verifyMedia(early.mediaStore, treeDigest, address(), "drop");
+        const [tree] = await verified(treeDigest);
         expect(tree?.state).to.equal("passed");
     });
 
@@ -228,9 +237,7 @@ describe("moving media", () => {
         expect(state(result.checks, "media.copies")).to.equal("warning");
         expect((await readFile(copy))[1000]).to.equal(3);
         expect(await readFile(inTarget(".set-aside-r1/local_content/zz/zz/zz"), "utf8")).to.contain("rolled back");
-        expect((await verifyMedia(early.mediaStore, result.treeDigest, address(), "drop"))[0]?.state).to.equal(
-            "passed",
-        );
+        expect(state(await verified(result.treeDigest), "media.tree")).to.equal("passed");
     });
 
     describe("refuses with SM-E0962", () => {
@@ -382,13 +389,86 @@ describe("moving media", () => {
         const { treeDigest } = await mediaFinal.act(final, run());
         const copy = inTarget(pathOf("AbCdEfGhIjKlMnOpQrStUvWx"));
         await writeFile(copy, "A PICTURE");
-        const altered = await verifyMedia(early.mediaStore, treeDigest, address(), "drop");
+        const altered = await verified(treeDigest);
         expect([state(altered, "media.tree"), state(altered, "media.complete")]).to.deep.equal(["failed", "failed"]);
+        expect(evidence(altered, "media.tree")).to.match(/: local_content\/Ab\/Cd\/EfGhIjKlMnOpQrStUvWx is altered$/);
         await rm(copy);
-        const missing = await verifyMedia(early.mediaStore, treeDigest, address(), "drop");
-        expect(missing.find(({ id }) => id === "media.complete")?.evidence).to.contain(
-            "AbCdEfGhIjKlMnOpQrStUvWx (no file)",
+        await mkdir(inTarget("local_content/zz"));
+        await writeFile(inTarget("local_content/zz/foreign"), "");
+        const missing = await verified(treeDigest);
+        expect(evidence(missing, "media.complete")).to.contain("AbCdEfGhIjKlMnOpQrStUvWx (no file)");
+        expect(evidence(missing, "media.tree")).to.contain(
+            ": local_content/Ab/Cd/EfGhIjKlMnOpQrStUvWx is missing; local_content/zz/foreign is one too many",
         );
+        // A run of an earlier version has kept no list, and a list of another pass says nothing.
+        expect(evidence(await verified(treeDigest, join(directory, "none")), "media.tree")).to.contain("was not kept");
+        await writeFile(join(run().directory, "media-tree.txt"), "");
+        expect(evidence(await verified(treeDigest), "media.tree")).to.contain("was not kept");
+    });
+
+    describe("refuses with SM-E0840", () => {
+        const cases: readonly (readonly [string, (path: string) => Promise<unknown>, RegExp])[] = [
+            ["a file that only root may read", (path) => chown(path, 0, 0), /owner root \(0\), group 0, mode 0640/],
+            [
+                "a file that nobody may write",
+                (path) => chmod(path, 0o440),
+                /mode 0440: user \d+ cannot read and write it/,
+            ],
+            [
+                "a directory of root's",
+                (path) => chown(dirname(path), 0, 0),
+                /owner root \(0\), group 0, mode 0750: .* use it/,
+            ],
+            [
+                "a directory without the right to enter",
+                (path) => chmod(dirname(path), 0o600),
+                /mode 0600: user \d+ cannot use it/,
+            ],
+            ["the store itself", () => chmod(early.mediaStore, 0o550), /target: owner .* mode 0550/],
+            ["a directory above the store", () => chmod(directory, 0o700), /pass through it/],
+        ];
+        for (const [title, damage, found] of cases) {
+            it(`${title}, in the final pass and in the verification, and passes once it is as the error says`, async () => {
+                if (process.geteuid?.() !== 0) expect.fail("run this test as root: others cannot make such files");
+                await stored();
+                const { treeDigest } = await mediaFinal.act(final, run());
+                await damage(inTarget(pathOf("abCdZZ")));
+                const { detail, block } = await expectError("SM-E0840", () => mediaFinal.act(final, run()));
+                expect(detail.found).to.match(found);
+                expect(detail.expected).to.contain(String(serviceUser()?.uid));
+                expect(block).to.contain("then run the same command again");
+                const failed = (await verified(treeDigest)).filter(({ state: seen }) => seen !== "passed");
+                expect(failed.map(({ id }) => id)).to.deep.equal(["media.access"]);
+                expect(failed[0]?.evidence).to.match(found);
+
+                const commands = /`(.*)`/.exec(detail.fix ?? "")?.[1]?.split(" && ") ?? [];
+                for (const command of commands) {
+                    const [program = "", ...args] = command.split(" ");
+                    execFileSync(program, args);
+                }
+                await mediaFinal.act(final, run());
+                expect(state(await verified(treeDigest), "media.access")).to.equal("passed");
+            });
+        }
+
+        it("many files, naming ten of them", async () => {
+            await stored();
+            for (let at = 0; at < 12; at++) await upload(`manyOf${String(at).padStart(3, "0")}`, "many");
+            await mediaFinal.act(final, run());
+            for (let at = 0; at < 12; at++)
+                await chmod(inTarget(pathOf(`manyOf${String(at).padStart(3, "0")}`)), 0o000);
+            const { detail } = await expectError("SM-E0840", () => mediaFinal.act(final, run()));
+            expect(detail.found.split("\n")).to.have.length(11);
+            expect(detail.found).to.contain("manyOf".slice(4)).and.contain("and 2 more");
+        });
+    });
+
+    it("finishes a directory that a kill has left to root between its making and its change of owner", async () => {
+        await stored();
+        const path = dirname(inTarget(pathOf("abCdZZ")));
+        await mkdir(dirname(dirname(path)), { mode: 0o750 });
+        await mediaFinal.act(final, run());
+        expect((await stat(dirname(dirname(path)))).uid).to.equal(serviceUser()?.uid ?? process.geteuid?.());
     });
 
     describe("undone", () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { Check } from "../../../contract/index.ts";
@@ -75,13 +76,15 @@ interface Outcome {
 
 async function probed(
     script: Script,
-    options: { canary?: boolean; password?: string; pepper?: string } = {},
+    options: { canary?: boolean; password?: string; pepper?: string; canaryContent?: string | null } = {},
 ): Promise<Outcome> {
     return withWorkDirectory(async (directory) =>
         withScriptedServer(script, async (baseUrl) => {
             await prepareRunDirectory(directory);
             const canaryFile = join(directory, "canary.json");
-            if (options.canary !== false) await writeCanaryTraces(canaryFile, traces);
+            if (typeof options.canaryContent === "string") await writeFile(canaryFile, options.canaryContent);
+            else if (options.canary !== false && options.canaryContent === undefined)
+                await writeCanaryTraces(canaryFile, traces);
             const spec = {
                 run: { id: "r1", directory },
                 serverName,
@@ -176,6 +179,38 @@ describe("the probe of a started target", () => {
             expect(error.detail.found).to.contain(check);
         });
     }
+
+    it("names every check where the server ends in the middle of one, and goes on with the others", async () => {
+        const error = await expectError("SM-E0602", () =>
+            probed({
+                ...healthy,
+                "GET /_matrix/client/versions": { status: 404 },
+                "GET /_matrix/key/v2/server": { status: 0 },
+                "GET /_matrix/client/v3/sync": { status: 0 },
+            }),
+        );
+        const failed = error.detail.found.split("\n").map((line) => line.split(":")[0]);
+        expect(failed).to.deep.equal(["server-keys", "client-versions", "old-sync-token"]);
+        expect(error.detail.found).to.match(
+            /server-keys: it could not be made: SM-E1106 GET .*\/_matrix\/key\/v2\/server/,
+        );
+    });
+
+    it("asks the server also where what the test account has left is gone, or is something else, and quotes nothing of it", async () => {
+        for (const [content, found] of [
+            [undefined, "there is no such file"],
+            ["syt_torn_token", "it is not what the step `canary` has written"],
+        ] as const) {
+            const error = await expectError("SM-E0602", () =>
+                probed(
+                    { ...healthy, "GET /_matrix/key/v2/server": { status: 500 } },
+                    { canaryContent: content ?? null },
+                ),
+            );
+            expect(error.detail.found).to.contain("server-keys: ").and.to.contain(`canary.json: ${found}`);
+            expect(error.block).not.to.contain("syt_torn");
+        }
+    });
 
     it("says so when the server does not answer at all", async () => {
         const gone = await withScriptedServer({}, (baseUrl) => Promise.resolve(baseUrl));

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
@@ -8,6 +8,8 @@ import { readWatermarks } from "../../../engine/fence/watermarks.ts";
 import { freePort } from "../../../engine/machines/freePort.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { advanceMarker, createMarker } from "../../../engine/postgres/databases/marker.ts";
+import { runDirectoryPaths } from "../../../engine/run/runDirectory.ts";
+import { contentDigester } from "../../../engine/run/specDigest.ts";
 import {
     makeRehearsalDirectory,
     makeServiceDirectory,
@@ -143,6 +145,29 @@ describe("the step start", () => {
             await expectError("SM-E0712", () => start.act(spec, run));
         }));
 
+    it("names the public halves with SM-E0818, as two keys may have one id, and a file that is gone", () =>
+        prepared(async ({ spec, run }) => {
+            await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
+            const { detail } = await expectError("SM-E0818", () => start.act(spec, run));
+            expect(detail.expected).to.contain(`ed25519:a_Test ${key.verifyKey}`);
+            expect(detail.found)
+                .to.match(/ed25519:a_Test [A-Za-z0-9+/]{43}$/)
+                .and.not.contain(key.verifyKey);
+            expect(detail.found).not.to.contain(otherSeed);
+            await rm(spec.signingKeyFile);
+            const gone = await expectError("SM-E0818", () => start.act(spec, run));
+            expect(gone.detail.found).to.equal("there is no such file");
+        }));
+
+    it("names all that it refuses at once: another key, a source that was written to, a database of another run", () =>
+        prepared(async ({ spec, run, sourceName, targetName }) => {
+            await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
+            await cluster.query(sourceName, "INSERT INTO users VALUES ('@late:x')");
+            await cluster.query(targetName, "UPDATE synapse_migration.marker SET run = 'another'");
+            for (const code of ["SM-E0818", "SM-E0702", "SM-E0708"] as const)
+                await expectError(code, () => start.act(spec, run));
+        }));
+
     it("refuses with SM-E0818 a signing key that is not the source's alone, also an additional one", async () => {
         await refused("SM-E0818", async ({ spec }) => {
             await writeFile(spec.signingKeyFile, `ed25519 a_Test ${otherSeed}\n`);
@@ -164,6 +189,25 @@ describe("the step start", () => {
         await marker("UPDATE synapse_migration.marker SET state = 'verified'");
         await marker("DROP SCHEMA synapse_migration CASCADE");
     });
+
+    it("refuses with SM-E0841 files that are not as they were written, unless the target is committed", () =>
+        prepared(async ({ spec, run, targetName, started }) => {
+            const [file = ""] = spec.configFiles;
+            await mkdir(join(run.directory, "evidence"));
+            const digest = await contentDigester(runDirectoryPaths(run.directory).digestKey);
+            const targetFiles = { [file]: digest("retention: {enabled: false}\n") };
+            await writeFile(join(run.directory, "evidence", "configure.json"), JSON.stringify({ targetFiles }));
+            await writeFile(file, "retention: {enabled: true}\n");
+            const { detail } = await expectError("SM-E0841", () => start.act(spec, run));
+            expect(detail.found).to.contain(`${file}, which the step configure wrote`);
+            expect(await started()).to.equal(undefined);
+
+            await withClient(cluster.address(targetName), { step: "test" }, (client) =>
+                advanceMarker(client, run.id, ["swapped"], "committed"),
+            );
+            await expectError("SM-E0712", () => start.act(spec, run));
+            expect(await started()).to.not.equal(undefined);
+        }));
 
     it("fails with SM-E0712 and the end of its log when the target's homeserver ends at once", () =>
         prepared(async ({ spec, run, started }) => {

@@ -1,8 +1,10 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { expect } from "chai";
 import { restore } from "../../../steps/migrate/restore.ts";
 import { TreeDigest } from "../../../engine/media/treeDigest.ts";
+import { serviceUser } from "../../../engine/machines/serviceUser.ts";
+import { prepareStore } from "../../../engine/media/targetStore.ts";
 import { verify } from "../../../steps/migrate/verify.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { expectError } from "../../support/expectError.ts";
@@ -26,8 +28,8 @@ describe("the step verify", function () {
         const name = cluster.newName("target");
         const given = restoreSpec(cluster, made, name);
         const { incoming, oneTimeKeys } = await restore.act(given, made.run);
-        const mediaStore = join(made.run.directory, `media-${name}`);
-        await mkdir(mediaStore);
+        const mediaStore = join(cluster.directory, `media-${name}`);
+        await prepareStore(mediaStore, made.run.id, serviceUser());
         const signingKeyFile = `${mediaStore}.key`;
         const secretsFile = `${mediaStore}-secrets.yaml`;
         for (const file of [signingKeyFile, secretsFile]) await writeFile(file, "", { mode: 0o600 });
@@ -78,6 +80,50 @@ describe("the step verify", function () {
         ]) {
             expect(error.detail.found).to.contain(check);
         }
+        expect(error.detail.found).to.contain("local_content/aa/bb/cc is one too many");
+        const unusable = await expectError("SM-E0840", () => verify.act(spec, run));
+        expect(unusable.detail.found).to.match(/local_content\/aa\/bb\/cc: owner root/);
+    });
+
+    it("makes every check, also after one cannot be made: lost tables, a lost secret file, altered rows and media are told at once", async () => {
+        const { spec, run } = await restored();
+        await cluster.query(
+            spec.incoming,
+            `DROP TABLE local_media_repository CASCADE;
+             ALTER TABLE synapse_migration.marker RENAME COLUMN run TO renamed;
+             DELETE FROM users WHERE name = (SELECT min(name) FROM users)`,
+        );
+        await rm(spec.signingKeyFile);
+        await writeFile(join(spec.mediaStore, "local_content"), "no directory");
+        const error = await expectError("SM-E0601", () => verify.act(spec, run));
+        const lines = error.detail.found.split("\n");
+        const lineOf = (id: string) => lines.find((line) => line.startsWith(`${id}: `)) ?? expect.fail(`no ${id}`);
+        expect(lineOf("database-rows"))
+            .to.contain("public.local_media_repository is missing")
+            .and.to.contain("public.users: ");
+        expect(lineOf("database-marker")).to.match(/it could not be made: SM-E0730 /);
+        expect(lineOf("database-definitions")).to.contain("missing column public.local_media_repository");
+        expect(lineOf("media.complete"))
+            .to.contain("it could not be made: SM-E1104")
+            .and.to.contain("local_media_repository");
+        expect(lineOf("media.tree")).to.contain("local_content");
+        expect(lineOf(`secret-file ${basename(spec.signingKeyFile)}`)).to.contain("there is no");
+        const { checks } = run.evidences.at(-1) as { checks: { id: string; state: string }[] };
+        expect(checks.find(({ id }) => id.endsWith("-secrets.yaml"))?.state).to.equal("passed");
+        expect(checks.find(({ id }) => id === "database-owners")?.state).to.equal("passed");
+        // What has an error of its own comes with it.
+        await expectError("SM-E0840", () => verify.act(spec, run));
+    });
+
+    it("tells what differs beside a media store that cannot be read, whose checks count as not run", async () => {
+        const { spec, run } = await restored();
+        await rm(spec.mediaStore, { recursive: true });
+        await rm(spec.secretsFile);
+        const differs = await expectError("SM-E0601", () => verify.act(spec, run));
+        expect(differs.detail.found).to.match(/^secret-file \S+-secrets\.yaml: there is no \S+$/);
+        await expectError("SM-E0963", () => verify.act(spec, run));
+        const { checks } = run.evidences.at(-1) as { checks: { id: string; state: string }[] };
+        expect(checks.filter(({ state }) => state === "not-run").map(({ id }) => id)).to.deep.equal(["media"]);
     });
 
     it("does not mark a database as verified that it did not pass", async () => {

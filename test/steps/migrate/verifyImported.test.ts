@@ -1,10 +1,11 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
 import type { BundleSource, verifyContract } from "../../../contract/index.ts";
 import { importDump } from "../../../steps/migrate/import.ts";
 import { importMedia } from "../../../steps/migrate/importMedia.ts";
+import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { localContentPath } from "../../../engine/media/layout.ts";
 import { mediaStorage } from "../../../steps/stage/mediaStorage.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
@@ -73,6 +74,8 @@ describe("the step verify, after an import", function () {
         const back = join(mediaStore, localContentPath("knownBefore") ?? "");
         await mkdir(dirname(back), { recursive: true });
         await writeFile(back, "known");
+        const user = serviceUser();
+        if (user !== undefined) await chown(back, user.uid, user.gid);
         const { warnings, notRun, proof } = await verify.act(given, run);
         expect({ warnings, notRun }).to.deep.equal({ warnings: [], notRun: [] });
         expect(proof).to.match(/^[0-9a-f]{64}$/);

@@ -54,6 +54,17 @@ describe("the step database", function () {
             await rm(directory, { recursive: true, force: true });
         });
 
+        it("refuses with SM-E0843 what the role has been set to since, and goes on once it is reset", async () => {
+            const spec = await specOf(run);
+            const { database: target } = await database.act(spec, run);
+            const admin = await adminAddress(target);
+            await sql(admin, "ALTER ROLE synapse_user SET default_transaction_read_only = on");
+            const { detail } = await expectError("SM-E0843", () => database.act(spec, run));
+            expect(detail.found).to.equal("role synapse_user in all databases: default_transaction_read_only = on");
+            await sql(admin, "ALTER ROLE synapse_user RESET default_transaction_read_only");
+            await database.act(spec, run);
+        });
+
         it("starts a server on loopback with an empty database that Synapse's role owns, and finds it again", async () => {
             const spec = await specOf(run);
             const result = await database.act(spec, run);

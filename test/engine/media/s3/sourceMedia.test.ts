@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { SelfHostedSource } from "../../../../contract/index.ts";
+import { serviceUser } from "../../../../engine/machines/serviceUser.ts";
 import { tokenDigest, writeToken } from "../../../../engine/fence/fenceToken.ts";
 import { localContentPath } from "../../../../engine/media/layout.ts";
 import type { MediaResult, MediaSpec } from "../../../../engine/media/mediaPass.ts";
@@ -138,7 +139,13 @@ describe("media of a source with an S3 storage provider", () => {
         const copied = await stat(inTarget(pathOf("bucketonlySmall")));
         expect(copied.mode & 0o777).to.equal(0o640);
 
-        const verified = await verifyMedia(early.mediaStore, second.treeDigest, cluster.address(database), "drop");
+        const { checks: verified } = await verifyMedia(
+            early.mediaStore,
+            second.treeDigest,
+            cluster.address(database),
+            "drop",
+            { runDirectory: run().directory, user: serviceUser() },
+        );
         expect(verified.map(({ state }) => state)).to.deep.equal(Array(verified.length).fill("passed"));
         expect(await mediaFinal.act(final, run())).to.include({ copied: 0, treeDigest: second.treeDigest });
     });
@@ -269,12 +276,13 @@ describe("media of a source with an S3 storage provider", () => {
                 const address = cluster.address(database);
                 const bucket = await sourceMedia(sections, address, "drop", run());
                 try {
-                    return await verifyMedia(early.mediaStore, result.treeDigest, address, "drop", bucket);
+                    const options = { runDirectory: run().directory, user: serviceUser(), bucket };
+                    return (await verifyMedia(early.mediaStore, result.treeDigest, address, "drop", options)).checks;
                 } finally {
                     bucket?.close();
                 }
             };
-            expect((await verified()).map(({ state }) => state)).to.deep.equal(Array(5).fill("passed"));
+            expect((await verified()).map(({ state }) => state)).to.deep.equal(Array(6).fill("passed"));
             await row("nowhereAtAll", "gone");
             expect((await verified()).find(({ id }) => id === "media.complete")?.evidence).to.include("nowhereAtAll");
         });

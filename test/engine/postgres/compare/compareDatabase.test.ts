@@ -61,7 +61,7 @@ describe("the comparison of a restored database with its manifest", function () 
         expect(checks.filter(({ state }) => state !== "passed")).to.deep.equal([]);
         expect(checks.map(({ id }) => id)).to.deep.equal([
             ...["database-marker", "database-encoding", "database-rows", "database-sequences"],
-            ...["database-sequence-positions", "database-definitions", "database-owners"],
+            ...["database-sequence-positions", "database-definitions", "database-owners", "database-settings"],
         ]);
         expect(tables).to.have.length(made.manifest.tables.length);
         expect(tables.every(({ equal }) => equal)).to.equal(true);
@@ -209,6 +209,30 @@ describe("the comparison of a restored database with its manifest", function () 
             "ALTER FUNCTION check_partial_state_events() OWNER TO postgres",
             "database-owners",
             /is owned by postgres/,
+        ],
+        [
+            "row security that is forced upon the owner",
+            "ALTER TABLE users FORCE ROW LEVEL SECURITY",
+            "database-definitions",
+            /^changed table public\.users: .* -> .*forced row security/,
+        ],
+        [
+            "an index that is not ready",
+            "UPDATE pg_index SET indisready = false WHERE indexrelid = 'events_ts'::regclass",
+            "database-definitions",
+            /^missing index public\.events_ts/,
+        ],
+        [
+            "settings of the database and of the role in it that change what Synapse does, beside harmless ones",
+            `DO $$ DECLARE base text := quote_ident(current_database()); BEGIN
+                EXECUTE 'ALTER DATABASE ' || base || ' SET search_path = nowhere';
+                EXECUTE 'ALTER DATABASE ' || base || ' SET work_mem = 8192';
+                EXECUTE 'ALTER ROLE synapse IN DATABASE ' || base || ' SET synchronous_commit = off';
+                EXECUTE 'ALTER ROLE synapse IN DATABASE ' || base || ' SET row_security = on';
+                EXECUTE 'ALTER ROLE migrator IN DATABASE ' || base || ' SET session_replication_role = replica';
+            END $$`,
+            "database-settings",
+            /^all roles in database \S+: search_path = nowhere; role synapse in database \S+: synchronous_commit = off$/,
         ],
         [
             "the marker of another run",
