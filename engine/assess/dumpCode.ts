@@ -8,7 +8,7 @@ import { foreignCode } from "../postgres/catalogue/foreignCode.ts";
 import { withClient } from "../postgres/connection.ts";
 import { prepareSession, runPlaced } from "../postgres/plainDump/loadingSession.ts";
 import { readPlainDump } from "../postgres/plainDump/read.ts";
-import { noSink, type PlainDumpSink } from "../postgres/plainDump/sink.ts";
+import type { PlainDumpSink } from "../postgres/plainDump/sink.ts";
 import type { PlacedStatement } from "../postgres/plainDump/statement.ts";
 import { canMakeCluster, withScratchDatabase, type ScratchCluster } from "../postgres/server/scratchCluster.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -49,7 +49,7 @@ export class Definitions implements PlainDumpSink {
     }
 
     public endRows(): Promise<void> {
-        return noSink.endRows();
+        return Promise.resolve();
     }
 }
 
@@ -58,7 +58,7 @@ const rowsReached = new Error("the rows of the dump begin");
 /**
  * What stands in front of the first rows: functions, defaults, checks and views, without which triggers and rules have nothing to call.
  *
- * @param signal  ends it, as decryption and a scan of an archive may take long
+ * @param options  its signal ends it, as decryption and a scan of an archive may take long
  * @returns undefined when it is over before the rows are reached, or when the dump cannot be read: who reads it whole says why
  */
 export async function definitionsBeforeRows(

@@ -7,7 +7,7 @@ import { changedAfterwards, isBelow, materialChanges, programVersion, secretsDig
 import { refuseForgotten } from "./declaredPhase.ts";
 import { refuseGivenBack } from "./givenBack.ts";
 import { readJournal, type JournalRecord } from "./journal.ts";
-import { anyRun, invalidSpec, withStep, type AnyStep, type OpenStep, type StepCall } from "./openStep.ts";
+import { anyRun, invalidSpec, withStep, type OpenStep, type StepCall } from "./openStep.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";

@@ -28,7 +28,7 @@ const [quote, backslash, comma, open, close, semicolon] = ["'", "\\", ",", "(", 
 const nullField = Buffer.from("\\N");
 /** In `E'…'`. Octal, hexadecimal and Unicode escapes are never written by pg_dump. */
 const escaped: Readonly<Record<string, number>> = { b: 8, f: 12, n: newline, r: 13, t: tab, "\\": 92, "'": 39 };
-/** What `quote_literal` of a number may be without quotes: appendable by its type's output alone. */
+/** What pg_dump writes without quotes: the output of a numeric type, but NaN and infinities. */
 const numeral = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/;
 
 type State = "row" | "value" | "word" | "string" | "quote" | "escape" | "behind value" | "behind row" | "behind rows";

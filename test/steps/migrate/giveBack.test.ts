@@ -127,8 +127,8 @@ describe("a source whose move fails after the fence", function () {
 
     it("stays stopped once a target of any run may have been started, and where an earlier run has fenced it", async () => {
         await done(fence, source.spec("started"), fenceContract.result);
-        const { append } = openJournal(runDirectoryPaths(runOf(synapse, "started").directory).journal);
-        const started = (kind: "intent" | "undone") => append({ step: "start", phase: "migrate", kind });
+        const journaled = openJournal(runDirectoryPaths(runOf(synapse, "started").directory).journal);
+        const started = (kind: "intent" | "undone") => journaled.append({ step: "start", phase: "migrate", kind });
         await started("intent");
         expect(await ended("started", refused)).to.equal(refused);
         // Another run of the same work directory has taken the fence over, and its own target was never started.
