@@ -37,7 +37,7 @@ export function assessmentSpec(
     secrets: MigrationSecrets,
     target: AnyTargetLayout,
     runId: string | undefined,
-    mode: Pick<AssessmentSpec, "quick" | "enforce" | "declares">,
+    mode: Pick<AssessmentSpec, "quick" | "enforce" | "declares" | "sourceAfterFailure">,
 ): AssessmentSpec {
     return {
         run:
@@ -79,7 +79,9 @@ export async function assessQuickly(
     secrets: MigrationSecrets,
     target: AnyTargetLayout,
 ): Promise<Assessment> {
-    const declares = pulumi.runtime.isDryRun() ? {} : { declares: config.phase };
+    const declares = pulumi.runtime.isDryRun()
+        ? {}
+        : { declares: config.phase, sourceAfterFailure: config.sourceAfterFailure };
     const mode = { quick: true, enforce: false, ...declares };
     const spec = assessmentSpec(config, secrets, target, config.run, mode);
     const call = {

@@ -64,6 +64,34 @@ export const fenceContract = contract({
     }),
 });
 
+/**
+ * Puts the fenced source back after a step that came after the fence has failed: no resource of a stack, but a step of its own, so that it is
+ * journaled, finished after a kill, and taken back with its phase.
+ */
+export const giveBackContract = contract({
+    name: "give-back",
+    phase: "migrate",
+    version: 1,
+    irrevocable: true,
+    owner: "source",
+    spec: z.strictObject({
+        run: runReference,
+        /** The step that has failed. */
+        failed: z.string(),
+        /** Of its error; `internal` for one that nobody expected. */
+        code: z.string(),
+    }),
+    /** Another step may fail at the same time: the first one is told. */
+    immaterial: ["failed", "code"],
+    result: z.strictObject({
+        failed: z.string(),
+        code: z.string(),
+        /** Whether its service runs; it does not where it did not before the fence either, or where another stack holds it. */
+        serves: z.boolean(),
+        at: instant,
+    }),
+});
+
 /** `pg_dump -Fd` and a manifest of all that it holds, out of one snapshot. */
 export const dumpContract = contract({
     name: "dump",

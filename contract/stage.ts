@@ -91,6 +91,8 @@ export const assessContract = contract({
         mediaStorageProvider: mediaStorageProvider.optional(),
         /** By an `up`, and not by a preview: what a step that is made anew must know. */
         declares: z.enum(phases).optional(),
+        /** By an `up`: what becomes of the fenced source when a step fails. Put back when absent. */
+        sourceAfterFailure: z.enum(["restore", "keep"]).optional(),
         /** Cheap checks only: under 10 s at any database size. The others are listed as not run. */
         quick: z.boolean(),
         /** Whether findings that block make the step fail, as they must before anything is created. */

@@ -1,18 +1,22 @@
 /** `synapse-migrate`: one subcommand a step. Pulumi calls it, and so can an administrator in an incident. */
 import { Command, CommanderError } from "commander";
 import { z } from "zod";
-import { assessContract } from "../contract/index.ts";
+import { assessContract, giveBackContract } from "../contract/index.ts";
 import { phaseOf, stepNamed, stepNames } from "./registry.ts";
 import { boundedOutput } from "../engine/run/boundedOutput.ts";
 import { endingOf } from "../engine/run/ending.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
+import { readJournal } from "../engine/run/journal.ts";
 import { keepNotes } from "../engine/run/notes.ts";
 import type { LineKind } from "../engine/run/progress.ts";
 import { registerSecret, withoutSecret } from "../engine/run/redaction.ts";
 import { doStep, updateStep } from "../engine/run/runStep.ts";
-import type { AnyStep } from "../engine/run/openStep.ts";
+import type { AnyStep, StepCall } from "../engine/run/openStep.ts";
+import type { StepRun } from "../engine/run/step.ts";
 import { undoWithFailedSteps } from "../engine/run/undoFromJournal.ts";
+import { runDirectoryPaths } from "../engine/run/runDirectory.ts";
+import { isBegun } from "../engine/run/stepState.ts";
 import { secretsIn } from "../engine/run/specSecrets.ts";
 
 /** A specification longer than this is not one. */
@@ -55,13 +59,13 @@ function stepCommand(name: string): Command {
             if (chosen.length !== 1)
                 throw new CommanderError(usageError, "usage", "exactly one of --do, --undo and --reprint is needed");
             const spec = await readSpec(name);
-            const step = await stepNamed(name);
-            if (step === undefined) throw new Error(`there is no step ${name}`);
+            const step = await namedStep(name);
             const { signal, stop } = interruption();
             stopped = signal;
             try {
                 const write = speaker(spec, options.undo === true ? "undo" : "do");
-                const call = { step, spec, write, signal };
+                const call = { step, spec, write, signal, afterFailure };
+                if (options.undo !== true) await finishPuttingBack(call);
                 if (options.undo === true) await undoWithFailedSteps(call, stepNamed);
                 else if (options.reprint === true) process.stdout.write(`${await updateStep(call)}\n`);
                 else process.stdout.write(`${await answerOf(call)}\n`);
@@ -73,12 +77,33 @@ function stepCommand(name: string): Command {
 
 const quickSpec = z.looseObject({ quick: z.literal(true) });
 
-async function answerOf(call: {
-    readonly step: AnyStep;
-    readonly spec: unknown;
-    readonly write: (line: string) => void;
-    readonly signal: AbortSignal;
-}): Promise<string> {
+/** Loaded only where it is needed. */
+const puttingBack = async () => ({
+    ...(await import("../engine/fence/afterFailure.ts")),
+    giveBack: await namedStep(giveBackContract.name),
+});
+
+async function afterFailure(error: unknown, step: AnyStep, run: StepRun): Promise<unknown> {
+    const { sourceAfterFailure, giveBack } = await puttingBack();
+    return sourceAfterFailure(error, step, run, giveBack);
+}
+
+/** A kill may have ended it in the middle, with the source down: it comes before whatever is refused because of it. */
+async function finishPuttingBack(call: StepCall): Promise<void> {
+    const directory = ofRun.safeParse(call.spec).data?.run.directory;
+    if (directory === undefined || call.step.contract.phase !== giveBackContract.phase) return;
+    if (!isBegun(await readJournal(runDirectoryPaths(directory).journal), giveBackContract.name)) return;
+    const { finishGivingBack, giveBack } = await puttingBack();
+    await finishGivingBack(directory, giveBack, call);
+}
+
+async function namedStep(name: string): Promise<AnyStep> {
+    const step = await stepNamed(name);
+    if (step === undefined) throw new Error(`there is no step ${name}`);
+    return step;
+}
+
+async function answerOf(call: StepCall): Promise<string> {
     if (call.step.contract.name !== assessContract.name || !quickSpec.safeParse(call.spec).success) return doStep(call);
     for (const secret of secretsIn(assessContract.spec, call.spec)) registerSecret(secret);
     const { quickAssessment } = await import("./assess/assess.ts");

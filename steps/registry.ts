@@ -33,6 +33,10 @@ const entries: Readonly<Record<string, Entry>> = {
     canary: { phase: "migrate", load: async () => (await import("./migrate/canary.ts")).canary },
     settle: { phase: "migrate", load: async () => (await import("./migrate/settle.ts")).settle },
     fence: { phase: "migrate", load: async () => (await import("./migrate/fence.ts")).fence },
+    "give-back": {
+        phase: "migrate",
+        load: async () => (await import("./migrate/giveBack.ts")).giveBackStep(stepNamed),
+    },
     "catch-up": { phase: "migrate", load: async () => (await import("./migrate/catchUp.ts")).catchUp },
     dump: { phase: "migrate", load: async () => (await import("./migrate/dump.ts")).dump },
     safeguard: { phase: "migrate", load: async () => (await import("./migrate/safeguard.ts")).safeguard },

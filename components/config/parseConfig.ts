@@ -36,6 +36,8 @@ export interface MigrationConfig {
     /** Of a direct copy's rows, MiB a second; no limit when absent. */
     readonly copyRateLimit?: number | undefined;
     /** How long the copy of a replaced database, and the database itself, are kept at least. */
+    /** What becomes of the fenced source when a step after the fence fails and running again would not mend it. */
+    readonly sourceAfterFailure: "restore" | "keep";
     readonly safeguardHours: number;
     readonly remoteMedia: "carry" | "drop";
     /** Codes of warnings that block until somebody has read and accepted them. */
@@ -121,6 +123,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         replicationAddress: config.replicationAddress,
         copyJobs: copyJobs === 0 ? undefined : copyJobs,
         copyRateLimit: copyRateLimit === 0 ? undefined : copyRateLimit,
+        sourceAfterFailure: config.sourceAfterFailure,
         safeguardHours,
         remoteMedia,
         acknowledge,

@@ -14,6 +14,8 @@ import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
 import { configurationCheckId, configurationFindings } from "./configurationCheck.ts";
 import { targetClock, targetClockId } from "./clockChecks.ts";
+import { documentedFindings } from "./conclusion.ts";
+import { definitionsBeforeRows, dumpCodeFindings, type Definitions } from "./dumpCode.ts";
 import { checkDump } from "./dumpCheck.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { mediaRepoFindings } from "./mediaRepoChecks.ts";
@@ -27,6 +29,9 @@ export type AssessSpec = z.infer<typeof assessContract.spec> & { readonly source
 /** Loaded, a compressed dump takes about this many times its own size, indexes included. */
 const loadedPerCompressedByte = 12;
 const loadedPerPlainByte = 2;
+
+/** Of a preview, for what an encrypted or compressed dump has in front of its rows, and for a server to try it on. */
+const quickSeconds = 8;
 
 /** What can be loaded, besides archives of it. */
 const dumps: readonly Content[] = ["plain-dump", "custom-dump", "directory-dump", "tar-dump", "sqlite", "zip", "tar"];
@@ -48,6 +53,8 @@ export interface BundleContext {
         databaseBytes: number;
         tables: number;
         version: string | undefined;
+        /** Of a dump that was read to its end. */
+        definitions?: Definitions;
     };
 }
 
@@ -170,7 +177,24 @@ export const bundleChecks: readonly BundleCheck[] = [
             known.databaseBytes = answer.bytes * loadedPerPlainByte;
             known.tables = answer.tables;
             known.version = answer.version;
+            known.definitions = answer.definitions;
             return [...answer.findings];
+        },
+    },
+    {
+        id: "dump-code",
+        cost: "cheap",
+        beforeImport: true,
+        async run(context) {
+            const { spec, known } = context;
+            const signal = spec.quick ? AbortSignal.timeout(quickSeconds * 1000) : undefined;
+            const definitions = spec.quick ? await beforeRows(context, signal) : known.definitions;
+            const programs = spec.targetServer?.programs;
+            if (definitions === undefined || programs === undefined) return "not-run";
+            const scratch = { programs, user: spec.user, signal };
+            const found = await dumpCodeFindings(definitions, spec.foreignCode ?? [], scratch);
+            // In a preview what stands behind the rows has not been seen, and nothing found is not nothing there.
+            return spec.quick && found.length === 0 ? "not-run" : found;
         },
     },
     {
@@ -202,6 +226,27 @@ export const bundleChecks: readonly BundleCheck[] = [
         },
     },
 ];
+
+/** Of a dump that can be read from its beginning: what is packed in an archive would have to be unpacked first. */
+async function beforeRows(
+    { spec, workDirectory, progress }: BundleContext,
+    signal: AbortSignal | undefined,
+): Promise<Definitions | undefined> {
+    const { database: paths, databaseName } = spec.source;
+    const opening = openingOptions(spec, workDirectory);
+    if ((await joinedParts(paths)).length !== 1 || (await isSqlite(paths, opening))) return undefined;
+    const { content, layers } = await recognise(paths, opening);
+    if (layers.includes("tar") || layers.includes("zip") || content === "tar-dump") return undefined;
+    return definitionsBeforeRows(paths, {
+        ...opening,
+        databaseName,
+        progress,
+        ...(signal === undefined ? {} : { signal }),
+    }).catch(
+        // Told by the checks of its format, and by whoever reads it whole.
+        (error: unknown) => (documentedFindings(error), undefined),
+    );
+}
 
 function openingOptions(spec: AssessSpec, workDirectory: string) {
     return {

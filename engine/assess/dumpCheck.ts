@@ -4,9 +4,11 @@ import { readOpened } from "../bundle/dump/readOpened.ts";
 import type { Finding } from "../../contract/index.ts";
 import { plainDumpWarnings } from "../postgres/plainDump/content.ts";
 import { readPlainDump, type ReadProgress } from "../postgres/plainDump/read.ts";
+import type { PlacedStatement } from "../postgres/plainDump/statement.ts";
 import type { CopyBlock, PlainDumpSink } from "../postgres/plainDump/sink.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
 import { finding } from "../run/finding.ts";
+import { Definitions } from "./dumpCode.ts";
 import { newerSchema } from "./databaseChecks.ts";
 import { olderTarget } from "./targetChecks.ts";
 
@@ -25,13 +27,15 @@ export interface DumpAnswer {
     /** Of its SQL text. */
     readonly bytes: number;
     readonly tables: number;
+    readonly definitions: Definitions;
 }
 
 /** @throws MigrationError those of {@link openDump} and of reading a plain dump */
 export async function checkDump({ paths, targetSynapse, targetServer, ...opening }: DumpQuestion): Promise<DumpAnswer> {
     const opened = await openDump(paths, opening);
     try {
-        const schema = new SchemaVersions();
+        const definitions = new Definitions();
+        const schema = new SchemaVersions(definitions);
         let read: ReadProgress = { bytes: 0, tables: 0, rows: 0 };
         const content = await opening.progress.during(
             "reading the dump to its end",
@@ -52,6 +56,7 @@ export async function checkDump({ paths, targetSynapse, targetServer, ...opening
             version: `PostgreSQL ${content.serverVersion || "of a version that the dump does not tell"}, ${schema.described}`,
             bytes: content.bytes,
             tables: content.tables.length,
+            definitions,
         };
     } finally {
         await opened.close();
@@ -67,14 +72,19 @@ function warnings(content: Parameters<typeof plainDumpWarnings>[0], paths: reado
 /** A row or two; more than this in a table of that name is not Synapse's. */
 const longestTable = 4096;
 
-/** Keeps the rows of the tables that Synapse has its schema's version in, and of nothing else. */
+/** Keeps the rows of the tables that Synapse has its schema's version in, and of nothing else; hands statements on. */
 class SchemaVersions implements PlainDumpSink {
     private readonly found = new Map<string, number>();
     private block: CopyBlock | undefined;
     private text = "";
+    private readonly definitions: Definitions;
 
-    public statement(): Promise<void> {
-        return Promise.resolve();
+    constructor(definitions: Definitions) {
+        this.definitions = definitions;
+    }
+
+    public statement(placed: PlacedStatement): Promise<void> {
+        return this.definitions.statement(placed);
     }
 
     public beginRows(block: CopyBlock): Promise<void> {

@@ -74,6 +74,20 @@ export class MigrationErrors extends Error {
     }
 }
 
+/** An error, and what was done because of it: printed first and last. Exits with the code of the error. */
+export class ErrorWithAftermath extends Error {
+    public override readonly name = "ErrorWithAftermath";
+    /** Whatever the step has thrown. */
+    public readonly error: unknown;
+    public readonly aftermath: MigrationError;
+
+    constructor(error: unknown, aftermath: MigrationError) {
+        super(`${error instanceof Error ? error.message : String(error)}; ${aftermath.message}`, { cause: error });
+        this.error = error;
+        this.aftermath = aftermath;
+    }
+}
+
 /** Throws nothing for no problems, the problem itself for one, all of them together for more. */
 export function throwAll(errors: readonly MigrationError[]): void {
     const [first, ...rest] = errors;

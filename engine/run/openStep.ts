@@ -24,6 +24,10 @@ export interface StepCall {
     readonly spec: unknown;
     readonly write: (line: string) => void;
     readonly signal: AbortSignal;
+    /** Of an undo: it is no second half of a replacement, whichever operation of Pulumi calls it. */
+    readonly forGood?: boolean;
+    /** Asked when a step that was begun has failed, before anybody else may do it: gives the error to end with. */
+    readonly afterFailure?: (error: unknown, step: AnyStep, run: StepRun) => Promise<unknown>;
 }
 
 /** How long an attempt waits for one that is just being killed. */

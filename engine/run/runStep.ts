@@ -5,8 +5,9 @@ import { writePrivateFile } from "./atomicFile.ts";
 import { MigrationError, MigrationErrors } from "./errors.ts";
 import { changedAfterwards, isBelow, materialChanges, programVersion, secretsDigest } from "./changedSpec.ts";
 import { refuseForgotten } from "./declaredPhase.ts";
+import { refuseGivenBack } from "./givenBack.ts";
 import { readJournal, type JournalRecord } from "./journal.ts";
-import { anyRun, invalidSpec, withStep, type AnyStep, type OpenStep, type StepCall } from "./openStep.ts";
+import { anyRun, invalidSpec, withStep, type OpenStep, type StepCall } from "./openStep.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";
@@ -27,12 +28,13 @@ const largestResult = 4096;
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0705 when it was done with another one,
  *     SM-E0706 when another process does it now, from whichever work directory, SM-E0719 when the stack has forgotten steps that it should
- *     take back, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
+ *     take back, SM-E0780 when the source was put back since, SM-E0740, SM-E0742, SM-E1502 when the target is another's, SM-E1503 when it would act on a
  *     target that is committed, and what the step itself throws
  */
 export async function doStep(call: StepCall): Promise<string> {
     return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
         const { contract } = call.step;
+        refuseGivenBack(contract, records, paths.journal);
         if (contract.repeatable !== "always") await refuseForgotten(contract, records, paths);
         const answers = await answersFromJournal(contract, run.reference, records, state);
         if (answers) {
@@ -46,19 +48,20 @@ export async function doStep(call: StepCall): Promise<string> {
             await keepCopyOf(run, contract.name);
             return answer(contract.result.parse(state.result), contract.name);
         }
-        return actOn(call.step, { spec, run, digest, paths });
+        return actOn(call, { spec, run, digest, paths });
     });
 }
 
 /** Acts, between an intent and its end in the journal. */
-function actOn(step: AnyStep, open: Pick<OpenStep, "spec" | "run" | "digest" | "paths">): Promise<string> {
-    return holdingTarget(step.contract, open.run.reference, () => journaled(step, open));
+function actOn(call: StepCall, open: Pick<OpenStep, "spec" | "run" | "digest" | "paths">): Promise<string> {
+    return holdingTarget(call.step.contract, open.run.reference, () => journaled(call, open));
 }
 
 async function journaled(
-    { contract, act }: AnyStep,
+    { step, afterFailure }: StepCall,
     { spec, run, digest, paths }: Pick<OpenStep, "spec" | "run" | "digest" | "paths">,
 ): Promise<string> {
+    const { contract, act } = step;
     const base = { step: contract.name, phase: contract.phase };
     await writePrivateFile(
         join(paths.specs, `${contract.name}.json`),
@@ -70,6 +73,8 @@ async function journaled(
     const started = performance.now();
     const elapsed = (): number => Math.round(performance.now() - started) / 1000;
     try {
+        // Once more, now that whoever would give the source back reads in the journal that this has begun.
+        refuseGivenBack(contract, await run.journal.read(), paths.journal);
         const result: unknown = contract.result.parse(await act(spec, run));
         const line = answer(result, contract.name);
         await run.journal.append({ ...base, kind: "done", result, seconds: elapsed() });
@@ -77,7 +82,7 @@ async function journaled(
         return line;
     } catch (error) {
         await noteFailure(run, { ...base, seconds: elapsed() }, error);
-        throw error;
+        throw afterFailure === undefined ? error : await afterFailure(error, step, run);
     }
 }
 
@@ -87,7 +92,7 @@ async function journaled(
  *
  * @returns the result as one line of JSON of at most 4 KiB
  * @throws MigrationError SM-E0200 for a specification that is not valid, SM-E0715 when the journal has no result: it is another one than
- *     that of the stack, or the step was taken back; SM-E0717 when the specification says something else than what was done
+ *     that of the stack, or the step was taken back; SM-E0780 when the source was put back since; SM-E0717 when the specification says something else than what was done
  */
 export async function updateStep(call: StepCall): Promise<string> {
     const { contract } = call.step;
@@ -98,6 +103,7 @@ export async function updateStep(call: StepCall): Promise<string> {
     const { journal } = runDirectoryPaths(run.directory);
     // Looked at before anything is opened: where there is no run directory, none is made.
     const records = await readJournal(journal);
+    refuseGivenBack(contract, records, journal);
     const state = stepState(records, contract.name);
     if (state.state !== "done") throw notDone(contract.name, journal, records);
     const compared = contract.repeatable === undefined;
@@ -106,7 +112,7 @@ export async function updateStep(call: StepCall): Promise<string> {
     const { applied = [] } = contract;
     if (!changed.every((path) => applied.some((field) => isBelow(path, field))))
         throw await changedAfterwards(contract, run, records, changed);
-    return withStep(call, (open) => actOn(call.step, open));
+    return withStep(call, (open) => actOn(call, open));
 }
 
 function notDone(step: string, journal: string, records: readonly JournalRecord[]): MigrationError {
@@ -134,7 +140,7 @@ export async function undoStep(call: StepCall): Promise<void> {
         const { contract, undo } = call.step;
         const base = { step: contract.name, phase: contract.phase };
         if (contract.repeatable !== undefined && undo === undefined) return;
-        if (await isReplacement(answered)) {
+        if (call.forGood !== true && (await isReplacement(answered))) {
             run.progress.say("left as it is: its resource was replaced, and the step stays done");
             return;
         }

@@ -31,6 +31,10 @@ export function stepState(records: readonly JournalRecord[], step: string): Step
 export const isDone = (records: readonly JournalRecord[], step: string): boolean =>
     stepState(records, step).state === "done";
 
+/** Whether an attempt has begun that neither finished nor was taken back. */
+export const isBegun = (records: readonly JournalRecord[], step: string): boolean =>
+    stepState(records, step).state === "begun";
+
 /** Steps after which the source must never serve again: a target that was opened, a bundle that was handed over. */
 const committingSteps = ["commit", "hand-over"];
 

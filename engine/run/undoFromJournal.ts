@@ -13,7 +13,7 @@ import { failedAfter } from "./undoOrder.ts";
 /** Finds a step by its name. */
 export type StepFinder = (name: string) => Promise<AnyStep | undefined>;
 
-interface Surroundings extends Pick<StepCall, "signal"> {
+interface Surroundings extends Pick<StepCall, "signal" | "forGood"> {
     readonly write: (line: string, kind?: LineKind) => void;
 }
 
@@ -22,8 +22,9 @@ export async function undoSteps(
     names: readonly string[],
     runDirectory: string,
     stepNamed: StepFinder,
-    { write, signal }: Surroundings,
+    surroundings: Surroundings,
 ): Promise<void> {
+    const { write } = surroundings;
     for (const name of names) {
         const step = await stepNamed(name);
         if (step === undefined) continue;
@@ -34,7 +35,7 @@ export async function undoSteps(
             continue;
         }
         write(`[${name}] what it left is taken back`);
-        await undoStep({ step, spec: JSON.parse(text), write, signal });
+        await undoStep({ ...surroundings, step, spec: JSON.parse(text) });
     }
 }
 
@@ -46,7 +47,10 @@ export async function undoWithFailedSteps(call: StepCall, stepNamed: StepFinder)
     if (parsed.success) {
         const { directory } = parsed.data.run;
         const records = await readJournal(runDirectoryPaths(directory).journal);
-        await undoSteps(failedAfter(records, call.step.contract.name), directory, stepNamed, call);
+        await undoSteps(failedAfter(records, call.step.contract.name), directory, stepNamed, {
+            write: call.write,
+            signal: call.signal,
+        });
     }
     await undoStep(call);
 }

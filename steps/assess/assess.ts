@@ -28,6 +28,7 @@ import { writePrivateFile } from "../../engine/run/atomicFile.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { allOf } from "../../engine/run/eachOf.ts";
+import { keepChoice } from "../../engine/fence/afterFailure.ts";
 import { keepDeclared } from "../../engine/run/declaredPhase.ts";
 import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import type { Progress } from "../../engine/run/progress.ts";
@@ -105,6 +106,7 @@ export async function quickAssessment(spec: AssessSpec): Promise<Assessment> {
     const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
     await prepareRunDirectory(runsDirectory);
     const assessment = await lookQuickly(spec, runsDirectory);
+    if (spec.declares !== undefined) await keepChoice(runsDirectory, spec.sourceAfterFailure ?? "restore");
     if (spec.declares !== undefined) await keepDeclared(join(runsDirectory, assessment.runId), spec.declares);
     return assessment;
 }

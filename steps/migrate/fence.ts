@@ -10,6 +10,7 @@ import {
     type FenceTarget,
     type SelfHostedSource,
 } from "../../contract/index.ts";
+import { takenOverAction } from "../../engine/fence/afterFailure.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { refuseUnloadable } from "../../engine/fence/loadsConfiguration.ts";
@@ -55,7 +56,7 @@ export const fence = defineStep(
             await refuseChangedSource(await readSourceConfig(source), run.directory, configureContract.name);
             await refuseObstacles(source, address, run.signal);
         }
-        const takenOver = await run.recorded("taken-over", () =>
+        const takenOver = await run.recorded(takenOverAction, () =>
             Promise.resolve(before !== undefined && before.run !== run.id),
         );
         // In the source's own database first: of two stacks that would fence it, one is refused while it still serves.

@@ -4,6 +4,7 @@ import { markerSchema } from "../databases/marker.ts";
 import { refusePartialDump, type PlainDumpContent, type PlainDumpSequence, type PlainDumpTable } from "./content.ts";
 import type { QualifiedName, TableName } from "./cursor.ts";
 import type { Declarations } from "./declared/declarations.ts";
+import { LineSum } from "./lineHash.ts";
 import { describeName, type Statement } from "./statement.ts";
 
 interface KnownTable extends TableName {
@@ -21,6 +22,9 @@ export class Inventory {
     private readonly views = new Set<string>();
     private readonly tables: PlainDumpTable[] = [];
     private readonly sequences: PlainDumpSequence[] = [];
+    /** Tables whose rows the dump says it has, by the comment in front of them. */
+    private readonly announced = new Set<string>();
+    private rowsAs: "COPY" | "INSERT" | undefined;
     private readonly leftOut = new Map<string, number>();
     private readonly owners = new Set<string>();
 
@@ -73,10 +77,43 @@ export class Inventory {
         throw new MigrationError("SM-E0907", { where, found });
     }
 
-    /** @throws MigrationError SM-E0907 for the rows of a table that the dump does not make, SM-E0901 when its columns are others */
-    public beginRows({ table, columns }: Statement & { kind: "copy" }, where: string): TableName {
+    public announceRows(table: QualifiedName): void {
+        this.announced.add(describeName(this.resolve(table)));
+    }
+
+    /** Of a table as it was made; none for one that was not. */
+    public columnsOf(table: QualifiedName): readonly string[] {
+        return this.known.get(describeName(this.resolve(table)))?.columns ?? [];
+    }
+
+    /** A table without rows has no INSERT: all that is said of it is the comment. */
+    public addEmptyTables(): void {
+        if (this.rowsAs !== "INSERT") return;
+        for (const [key, table] of this.known) {
+            if (table.hasData || table.schema === markerSchema || !this.announced.has(key)) continue;
+            table.hasData = true;
+            const { schema, name, columns } = table;
+            this.addTable({ schema, name, columns, rows: 0, bytes: 0, digest: new LineSum().toString() });
+        }
+    }
+
+    /**
+     * @throws MigrationError SM-E0907 for the rows of a table that the dump does not make, SM-E0901 when its columns are others, SM-E0937 when
+     *     others came in another way
+     */
+    public beginRows(
+        { table, columns }: { readonly table: QualifiedName; readonly columns: readonly string[] },
+        where: string,
+        rowsAs: "COPY" | "INSERT" = "COPY",
+    ): TableName {
         const name = this.resolve(table);
         const key = describeName(name);
+        this.rowsAs ??= rowsAs;
+        if (this.rowsAs !== rowsAs)
+            throw new MigrationError("SM-E0937", {
+                where,
+                found: `rows of table ${key} as ${rowsAs}, and of tables before it as ${this.rowsAs}`,
+            });
         const known = this.known.get(key);
         if (known === undefined) {
             const found = `rows of table ${key}, which the dump does not make, as --data-only has it`;

@@ -73,6 +73,35 @@ function readStatement(text: Buffer, start: number): Lexed | "more" {
     return "more";
 }
 
+/**
+ * The tokens of a statement up to and with a keyword.
+ *
+ * @returns `"more"` when it does not come in `text`, undefined when the statement ends before it
+ */
+export function tokensUpTo(
+    text: Buffer,
+    start: number,
+    keyword: string,
+): { readonly tokens: readonly Token[]; readonly end: number } | "more" | undefined {
+    const tokens: Token[] = [];
+    let at = start;
+    while (at < text.length) {
+        const byte = text[at];
+        if (byte === semicolon || byte === backslash) return undefined;
+        if (isSpace(byte)) {
+            at += 1;
+            continue;
+        }
+        const comment = commentEnd(text, at);
+        const { end, token } = comment === undefined ? readToken(text, at) : { end: comment, token: undefined };
+        if (end < 0) return "more";
+        if (token !== undefined) tokens.push(token);
+        at = end;
+        if (token?.kind === "word" && token.text === keyword) return { tokens, end };
+    }
+    return "more";
+}
+
 /** @returns undefined when there is no comment, -1 when it does not end here */
 function commentEnd(text: Buffer, at: number): number | undefined {
     if (text[at] === dash && text[at + 1] === dash) {

@@ -2,17 +2,20 @@
 import { MigrationError } from "../../run/errors.ts";
 import { ByteSource } from "./byteSource.ts";
 import { classify, statementName } from "./classify.ts";
+import { markerSchema } from "../databases/marker.ts";
 import type { PlainDumpContent } from "./content.ts";
 import { readCopyBlock } from "./copyBlock.ts";
 import { Declarations } from "./declared/declarations.ts";
 import { describeEntry, entryOf, isAbout, keepOut, type DumpEntry } from "./entry.ts";
 import { DumpFrame } from "./frame.ts";
 import { passHead } from "./head.ts";
+import { InsertBlock } from "./insertBlock.ts";
+import { insertHeadOf } from "./insertHead.ts";
 import { Inventory } from "./inventory.ts";
 import { isTooLong, itemOf, longestStatement } from "./items.ts";
 import type { Item, Lexed, Token } from "./lexer.ts";
 import { noSink, type PlainDumpSink } from "./sink.ts";
-import type { PlacedStatement, Statement } from "./statement.ts";
+import { describeName, type PlacedStatement, type Statement } from "./statement.ts";
 import { Utf8Check } from "./utf8Check.ts";
 
 export interface ReadProgress {
@@ -32,7 +35,7 @@ export interface ReadOptions {
 const newline = 10;
 
 /**
- * @throws MigrationError SM-E0901 to SM-E0904, SM-E0907, SM-E0909 with the line; whatever the dump's stream or the sink throw
+ * @throws MigrationError SM-E0901 to SM-E0904, SM-E0907, SM-E0909, SM-E0936, SM-E0937 with the line; whatever the dump's stream or the sink throw
  */
 export async function readPlainDump(
     dump: AsyncIterable<Buffer>,
@@ -58,6 +61,8 @@ class Reading {
     private rows = 0;
     /** The last object that is whole, for the message about a dump that is cut off. */
     private last = "nothing";
+    /** Rows that come as INSERTs, as long as they are of the same table. */
+    private inserts: InsertBlock | undefined;
     /** Of pg_dump's table of contents: what it says above a statement. */
     private entry: DumpEntry | undefined;
     /** Whether the dump ends in an empty line. */
@@ -71,7 +76,14 @@ class Reading {
 
     public async run(): Promise<PlainDumpContent> {
         await passHead(this.source);
-        for (let lexed = await this.lex(); lexed !== undefined; lexed = await this.lex()) await this.item(lexed);
+        for (;;) {
+            if (await this.insert()) continue;
+            const lexed = await this.lex();
+            if (lexed === undefined) break;
+            await this.item(lexed);
+        }
+        await this.endInserts();
+        this.inventory.addEmptyTables();
         if (!this.frame.complete || !this.emptyEnd) throw this.cutOff("its last lines are missing");
         const { serverVersion, programVersion } = this.frame;
         const { bytes } = this.source;
@@ -97,13 +109,17 @@ class Reading {
         if (item.kind === "statement") return this.statement(item, end, where);
         if (item.kind === "comment") {
             this.frame.comment(item.text, where);
-            this.entry = entryOf(item.text) ?? this.entry;
+            const entry = entryOf(item.text);
+            this.entry = entry ?? this.entry;
+            if (entry?.type === "TABLE DATA" && entry.schema !== undefined)
+                this.inventory.announceRows({ schema: entry.schema, name: entry.name });
         } else this.frame.command(item.text, this.inventory.untouched, where);
         this.source.moveTo(end);
     }
 
     private async statement(item: Item & { kind: "statement" }, end: number, where: string): Promise<void> {
         const { line } = this.source;
+        await this.endInserts();
         this.frame.statement(where);
         this.refuseOtherText(end, where);
         const statement = classify(item.tokens);
@@ -189,6 +205,48 @@ class Reading {
         this.report();
     }
 
+    /** @returns whether the next item is an INSERT, which is read then */
+    private async insert(): Promise<boolean> {
+        const { source, inventory } = this;
+        const head = await insertHeadOf(source);
+        if (head === undefined) return false;
+        const where = this.here();
+        this.frame.statement(where);
+        this.refuseOtherText(head.end, where);
+        const { table } = head;
+        const name = describeName(inventory.resolve(table));
+        const columns = head.columns ?? inventory.columnsOf(table);
+        const open = this.inserts;
+        // Of two statements of a table, both name the same columns, in the same order.
+        if (open === undefined || describeName(open.block) !== name || open.block.columns.join() !== columns.join()) {
+            await this.endInserts();
+            inventory.statements += 1;
+            const block = { ...inventory.beginRows({ table, columns }, where, "INSERT"), columns };
+            const isOfMarker = block.schema === markerSchema;
+            this.inserts = new InsertBlock({ ...block, firstLine: source.line }, isOfMarker ? noSink : this.sink, {
+                onRows: (rows) => {
+                    this.rows += rows;
+                    this.report();
+                },
+                cutOff: (found) => this.cutOff(found),
+            });
+            await this.inserts.begin();
+        }
+        this.last = `INSERT INTO ${name} in line ${source.line}`;
+        source.moveTo(head.end);
+        await this.inserts?.statement(source);
+        return true;
+    }
+
+    private async endInserts(): Promise<void> {
+        const table = await this.inserts?.end();
+        this.inserts = undefined;
+        if (table === undefined) return;
+        if (table.schema === markerSchema) this.inventory.leave("marker of an earlier migration");
+        else this.inventory.addTable(table);
+        this.report();
+    }
+
     private refuseOtherText(end: number, where: string): void {
         const { source } = this;
         const text = source.buffer.subarray(source.at, end);
@@ -219,9 +277,7 @@ class Reading {
     }
 
     private tooLong(): MigrationError {
-        const begin = this.source.buffer.toString("utf8", this.source.at, this.source.at + 64).trimStart();
-        const isInsert = /^insert\s/i.test(begin);
-        const found = isInsert ? "rows as INSERT statements" : `a statement of more than ${longestStatement} bytes`;
-        return new MigrationError(isInsert ? "SM-E0907" : "SM-E0903", { where: this.here(), found });
+        const found = `a statement of more than ${longestStatement} bytes`;
+        return new MigrationError("SM-E0903", { where: this.here(), found });
     }
 }

@@ -176,6 +176,24 @@ export const e07State = {
         "Pulumi would say that all is done, and nobody would take back what fenced the source: it would stay down",
         "declare the phase that was reached; every step answers from the journal; then go back",
     ),
+    "SM-E0780": entry(
+        "state",
+        "the source was put back after a step had failed, and what was copied of it is worthless",
+        "it serves its users again and changes with every message: a target made of the old copy would lose them",
+        "declare phase `stage`, then `migrate` again: the source is fenced and copied anew",
+    ),
+    "SM-E0781": entry(
+        "state",
+        "the source was put back, because a step after the fence has failed",
+        "nobody would have been served until a person had looked at it",
+        "mend what the error above names; then declare phase `stage`, and `migrate` again",
+    ),
+    "SM-E0782": entry(
+        "state",
+        "the source could not be put back: it is down",
+        "nobody is served until it is started",
+        "declare phase `stage`, which tries once more, or start it yourself as you always do",
+    ),
     "SM-E0730": entry(
         "state",
         "what has the marker's name is not a marker",

@@ -40,9 +40,9 @@ export const e090Dumps = {
     ),
     "SM-E0907": entry(
         "artefact",
-        "the dump is not a whole dump of one database made with COPY",
+        "the dump is not a whole dump of one database",
         "a homeserver that lacks tables, or the rows of one, is not the same server",
-        "make the dump with `pg_dump DATABASE`, without --schema-only, --data-only, --inserts, --table and --exclude-table",
+        "make the dump with `pg_dump DATABASE`, without --schema-only, --data-only, --table and --exclude-table",
     ),
     "SM-W0908": entry(
         "artefact",

@@ -20,4 +20,16 @@ export const e093DumpFiles = {
         "which of them is meant cannot be told from the dump: one is moved, the others are left out",
         "set `source.databaseName` to the database that is meant",
     ),
+    "SM-E0936": entry(
+        "artefact",
+        "a row of an INSERT is not what pg_dump writes",
+        "the text of an INSERT is never run: what is no plain literal could be code, and guessing what it means would make another row",
+        "was the file edited, or made by another program? Dump again with `pg_dump`, best without `--inserts`",
+    ),
+    "SM-E0937": entry(
+        "artefact",
+        "the dump has rows as COPY and as INSERT",
+        "pg_dump writes all rows in one way: a file that has both was put together, and nobody knows what it lacks",
+        "dump again into one file: `pg_dump --file FILE DATABASE`",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -1,4 +1,5 @@
 import { chmod, mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
@@ -95,6 +96,40 @@ describe("the assessment of a source that comes as files", function () {
         expect(result.sizes.databaseBytes).to.equal(dump.length * 2);
     });
 
+    it("finds code that is not Synapse's before anything is staged, in a preview too, until it is accepted (SM-E0545)", async () => {
+        const text = dump.toString("latin1");
+        const first = text.indexOf("CREATE TABLE ");
+        const lure =
+            "CREATE FUNCTION public.plant(n integer) RETURNS boolean LANGUAGE sql AS $_$ SELECT true $_$;\n\n" +
+            "CREATE TABLE public.lure (n integer, CONSTRAINT lure_n_check CHECK (public.plant(n)));\n\n" +
+            "COPY public.lure (n) FROM stdin;\n\\.\n\n";
+        const behind = "CREATE VIEW public.spring AS SELECT 1 AS one;\n\n";
+        const end = text.indexOf("--\n-- PostgreSQL database dump complete");
+        const altered = text.slice(0, first) + lure + text.slice(first, end) + behind + text.slice(end);
+        const path = await fileOf("lure.sql", Buffer.from(altered, "latin1"));
+        const leftOver = (await readdir(tmpdir())).filter((name) => name.startsWith("synapse-migration-scratch-"));
+        const named = (found: readonly Finding[]): string[] =>
+            found.filter(({ id }) => id === "SM-E0545").map(({ evidence }) => evidence.split(": ").slice(1).join(": "));
+        const inFront = ["check public.lure: lure_n_check", "function public.plant(integer)"];
+
+        const preview = await assessed({ database: [path] }, { quick: true });
+        expect(named(preview.findings)).to.deep.equal(inFront);
+        const whole = await assessed({ database: [path] });
+        expect(named(whole.findings)).to.deep.equal([...inFront, "view public.spring"]);
+        expect(whole.result.errors).to.equal(3);
+        const foreignCode = [...inFront, "view public.spring"];
+        const accepted = await assessed({ database: [path] }, { foreignCode });
+        expect(named(accepted.findings)).to.deep.equal([]);
+        expect(accepted.passed).to.include("dump-code");
+
+        const client = await newDirectory(cluster);
+        const targetServer = { ...base.targetServer, programs: client } as Spec["targetServer"];
+        const without = await assessed({ database: [path] }, { targetServer });
+        expect(without.result.notRun, "no server can be made of a client's programs").to.include("dump-code");
+        const left = (await readdir(tmpdir())).filter((name) => name.startsWith("synapse-migration-scratch-"));
+        expect(left.filter((name) => !leftOver.includes(name))).to.deep.equal([]);
+    });
+
     it("has the target's Synapse load the configuration that came with it", async () => {
         const configured = async (more: string): Promise<string[]> => {
             const text = `server_name: ${testServerName}\nreport_stats: false\n${more}`;
@@ -109,7 +144,7 @@ describe("the assessment of a source that comes as files", function () {
     it("leaves the content out of a quick look, and opens encrypted files for the beginning of it only", async () => {
         const path = await fileOf("dump.sql.gz.gpg", encrypted(compressed(dump), cluster.directory));
         const { result } = await assessed({ database: [path] }, { quick: true });
-        expect(result.notRun).to.deep.equal(["dump-content", "target-configuration"]);
+        expect(result.notRun).to.deep.equal(["dump-content", "dump-code", "target-configuration"]);
         expect(result.errors).to.equal(0);
         expect(result.sizes.databaseBytes).to.be.greaterThan(0);
     });
@@ -263,7 +298,7 @@ describe("the assessment of a source that comes as files", function () {
                     journal.append({ step, phase: "migrate", kind });
                 for (const step of ["import", "import-media"])
                     for (const kind of ["intent", "done"] as const) await record(step, kind);
-                const thorough = ["dump-content", "target-configuration"];
+                const thorough = ["dump-content", "dump-code", "target-configuration"];
                 const loaded = [
                     "media-repository",
                     "target-clock",

@@ -1,7 +1,8 @@
 import { CommanderError } from "commander";
 import { expect } from "chai";
 import { endingOf } from "../../../engine/run/ending.ts";
-import { MigrationError, MigrationErrors } from "../../../engine/run/errors.ts";
+import { endingBytes } from "../../../engine/run/boundedOutput.ts";
+import { ErrorWithAftermath, MigrationError, MigrationErrors } from "../../../engine/run/errors.ts";
 
 const problem = new MigrationError("SM-E0706", { where: "a lock", found: "it is held" });
 
@@ -18,6 +19,19 @@ describe("the end of a command that went wrong", () => {
                 lines: [reason.message],
                 exitCode: 130,
             });
+        }
+    });
+
+    it("is the step's own error first, whole enough to act on, and what was done because of it last", () => {
+        const aftermath = new MigrationError("SM-E0781", { where: "the source", found: "it serves again" });
+        const many = new MigrationErrors(Array.from({ length: 40 }, () => problem));
+        for (const error of [problem, many, new TypeError("x is not a function".repeat(2000))]) {
+            const { lines, exitCode } = endingOf(new ErrorWithAftermath(error, aftermath), undefined);
+            const text = lines.join("\n");
+            expect(text.endsWith(aftermath.block)).to.equal(true);
+            expect(Buffer.byteLength(text)).to.be.at.most(endingBytes);
+            expect(exitCode).to.equal(endingOf(error, undefined).exitCode);
+            expect(text.indexOf("SM-E0781")).to.be.greaterThan(0);
         }
     });
 

@@ -186,7 +186,7 @@ const forbidden: readonly (readonly [statement: string, named: string, code?: st
     ["", "a statement without words"],
     ["SET client_encoding = 'SQL_ASCII'", "client_encoding = SQL_ASCII", "SM-E0904"],
     ["SET client_encoding = 'LATIN1'", "client_encoding = LATIN1", "SM-E0904"],
-    ["INSERT INTO users VALUES ('@secret')", "rows as INSERT statements", "SM-E0907"],
+    ["INSERT INTO users SELECT '@secret'", "INSERT INTO users SELECT"],
     ["ALTER TABLE t DISABLE TRIGGER ALL", "--data-only", "SM-E0907"],
 ];
 
