@@ -59,6 +59,7 @@ export function assessmentSpec(
         copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
         acknowledged: [...config.acknowledge],
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
+        acceptMissingMedia: config.acceptMissingMedia,
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
         secretKey: secrets.secretKey,

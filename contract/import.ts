@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
-import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { absolutePath, acceptedList, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { bundleSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
 
@@ -46,6 +46,7 @@ export const importMediaContract = contract({
     name: "import-media",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,
@@ -54,6 +55,8 @@ export const importMediaContract = contract({
         mediaStore: absolutePath,
         /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
+        /** Media without files that are accepted. */
+        acceptMissingMedia: acceptedList.optional(),
         passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
         secretKey: armoredSecret.optional(),

@@ -4,7 +4,17 @@ import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
 import { secret } from "./secret.ts";
-import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import {
+    absolutePath,
+    acceptedList,
+    check,
+    count,
+    instant,
+    runReference,
+    seconds,
+    sha256,
+    targetDatabase,
+} from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
 /** Has a test account of the source leave things behind that the probe looks for afterwards. */
@@ -144,6 +154,7 @@ export const verifyContract = contract({
     name: "verify",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: z.strictObject({
         run: runReference,
         source,
@@ -161,6 +172,8 @@ export const verifyContract = contract({
         handedMedia: handedMedia.optional(),
         /** Media in a bucket that is kept count as there. */
         mediaStorageProvider: mediaStorageProvider.optional(),
+        /** Media without files that are no reason to fail. */
+        acceptMissingMedia: acceptedList.optional(),
         /** Rows that came with the media of a bundle, and are not in its dump. */
         mediaRowsAdded: count.optional(),
         signingKeyFile: absolutePath,

@@ -9,11 +9,13 @@ import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
-import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
+import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, type SeenFile } from "./completeness.ts";
 import { hashFile } from "./copyFile.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
-import { carriedFolders, localContentPath, localFolders } from "./layout.ts";
+import { carriedFolders, localFolders } from "./layout.ts";
 import { completenessChecks, namedAtMost, passed } from "./mediaChecks.ts";
+import { howToAccept } from "./missingMedia.ts";
+import { lookAgain } from "./secondLook.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
 import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
@@ -32,8 +34,8 @@ export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
  * The early pass runs beside a working homeserver: files come and go. The final pass proves each copy by its content and, when it comes
  * after a fence, that nothing in the source's store moved meanwhile.
  *
- * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0963 when one of the stores is not
- *     what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
+ * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0967 when another list of missing
+ *     media is accepted, SM-E0963 when one of the stores is not what it should be, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
  *     for a bucket that the source keeps media in
  */
 export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "final"): Promise<MediaResult> {
@@ -82,11 +84,11 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
                 : undefined;
         const file = (path: string): SeenFile | undefined =>
             index.get(path) ?? (isKept ? media?.object(path) : undefined);
-        const completeness = await compare(address, index, file, run, kind);
-        const broken =
-            kind === "early"
-                ? await stillBroken(completeness, sourceRoot, file, address, run)
-                : brokenMedia(completeness);
+        const suspects = new Set<string>();
+        const seenFirst = await compare(address, index, { file, suspects, run, kind });
+        const completeness =
+            kind === "early" ? await stillBroken(seenFirst, suspects, { sourceRoot, file, address, run }) : seenFirst;
+        const broken = brokenMedia(completeness, spec.acceptMissingMedia);
         const checks = [
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
@@ -94,7 +96,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
         await run.evidence({ kind, sourceRoot, targetRoot, ...pass, fetched, uploaded, target, completeness, checks });
-        if (broken.count > 0) throw incomplete(sourceRoot, broken);
+        if (broken.count > 0) throw incomplete(sourceRoot, completeness, broken);
         whole = true;
         return {
             files: pass.files + (fetched?.files ?? 0),
@@ -124,17 +126,24 @@ async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<Co
     });
 }
 
+interface Looked {
+    readonly file: (path: string) => SeenFile | undefined;
+    /** Gets the ids of all media of which something is wrong. */
+    readonly suspects: Set<string>;
+    readonly run: StepRun;
+    readonly kind: "early" | "final";
+}
+
 async function compare(
     address: DatabaseAddress,
     index: MediaIndex,
-    file: (path: string) => SeenFile | undefined,
-    run: StepRun,
-    kind: "early" | "final",
+    { file, suspects, run, kind }: Looked,
 ): Promise<Completeness> {
     return withMediaRows(address, { step: `media-${kind}`, signal: run.signal }, (rows) =>
         checkCompleteness({
             ...rows,
             file,
+            onBroken: (mediaId) => suspects.add(mediaId),
             paths: () =>
                 [...index.paths()].filter((path) => localFolders.some((folder) => path.startsWith(`${folder}/`))),
         }),
@@ -144,37 +153,15 @@ async function compare(
 /** Of a homeserver that runs, what was uploaded or deleted between the walk and the look into the database is looked at once more. */
 async function stillBroken(
     before: Completeness,
-    sourceRoot: string,
-    copied: (path: string) => SeenFile | undefined,
-    address: DatabaseAddress,
-    run: StepRun,
-): Promise<ReturnType<typeof brokenMedia>> {
-    const broken = brokenMedia(before);
-    const { missing, resized, altered, unsafe } = before;
-    const suspects = new Set([missing, resized, altered, unsafe].flatMap(({ first }) => first));
-    if (broken.count === 0 || suspects.size < broken.count) return broken;
-    const now = new Map<string, SeenFile>();
-    for (const path of [...suspects].map(localContentPath)) {
-        if (path === undefined) continue;
-        const content = await hashFile(join(sourceRoot, path), run.signal).catch(() => copied(path));
-        if (content !== undefined) now.set(path, content);
-    }
-    const again = await withMediaRows(address, { step: "media-early", signal: run.signal }, ({ media }) =>
-        checkCompleteness({
-            media: filtered(media, ({ mediaId }) => suspects.has(mediaId)),
-            thumbnails: none(),
-            file: (path) => now.get(path),
-            paths: () => [],
-        }),
-    );
-    return brokenMedia(again);
+    suspects: ReadonlySet<string>,
+    { sourceRoot, file, address, run }: { sourceRoot: string; address: DatabaseAddress } & Pick<Looked, "file" | "run">,
+): Promise<Completeness> {
+    if (suspects.size === 0) return before;
+    const read = (path: string) => hashFile(join(sourceRoot, path), run.signal).catch(() => file(path));
+    const again = await lookAgain(suspects, read, address, { step: "media-early", signal: run.signal });
+    const { missing, acceptance, resized, altered, unsafe } = again;
+    return { ...before, missing, acceptance, resized, altered, unsafe };
 }
-
-async function* filtered<T>(rows: AsyncIterable<T>, wanted: (row: T) => boolean): AsyncGenerator<T> {
-    for await (const row of rows) if (wanted(row)) yield row;
-}
-
-async function* none<T>(): AsyncGenerator<T> {}
 
 function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined): Check[] {
     const { notes, sparse, changing, removed } = pass;
@@ -211,12 +198,23 @@ function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined
     ];
 }
 
-function incomplete(sourceRoot: string, broken: ReturnType<typeof brokenMedia>): MigrationError {
+function incomplete(sourceRoot: string, { missing, acceptance }: Completeness, broken: BrokenMedia): MigrationError {
     const named = broken.first.slice(0, namedAtMost);
+    const list = `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`;
+    const changed = "files were copied to the target's store; the source is as it was";
+    if (broken.otherList !== undefined)
+        return new MigrationError("SM-E0967", {
+            where: sourceRoot,
+            found: `${broken.otherList}\n${list}`,
+            expected: "the list of missing media that was accepted, or none",
+            fix: howToAccept(acceptance),
+            changed,
+        });
     return new MigrationError("SM-E0962", {
         where: sourceRoot,
-        found: `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`,
+        found: list,
         expected: "for each row of local_media_repository a file of its length, and of its SHA-256 where it has one",
-        changed: "files were copied to the target's store; the source is as it was",
+        ...(missing.count === broken.count ? { fix: howToAccept(acceptance) } : {}),
+        changed,
     });
 }

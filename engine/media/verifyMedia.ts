@@ -17,6 +17,7 @@ import { hashedFiles, TreeDigest } from "./treeDigest.ts";
  * @param expectedTreeDigest  of the final pass
  * @param database  the restored one, under its incoming name
  * @param bucket  what the target keeps in a bucket besides its store
+ * @param acceptMissing  of the list of media without a file that fails nothing; see `acceptanceOf`
  * @returns `media.tree` and those of completeness; `failed` ones are for the caller to act on
  * @throws MigrationError SM-E0963 when the store cannot be read, and those of `withClient`
  */
@@ -25,7 +26,10 @@ export async function verifyMedia(
     expectedTreeDigest: string,
     database: DatabaseAddress,
     remoteCache: "carry" | "drop",
-    bucket?: SourceMedia,
+    {
+        bucket,
+        acceptMissing,
+    }: { readonly bucket?: SourceMedia | undefined; readonly acceptMissing?: string | undefined } = {},
 ): Promise<Check[]> {
     const root = await storeRoot(store);
     const digest = new TreeDigest();
@@ -56,7 +60,7 @@ export async function verifyMedia(
               };
     return [
         tree,
-        ...completenessChecks(completeness, brokenMedia(completeness)),
+        ...completenessChecks(completeness, brokenMedia(completeness, acceptMissing)),
         ...(bucket === undefined ? [] : [bucketCheck(bucket, undefined, seen)]),
     ];
 }

@@ -16,6 +16,7 @@ import { assessBundle } from "../../engine/assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "../../engine/assess/conclusion.ts";
 import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/serviceUserCheck.ts";
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
+import { mediaFileChecks } from "../../engine/assess/mediaFileChecks.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
 import { isCancelled, isRefused } from "../../engine/assess/cancelled.ts";
@@ -80,6 +81,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...fenceChecks,
     ...mediaRepoChecks,
     ...mediaStorageChecks,
+    ...mediaFileChecks,
     ...targetChecks,
     ...clockChecks,
     configurationCheck,

@@ -70,7 +70,7 @@ interface Media {
 
 /** matrix-media-repo's importer opens every file of the folder: nothing but its archives may be in it. */
 async function exportArchive(
-    { source }: ExportMediaSpec,
+    { source, acceptMissingMedia }: ExportMediaSpec,
     { address, root, place }: Media,
     run: StepRun,
 ): Promise<{ section: MediaSection["export"]; leftOut: string[]; archive: Omit<WrittenMediaArchive, "parts"> }> {
@@ -86,6 +86,7 @@ async function exportArchive(
                         serverName: source.serverName,
                         mediaStore: root,
                         destination: spool,
+                        acceptMissing: acceptMissingMedia,
                         signal: run.signal,
                         onProgress: ({ files, bytes }) => (state = `${files} media, ${bytes} bytes`),
                     }),
@@ -96,7 +97,7 @@ async function exportArchive(
         const artefact = await run.progress.during("packing and encrypting the export of the media", () =>
             writeArtefact(mediaExportName, content, "media", place),
         );
-        const { media, bytes, longestBytes, previews, quarantined, pending } = archive;
+        const { media, bytes, longestBytes, previews, quarantined, pending, missing } = archive;
         return {
             section: {
                 artefact,
@@ -107,7 +108,10 @@ async function exportArchive(
                 previews,
                 quarantined: quarantined.count,
             },
-            leftOut: pending === 0 ? [] : [`${pending} media that were announced and never uploaded`],
+            leftOut: [
+                ...(pending === 0 ? [] : [`${pending} media that were announced and never uploaded`]),
+                ...(missing.count === 0 ? [] : [`${missing.count} media that had no file at the source`]),
+            ],
             archive,
         };
     } finally {
@@ -124,7 +128,7 @@ interface StoredMedia {
 
 /** Every file is read once: for the archive, for its SHA-256, and for the comparison with what the database promises. */
 async function backUpStore(
-    { remoteCache }: ExportMediaSpec,
+    { remoteCache, acceptMissingMedia }: ExportMediaSpec,
     { address, root, place }: Media,
     run: StepRun,
 ): Promise<StoredMedia> {
@@ -150,7 +154,7 @@ async function backUpStore(
     const completeness = await withMediaRows(address, { step, signal: run.signal }, (rows) =>
         checkCompleteness({ ...rows, file: (path) => local.get(path), paths: () => local.keys() }),
     );
-    const broken = brokenMedia(completeness);
+    const broken = brokenMedia(completeness, acceptMissingMedia);
     if (broken.count > 0)
         throw new MigrationError("SM-E0962", {
             where: root,

@@ -45,7 +45,7 @@ export const importMedia = defineStep(
         const found = await run.progress.during("reading every file of the target's store", () =>
             survey(spec, targetRoot),
         );
-        const broken = brokenMedia(found.completeness);
+        const broken = brokenMedia(found.completeness, spec.acceptMissingMedia);
         const checks = [...placed.checks, ...completenessChecks(found.completeness, broken)];
         const { files, bytes, treeDigest, completeness } = found;
         await run.evidence({ targetRoot, files, bytes, treeDigest, completeness, ...placed.evidence, checks });

@@ -77,13 +77,14 @@ async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comp
 }
 
 async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: StepRun): Promise<Check[]> {
-    const { source, mediaStorageProvider: provider, remoteCache } = spec;
+    const { source, mediaStorageProvider: provider, remoteCache, acceptMissingMedia: acceptMissing } = spec;
     const bucket =
         provider?.kind === "keep"
             ? await sourceMedia((await readSourceConfig(source)).sections, address, remoteCache, run)
             : undefined;
     try {
-        return await verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, remoteCache, bucket);
+        const accepted = { bucket, acceptMissing };
+        return await verifyMedia(spec.mediaStore, spec.mediaTreeDigest ?? "", address, remoteCache, accepted);
     } finally {
         bucket?.close();
     }

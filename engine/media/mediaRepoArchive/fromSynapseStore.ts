@@ -25,6 +25,8 @@ export interface WriteMediaArchiveOptions {
     readonly partBytes?: number;
     /** What to do with media that has no file; refuse when absent. */
     readonly missing?: "refuse" | "report";
+    /** Of a list of missing media that is no reason to refuse; see `acceptanceOf`. */
+    readonly acceptMissing?: string | undefined;
     readonly signal?: AbortSignal;
     readonly onProgress?: FilesDone;
 }
@@ -62,7 +64,7 @@ const defaultPartBytes = 104_857_600;
  *
  * @param client  connected to the source's database, in no transaction; one snapshot is read
  * @throws MigrationError SM-E0966 when the destination is not empty, SM-E0962 when files are missing, of another length or SHA-256 than the
- *     database says, or change meanwhile, SM-E0963 when there is no store. Nothing is left in the destination then
+ *     database says, or change meanwhile, SM-E0967 when another list of missing media is accepted, SM-E0963 when there is no store. Nothing is left in the destination then
  */
 export async function writeMediaArchive(
     client: Client,
@@ -71,8 +73,8 @@ export async function writeMediaArchive(
     const root = await storeRoot(options.mediaStore);
     await requireEmpty(options.destination);
     return inSnapshot(client, undefined, async () => {
-        const { missing = "refuse", signal } = options;
-        const survey = await surveyStore(client, root, { missing, signal });
+        const { missing = "refuse", acceptMissing, signal } = options;
+        const survey = await surveyStore(client, root, { missing, acceptMissing, signal });
         try {
             return await writeParts(client, root, options, survey);
         } catch (error) {

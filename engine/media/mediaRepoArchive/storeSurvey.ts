@@ -4,6 +4,7 @@ import { join, sep } from "node:path";
 import type { Client } from "../../postgres/connection.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Listed } from "../completeness.ts";
+import { acceptanceOf, howToAccept, otherList } from "../missingMedia.ts";
 import { localMediaRows, type LocalMediaRow } from "./localMediaTable.ts";
 import { describeListed, newListed, note } from "./mediaArchive.ts";
 import { storePathOf } from "./storePaths.ts";
@@ -25,14 +26,25 @@ export function isPreview({ urlCache }: LocalMediaRow): boolean {
 /**
  * @param root     as `storeRoot` gives it
  * @param missing  what to do with media that has no file
- * @throws MigrationError SM-E0962 when files are missing, or of another length than the database says
+ * @param acceptMissing  of a list of missing media that is no reason to refuse; see `acceptanceOf`
+ * @throws MigrationError SM-E0962 when files are missing, or of another length than the database says, SM-E0967 when another list of
+ *     missing media is accepted
  */
 export async function surveyStore(
     client: Client,
     root: string,
-    { missing: onMissing, signal }: { readonly missing: "refuse" | "report"; readonly signal: AbortSignal | undefined },
+    {
+        missing: onMissing,
+        acceptMissing,
+        signal,
+    }: {
+        readonly missing: "refuse" | "report";
+        readonly acceptMissing?: string | undefined;
+        readonly signal: AbortSignal | undefined;
+    },
 ): Promise<StoreSurvey> {
     const [missing, unsafe, resized] = [newListed(), newListed(), newListed()];
+    const withoutFile: string[] = [];
     let [pending, previewsWithoutFile] = [0, 0];
     for await (const row of localMediaRows(client)) {
         signal?.throwIfAborted();
@@ -44,17 +56,32 @@ export async function surveyStore(
         const file = path === undefined ? undefined : await storedFile(root, path);
         if (path === undefined) note(unsafe, row.mediaId);
         else if (file === undefined && isPreview(row)) previewsWithoutFile++;
-        else if (file === undefined) note(missing, row.mediaId);
-        else if (file.size !== row.mediaLength)
+        else if (file === undefined) {
+            withoutFile.push(row.mediaId);
+            note(missing, row.mediaId);
+        } else if (file.size !== row.mediaLength)
             note(resized, `${row.mediaId}: ${file.size} of ${row.mediaLength} bytes`);
     }
+    const acceptance = acceptanceOf(withoutFile);
+    const refusesMissing = missing.count > 0 && onMissing === "refuse" && acceptMissing !== acceptance;
     const problems = [
-        ...(missing.count > 0 && onMissing === "refuse" ? [describeListed(missing, "without a file")] : []),
+        ...(refusesMissing ? [describeListed(missing, "without a file")] : []),
         ...(unsafe.count > 0 ? [describeListed(unsafe, "with an id that no path can be made of")] : []),
         ...(resized.count > 0 ? [describeListed(resized, "with files of another size")] : []),
     ];
     if (problems.length === 0) return { missing, previewsWithoutFile, pending };
-    throw new MigrationError("SM-E0962", { where: root, found: problems.join("\n") });
+    const fix = refusesMissing ? { fix: howToAccept(acceptance) } : {};
+    if (refusesMissing && acceptMissing !== undefined)
+        throw new MigrationError("SM-E0967", {
+            where: root,
+            found: [otherList(acceptance, acceptMissing), ...problems].join("\n"),
+            ...fix,
+        });
+    throw new MigrationError("SM-E0962", {
+        where: root,
+        found: problems.join("\n"),
+        ...(problems.length === 1 ? fix : {}),
+    });
 }
 
 /**

@@ -275,6 +275,58 @@ describe("moving media", () => {
         });
     });
 
+    describe("with media that the source itself lacks", () => {
+        const lacking = async (...mediaIds: string[]): Promise<string> => {
+            for (const mediaId of mediaIds) await row(mediaId, 1, null);
+            const { detail } = await expectError("SM-E0962", () => mediaEarly.act(early, run()));
+            return /acceptMissingMedia (\S+)$/.exec(detail.fix ?? "")?.[1] ?? expect.fail("no value to accept");
+        };
+        beforeEach(stored);
+
+        it("goes on with exactly those that are accepted, early, in the end and in the verification, and says so", async () => {
+            const acceptMissingMedia = await lacking("gone2gone", "gone1gone");
+            expect(acceptMissingMedia).to.match(/^2:[0-9a-f]{64}$/);
+            const results = [
+                await mediaEarly.act({ ...early, acceptMissingMedia }, run()),
+                await mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            ];
+            for (const { missing, checks } of results) {
+                expect(missing).to.equal(0);
+                const complete = checks.find(({ id }) => id === "media.complete");
+                expect(complete?.state).to.equal("warning");
+                expect(complete?.evidence).to.contain("2 have none, which is accepted").and.to.contain("gone1gone");
+            }
+            const verified = (acceptMissing?: string) =>
+                verifyMedia(early.mediaStore, results[1]?.treeDigest ?? "", address(), "drop", { acceptMissing });
+            expect(state(await verified(acceptMissingMedia), "media.complete")).to.equal("warning");
+            const unaccepted = (await verified()).find(({ id }) => id === "media.complete");
+            expect(unaccepted?.state).to.equal("failed");
+            expect(unaccepted?.evidence).to.contain(acceptMissingMedia);
+        });
+
+        it("refuses another list than the one that was accepted with SM-E0967, both counts and the new value", async () => {
+            const acceptMissingMedia = await lacking("gone1gone");
+            await row("gone2gone", 1, null);
+            for (const attempt of [
+                () => mediaEarly.act({ ...early, acceptMissingMedia }, run()),
+                () => mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            ]) {
+                const { detail } = await expectError("SM-E0967", attempt);
+                expect(detail.found).to.contain("2 media have no file").and.to.contain("another list, of 1");
+                expect(detail.fix).to.match(/acceptMissingMedia 2:[0-9a-f]{64}$/);
+            }
+        });
+
+        it("accepts nothing but files that are not there", async () => {
+            const acceptMissingMedia = await lacking("gone1gone");
+            await put(pathOf("abCdZZ"), "short");
+            const { detail } = await expectError("SM-E0962", () =>
+                mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            );
+            expect(detail.found).to.match(/^1 media:\nabCdZZ \(file of another size\)$/);
+        });
+    });
+
     it("lets pass what is no loss: uploads that never came, previews, lost thumbnails, files without rows", async () => {
         await stored();
         await row("pending1", null, null);

@@ -2,6 +2,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { restore } from "../../../steps/migrate/restore.ts";
+import { acceptanceOf } from "../../../engine/media/missingMedia.ts";
 import { TreeDigest } from "../../../engine/media/treeDigest.ts";
 import { verify } from "../../../steps/migrate/verify.ts";
 import { testCluster, type TestCluster } from "../../support/cluster.ts";
@@ -15,9 +16,13 @@ describe("the step verify", function () {
 
     before(async () => {
         cluster = await testCluster();
-        // Without media rows: completeness of media is tested where media are.
+        // One media row, whose file the source has not: completeness of media is tested where media are.
         made = await makeDump(cluster, async (source) => {
             await cluster.query(source, "TRUNCATE local_media_repository, local_media_repository_thumbnails");
+            await cluster.query(
+                source,
+                "INSERT INTO local_media_repository (media_id, media_length) VALUES ('lost1lost', 1)",
+            );
         });
     });
 
@@ -44,6 +49,7 @@ describe("the step verify", function () {
             signingKeyFile,
             secretsFile,
             remoteCache: "carry" as const,
+            acceptMissingMedia: acceptanceOf(["lost1lost"]),
         };
         return { spec, run: made.run };
     }
@@ -78,6 +84,14 @@ describe("the step verify", function () {
         ]) {
             expect(error.detail.found).to.contain(check);
         }
+    });
+
+    it("warns of media that are accepted as missing, and fails for another list of them", async () => {
+        const { spec, run } = await restored();
+        const other = { ...spec, acceptMissingMedia: acceptanceOf(["lost1lost", "lost2lost"]) };
+        const error = await expectError("SM-E0601", () => verify.act(other, run));
+        expect(error.detail.found).to.contain("1 media have no file").and.to.contain("another list, of 2");
+        expect((await verify.act(spec, run)).warnings.map(({ id }) => id)).to.include("media.complete");
     });
 
     it("does not mark a database as verified that it did not pass", async () => {

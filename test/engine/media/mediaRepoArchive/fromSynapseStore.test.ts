@@ -178,6 +178,23 @@ describe("writing a homeserver's media as an archive", () => {
         });
     });
 
+    it("leaves out exactly the media that are accepted as lacking a file, and refuses another list", async () => {
+        await withStage(async ({ client, store, parts, write }) => {
+            const lost = { row: rowOf("aLostMedia", "gone") };
+            await fill(client, store, [lost, media("zFoundMedia", "here")]);
+            const { detail } = await expectError("SM-E0962", write);
+            const acceptMissing = /acceptMissingMedia (\S+)$/.exec(detail.fix ?? "")?.[1] ?? expect.fail("no value");
+            const other = acceptMissing.replace(/^1:/, "3:");
+            const refused = await expectError("SM-E0967", () => write({ acceptMissing: other }));
+            expect(refused.detail.found).to.contain("1 media have no file").and.to.contain("another list, of 3");
+            expect(await readdir(parts)).to.deep.equal([]);
+            expect(await write({ acceptMissing })).to.deep.include({
+                media: 1,
+                missing: { count: 1, first: ["aLostMedia"] },
+            });
+        });
+    });
+
     it("refuses files that are not what the database says, and leaves nothing behind", async () => {
         const spoil: readonly (readonly [string, RegExp, (path: string, store: string) => Promise<unknown>])[] = [
             ["SM-E0962", /files of another size/, (path) => appendFile(path, "x")],

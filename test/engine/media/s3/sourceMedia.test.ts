@@ -269,7 +269,7 @@ describe("media of a source with an S3 storage provider", () => {
                 const address = cluster.address(database);
                 const bucket = await sourceMedia(sections, address, "drop", run());
                 try {
-                    return await verifyMedia(early.mediaStore, result.treeDigest, address, "drop", bucket);
+                    return await verifyMedia(early.mediaStore, result.treeDigest, address, "drop", { bucket });
                 } finally {
                     bucket?.close();
                 }

@@ -1,0 +1,11 @@
+/** SM-E086, SM-W086: what is in the data of a homeserver, and what the probe finds of it. */
+import { entry, type CatalogueEntry } from "./entry.ts";
+
+export const e086Data = {
+    "SM-W0860": entry(
+        "artefact",
+        "media without a file do not come along, which is accepted",
+        "the target's database goes on naming them, as the source's did: who opens them finds them broken",
+        "nothing has to be done; is there a backup of the named media after all?",
+    ),
+} as const satisfies Record<string, CatalogueEntry>;
