@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../contract/index.ts";
 import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "../media/completeness.ts";
-import { localFolders } from "../media/layout.ts";
+import { carriedFolders, localFolders } from "../media/layout.ts";
+import { linkedFolders, saidOfLinks } from "../media/linkedFolders.ts";
 import { namedAtMost } from "../media/mediaChecks.ts";
 import { withMediaRows } from "../media/mediaRows.ts";
 import { howToAccept } from "../media/missingMedia.ts";
@@ -48,12 +49,19 @@ export const mediaFileChecks: readonly AssessmentCheck[] = [
 async function look({ spec, config }: AssessmentContext): Promise<Finding[]> {
     const root = await storeRoot(config.mediaStorePath);
     const files = new Map<string, SeenFile>();
-    for await (const { path, size } of scanStore(root, localFolders, newScanNotes())) files.set(path, { size });
+    const linked = await linkedFolders(root, localFolders);
+    // Whether these come along is not known here; the copy refuses what cannot be followed.
+    const caches = carriedFolders("carry").filter((folder) => !localFolders.some((local) => local === folder));
+    const all = [...linked, ...(await linkedFolders(root, caches).catch(() => []))];
+    for await (const { path, size } of scanStore(root, localFolders, newScanNotes(), linked)) files.set(path, { size });
     const address = await sourceAddress(spec.source);
     const bucket = isReadElsewhere(spec) ? undefined : await sourceMedia(config.sections, address, "drop", quiet);
     try {
         const found = await compare(address, (path) => files.get(path) ?? bucket?.object(path), root);
-        return findingsOf(found, root, spec.acceptMissingMedia);
+        return [
+            ...(all.length === 0 ? [] : [finding("SM-W0861", saidOfLinks(all))]),
+            ...findingsOf(found, root, spec.acceptMissingMedia),
+        ];
     } finally {
         bucket?.close();
     }

@@ -1,5 +1,6 @@
 /** Says in checks what was seen of a media store. */
 import type { Check } from "../../contract/index.ts";
+import { saidOfLinks, type LinkedFolder } from "./linkedFolders.ts";
 import type { BrokenMedia, Completeness, Listed } from "./completeness.ts";
 
 /** How many are named in a check or an error. */
@@ -44,6 +45,13 @@ function complete({ expected, pending, missing, acceptance }: Completeness, brok
         state: "warning",
         evidence: `${expected - broken.accepted} of ${expected} media, each with its file; ${broken.accepted} have none, which is accepted (acceptMissingMedia): ${named}`,
     };
+}
+
+/** None where all folders are where they belong. */
+export function linkChecks(linked: readonly LinkedFolder[]): Check[] {
+    return linked.length === 0
+        ? []
+        : [passed("media.links", `${saidOfLinks(linked)}; the copy has plain folders in the store`)];
 }
 
 export function passed(id: string, evidence: string): Check {

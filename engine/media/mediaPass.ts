@@ -13,9 +13,10 @@ import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, ty
 import { hashFile } from "./copyFile.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
 import { carriedFolders, localFolders } from "./layout.ts";
-import { completenessChecks, namedAtMost, passed } from "./mediaChecks.ts";
+import { completenessChecks, linkChecks, namedAtMost, passed } from "./mediaChecks.ts";
 import { howToAccept } from "./missingMedia.ts";
 import { lookAgain } from "./secondLook.ts";
+import { linkedFolders } from "./linkedFolders.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
 import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
@@ -44,7 +45,8 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     const config = await readSourceConfig(spec.source);
     const sourceRoot = await storeRoot(config.mediaStorePath);
     const targetRoot = await storeRoot(spec.mediaStore);
-    await requireApart(sourceRoot, targetRoot);
+    const linked = await linkedFolders(sourceRoot, carriedFolders(spec.remoteCache));
+    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
     await requirePrepared(targetRoot, run.id);
     const address = await sourceAddress(spec.source);
     const isKept = spec.mediaStorageProvider?.kind === "keep";
@@ -60,6 +62,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             targetRoot,
             index,
             folders: carriedFolders(spec.remoteCache),
+            linked,
             owner: await targetUser(dirname(spec.mediaStore)),
             signal: run.signal,
             elsewhere: media,
@@ -92,6 +95,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const checks = [
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
+            ...linkChecks(linked),
             ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
             ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
@@ -114,11 +118,11 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
 }
 
 /** After the fence the store must not change. If it does, another program writes to it, which the fence did not stop. */
-async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
-    const moved = pass.changing.length > 0 || (await walkDigest(sourceRoot, folders)) !== pass.walk;
+async function requireStill(args: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
+    const moved = pass.changing.length > 0 || (await walkDigest(args)) !== pass.walk;
     if (!moved) return;
     throw new MigrationError("SM-E0963", {
-        where: sourceRoot,
+        where: args.sourceRoot,
         found: `it changed while it was copied${pass.changing.length > 0 ? `: ${pass.changing.slice(0, namedAtMost).join(", ")}` : ""}`,
         expected: "a store that stands still once the homeserver is stopped",
         fix: "who else writes there: a worker, a media importer, another homeserver? Stop it, then run the same command again",

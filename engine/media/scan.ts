@@ -1,9 +1,10 @@
 /** Walks a media store: every file once, in an order that is the same wherever the store is, with the memory of one directory. */
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
 import { isStoreName } from "./layout.ts";
+import { isInStore, type LinkedFolder } from "./linkedFolders.ts";
 
 export interface StoredFile {
     /** Relative to the store, with slashes. */
@@ -52,23 +53,31 @@ export async function storeRoot(directory: string): Promise<string> {
  * empty. Entries that vanish during the walk are left out.
  *
  * @param root  as {@link storeRoot} gives it
+ * @param linked  of a source: folders that lie elsewhere. In a store of ours none is followed
  * @throws MigrationError SM-E0963 for what cannot be read, is neither file nor directory, or is a link that leads out of the store
  */
 export async function* scanStore(
     root: string,
     folders: readonly string[],
     notes: ScanNotes,
+    linked: readonly LinkedFolder[] = [],
 ): AsyncGenerator<StoredFile> {
-    for (const folder of folders) yield* walk(root, folder, [], notes);
+    for (const folder of folders) yield* walk({ root, linked }, folder, [], notes);
+}
+
+interface Store {
+    readonly root: string;
+    readonly linked: readonly LinkedFolder[];
 }
 
 async function* walk(
-    root: string,
+    store: Store,
     path: string,
     above: readonly string[],
     notes: ScanNotes,
 ): AsyncGenerator<StoredFile> {
-    const facts = await entryFacts(root, path);
+    const { root } = store;
+    const facts = await entryFacts(store, path);
     if (facts === undefined) return;
     if (facts.isFile()) {
         yield {
@@ -90,17 +99,19 @@ async function* walk(
         else {
             if (lowerCase.has(name.toLowerCase())) notes.caseTwins++;
             lowerCase.add(name.toLowerCase());
-            yield* walk(root, `${path}/${name}`, [...above, identity], notes);
+            yield* walk(store, `${path}/${name}`, [...above, identity], notes);
         }
     }
 }
 
-async function entryFacts(root: string, path: string): Promise<BigIntStats | undefined> {
+async function entryFacts({ root, linked }: Store, path: string): Promise<BigIntStats | undefined> {
+    const elsewhere = linked.find(({ folder }) => folder === path);
+    if (elsewhere !== undefined) return readable(root, path, () => stat(elsewhere.to, { bigint: true }));
     const own = await readable(root, path, () => lstat(join(root, path), { bigint: true }));
     if (own?.isSymbolicLink() !== true) return own;
     const target = await readable(root, path, () => realpath(join(root, path)));
     if (target === undefined) throw unfit(root, path, "a link that leads nowhere");
-    if (!target.startsWith(root + sep)) throw unfit(root, path, `a link that leads out of the store, to ${target}`);
+    if (!isInStore(root, linked, target)) throw unfit(root, path, `a link that leads out of the store, to ${target}`);
     return readable(root, path, () => stat(target, { bigint: true }));
 }
 

@@ -17,7 +17,8 @@ import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
 import { writeMediaArchive, type WrittenMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
-import { completenessChecks } from "../../engine/media/mediaChecks.ts";
+import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
+import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot, type ScanNotes } from "../../engine/media/scan.ts";
 import { TreeDigest } from "../../engine/media/treeDigest.ts";
@@ -134,11 +135,12 @@ async function backUpStore(
 ): Promise<StoredMedia> {
     const notes = newScanNotes();
     const folders = carriedFolders(remoteCache);
+    const linked = await linkedFolders(root, folders);
     const local = new Map<string, FileContent>();
     const digest = new TreeDigest();
     let [files, bytes] = [0, 0];
     const content = packMediaStore({
-        ...{ root, folders, prefix: mediaBackupFolder, notes, signal: run.signal },
+        ...{ root, folders, linked, prefix: mediaBackupFolder, notes, signal: run.signal },
         onFile: (file) => {
             digest.add(file);
             files++;
@@ -161,7 +163,7 @@ async function backUpStore(
             found: broken.first.slice(0, 5).join("\n"),
             expected: "each medium of the database with its file",
         });
-    const checks = completenessChecks(completeness, broken);
+    const checks = [...completenessChecks(completeness, broken), ...linkChecks(linked)];
     return {
         backup: { artefact, files, bytes, treeDigest: digest.value(), folders: [...folders] },
         ...{ checks, completeness, notes },

@@ -11,7 +11,8 @@ import { insertMediaRows, placeInSynapseStore } from "../../engine/media/mediaRe
 import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/media/completeness.ts";
 import { copyPass } from "../../engine/media/sourcePass.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
-import { completenessChecks } from "../../engine/media/mediaChecks.ts";
+import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
+import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { MediaIndex } from "../../engine/media/mediaIndex.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot } from "../../engine/media/scan.ts";
@@ -83,7 +84,8 @@ async function fromStore(
     run: StepRun,
 ): Promise<Placed> {
     const sourceRoot = await storeRoot(directory);
-    await requireApart(sourceRoot, targetRoot);
+    const linked = await linkedFolders(sourceRoot, carriedFolders(remoteCache));
+    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
     const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
     try {
         let soFar = { files: 0, bytes: 0, copied: 0 };
@@ -95,6 +97,7 @@ async function fromStore(
                     targetRoot,
                     index,
                     folders: carriedFolders(remoteCache),
+                    linked,
                     owner: await targetUser(dirname(mediaStore)),
                     signal: run.signal,
                     onFile: (now) => (soFar = now),
@@ -110,7 +113,12 @@ async function fromStore(
                       state: "warning",
                       evidence: `${notes.foreign.length} entries with names that Synapse never gives are left out: ${notes.foreign.slice(0, 3).join(", ")}`,
                   };
-        return { copied: pass.copied, rowsAdded: 0, checks: [check], evidence: { media: "store", pass } };
+        return {
+            copied: pass.copied,
+            rowsAdded: 0,
+            checks: [check, ...linkChecks(linked)],
+            evidence: { media: "store", pass },
+        };
     } finally {
         await index.close({ compact: true });
     }

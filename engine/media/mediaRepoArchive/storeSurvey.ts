@@ -1,9 +1,10 @@
 /** Finds the files of all media that a Synapse database knows, before any of them is exported. */
 import { lstat, realpath } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import type { Client } from "../../postgres/connection.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Listed } from "../completeness.ts";
+import { isInStore, type LinkedFolder } from "../linkedFolders.ts";
 import { acceptanceOf, howToAccept, otherList } from "../missingMedia.ts";
 import { localMediaRows, type LocalMediaRow } from "./localMediaTable.ts";
 import { describeListed, newListed, note } from "./mediaArchive.ts";
@@ -18,13 +19,20 @@ export interface StoreSurvey {
     readonly pending: number;
 }
 
+/** A source's media store. */
+export interface ReadStore {
+    /** As `storeRoot` gives it. */
+    readonly root: string;
+    readonly linked: readonly LinkedFolder[];
+}
+
 /** A preview of a web page, and nothing that somebody sent. */
 export function isPreview({ urlCache }: LocalMediaRow): boolean {
     return urlCache !== null && urlCache !== "";
 }
 
 /**
- * @param root     as `storeRoot` gives it
+ * @param store    of the source
  * @param missing  what to do with media that has no file
  * @param acceptMissing  of a list of missing media that is no reason to refuse; see `acceptanceOf`
  * @throws MigrationError SM-E0962 when files are missing, or of another length than the database says, SM-E0967 when another list of
@@ -32,7 +40,7 @@ export function isPreview({ urlCache }: LocalMediaRow): boolean {
  */
 export async function surveyStore(
     client: Client,
-    root: string,
+    store: ReadStore,
     {
         missing: onMissing,
         acceptMissing,
@@ -53,7 +61,7 @@ export async function surveyStore(
             continue;
         }
         const path = storePathOf(row.mediaId, row.urlCache);
-        const file = path === undefined ? undefined : await storedFile(root, path);
+        const file = path === undefined ? undefined : await storedFile(store, path);
         if (path === undefined) note(unsafe, row.mediaId);
         else if (file === undefined && isPreview(row)) previewsWithoutFile++;
         else if (file === undefined) {
@@ -73,12 +81,12 @@ export async function surveyStore(
     const fix = refusesMissing ? { fix: howToAccept(acceptance) } : {};
     if (refusesMissing && acceptMissing !== undefined)
         throw new MigrationError("SM-E0967", {
-            where: root,
+            where: store.root,
             found: [otherList(acceptance, acceptMissing), ...problems].join("\n"),
             ...fix,
         });
     throw new MigrationError("SM-E0962", {
-        where: root,
+        where: store.root,
         found: problems.join("\n"),
         ...(problems.length === 1 ? fix : {}),
     });
@@ -89,7 +97,7 @@ export async function surveyStore(
  * @throws MigrationError SM-E0963 for what is no file, or lies out of the store
  */
 export async function storedFile(
-    root: string,
+    { root, linked }: ReadStore,
     path: string,
 ): Promise<{ readonly path: string; readonly size: number } | undefined> {
     const real = await realpath(join(root, path)).catch((error: unknown) => {
@@ -100,7 +108,7 @@ export async function storedFile(
     if (real === undefined) return undefined;
     const facts = await lstat(real);
     const where = join(root, path);
-    if (!real.startsWith(root + sep))
+    if (!isInStore(root, linked, real))
         throw new MigrationError("SM-E0963", { where, found: `a link out of the store, to ${real}` });
     if (!facts.isFile()) throw new MigrationError("SM-E0963", { where, found: "it is no file" });
     return { path: real, size: facts.size };

@@ -8,4 +8,10 @@ export const e086Data = {
         "the target's database goes on naming them, as the source's did: who opens them finds them broken",
         "nothing has to be done; is there a backup of the named media after all?",
     ),
+    "SM-W0861": entry(
+        "artefact",
+        "folders of the media store are links to another place",
+        "they are followed, and become plain folders of the target's media store: the target's disk needs room for all of them",
+        "nothing has to be done where there is room; is each of these disks mounted while the source is read?",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
@@ -97,6 +97,19 @@ describe("the files of the source's own media, in the assessment", function () {
         await file("short1short", "a");
         const value = acceptance(await found());
         expect((await found(value)).map(({ id }) => id)).to.deep.equal(["SM-W0860", "SM-E0962"]);
+    });
+
+    it("looks into folders that lie elsewhere, and says that they do", async () => {
+        await row("here1here");
+        await file("here1here");
+        await rename(join(store, "local_content"), `${store}-disk`);
+        await symlink(`${store}-disk`, join(store, "local_content"));
+        const [warning, ...more] = await found();
+        expect(more).to.deep.equal([]);
+        expect(warning).to.deep.include({ id: "SM-W0861", severity: "warning" });
+        expect(warning?.evidence).to.contain(`local_content lies in ${store}-disk`);
+        await rm(`${store}-disk`, { recursive: true });
+        expect((await found()).map(({ id }) => id)).to.deep.equal(["SM-E0963"]);
     });
 
     it("says what keeps the store from being read, as the copy would", async () => {

@@ -111,6 +111,14 @@ describe("the step import-media", function () {
                 return [link];
             },
         ],
+        [
+            "a media store whose folders lie on another disk",
+            async () => {
+                const links = await newDirectory(cluster);
+                for (const folder of await readdir(store)) await symlink(join(store, folder), join(links, folder));
+                return [links];
+            },
+        ],
         ["a tar of a media store", () => Promise.resolve([tarred(store)])],
         ["an encrypted tar of what is in a media store", async () => [await encryptedTar(store, "media.tar.gz")]],
     ];

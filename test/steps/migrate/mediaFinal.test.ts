@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import {
     appendFile,
     chmod,
+    lstat,
     mkdir,
     mkdtemp,
     readdir,
@@ -10,6 +11,7 @@ import {
     rename,
     rm,
     stat,
+    symlink,
     utimes,
     writeFile,
 } from "node:fs/promises";
@@ -273,6 +275,34 @@ describe("moving media", () => {
             expect(error.detail.found).to.match(/^12 media, the first 10 of them:/);
             expect(error.detail.found.split("\n")).to.have.length(11);
         });
+    });
+
+    it("copies top-level folders that lie on another disk as plain folders, and says so", async () => {
+        const disk = join(directory, "disk");
+        await mkdir(disk);
+        for (const folder of ["local_content", "remote_content"]) {
+            await rename(inSource(folder), join(disk, folder));
+            await symlink(join(disk, folder), inSource(folder));
+        }
+        await stored();
+        for (const result of [
+            await mediaEarly.act({ ...early, remoteCache: "carry" }, run()),
+            await mediaFinal.act({ ...final, remoteCache: "carry" }, run()),
+        ]) {
+            expect(result).to.include({ files: 5, missing: 0 });
+            const links = result.checks.find(({ id }) => id === "media.links");
+            expect(links?.evidence).to.contain(`local_content lies in ${join(disk, "local_content")}, remote_content`);
+        }
+        expect((await lstat(inTarget("local_content"))).isDirectory()).to.equal(true);
+        expect(await readFile(inTarget(pathOf("AbCdEfGhIjKlMnOpQrStUvWx")), "utf8")).to.equal("a picture");
+    });
+
+    it("refuses a source with a folder that lies in the target's store", async () => {
+        await stored();
+        await mkdir(inTarget("elsewhere"));
+        await rm(inSource("local_thumbnails"), { recursive: true });
+        await symlink(inTarget("elsewhere"), inSource("local_thumbnails"));
+        await expectError("SM-E0963", () => mediaEarly.act(early, run()));
     });
 
     describe("with media that the source itself lacks", () => {

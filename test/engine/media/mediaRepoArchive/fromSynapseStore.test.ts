@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { once } from "node:events";
 import { appendFileSync, rmSync, watch } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, rename, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { archivedName } from "../../../../engine/media/mediaRepoArchive/archivedName.ts";
@@ -175,6 +175,15 @@ describe("writing a homeserver's media as an archive", () => {
             expect(written.media).to.equal(1);
             await unpack(parts, join(directory, "unpacked"));
             expect((await checkMediaArchive(join(directory, "unpacked"), { serverName })).items).to.have.length(1);
+        });
+    });
+
+    it("reads folders that lie on another disk", async () => {
+        await withStage(async ({ client, directory, store, write }) => {
+            await fill(client, store, [media("firstMedia", "one")]);
+            await rename(join(store, "local_content"), join(directory, "disk"));
+            await symlink(join(directory, "disk"), join(store, "local_content"));
+            expect(await write()).to.include({ media: 1, bytes: 3 });
         });
     });
 
