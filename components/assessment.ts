@@ -60,6 +60,7 @@ export function assessmentSpec(
         acknowledged: [...config.acknowledge],
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
         acceptMissingMedia: config.acceptMissingMedia,
+        sqliteNul: config.sqliteNul,
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
         secretKey: secrets.secretKey,

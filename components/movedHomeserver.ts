@@ -157,6 +157,7 @@ export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserve
         secretKey,
         targetPython,
         verifyKeys,
+        sqliteNul: config.sqliteNul,
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
     });
     const keys = { passphrase, secretKey };

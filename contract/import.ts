@@ -11,12 +11,15 @@ export const importContract = contract({
     name: "import",
     phase: "migrate",
     version: 1,
+    immaterial: ["sqliteNul"],
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,
         database: targetDatabase,
         /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
         foreignCode: z.array(z.string()).optional(),
+        /** `strip`: NUL characters are taken out of texts of an SQLite database. Such rows are refused when absent. */
+        sqliteNul: z.literal("strip").optional(),
         /** Orders the safeguard before the import. */
         safeguard: z.string(),
         jobs: z.number().int().min(1).max(64),

@@ -100,6 +100,8 @@ export const assessContract = contract({
         acknowledged: z.array(z.string()).optional(),
         /** Media without files that are no reason to stop. */
         acceptMissingMedia: acceptedList.optional(),
+        /** As of the step `import`. */
+        sqliteNul: z.literal("strip").optional(),
         /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
         foreignCode: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */

@@ -65,6 +65,7 @@ export const plainSchema = z.strictObject({
         .transform((names) => names.filter((name) => name !== ""))
         .default([]),
     acceptMissingMedia: acceptedList.optional(),
+    sqliteNul: z.literal("strip").optional(),
     workDirectory: absolutePath.optional(),
     reportDirectory: absolutePath.optional(),
     publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),

@@ -163,8 +163,9 @@ export const bundleChecks: readonly BundleCheck[] = [
         async run({ spec, known, progress, workDirectory, targetSynapse }) {
             const opening = openingOptions(spec, workDirectory);
             const { serverName, database: paths, databaseName } = spec.source;
+            const { sqliteNul, targetPython: python } = spec;
             if (await isSqlite(paths, opening))
-                return checkSqlite({ ...opening, paths, serverName, python: spec.targetPython });
+                return checkSqlite({ ...opening, paths, serverName, sqliteNul, python });
             const { targetServer } = spec;
             const answer = await checkDump({ ...opening, paths, databaseName, targetSynapse, targetServer, progress });
             known.databaseBytes = answer.bytes * loadedPerPlainByte;
