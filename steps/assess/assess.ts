@@ -10,6 +10,7 @@ import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
 import { fenceChecks } from "../../engine/assess/fenceChecks.ts";
 import { identityChecks } from "../../engine/assess/identityChecks.ts";
 import { indexChecks } from "../../engine/assess/indexChecks.ts";
+import { keyChecks } from "../../engine/assess/keyChecks.ts";
 import { machineChecks } from "../../engine/assess/machineChecks.ts";
 import { mediaRepoChecks } from "../../engine/assess/mediaRepoChecks.ts";
 import { assessBundle } from "../../engine/assess/bundleAssessment.ts";
@@ -75,6 +76,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...databaseChecks,
     ...indexChecks,
     ...constraintChecks,
+    ...keyChecks,
     ...copyChecks,
     ...replicationChecks,
     ...identityChecks,

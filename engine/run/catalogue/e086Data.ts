@@ -14,4 +14,10 @@ export const e086Data = {
         "they are followed, and become plain folders of the target's media store: the target's disk needs room for all of them",
         "nothing has to be done where there is room; is each of these disks mounted while the source is read?",
     ),
+    "SM-W0862": entry(
+        "check",
+        "a key of Synapse's schema is missing",
+        "Synapse fails where it counts on it, or makes rows twice, and the target would have no more than the source has: as after a restore that went on after errors",
+        "run the statement that is shown in the source's database; where did the database come from?",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
