@@ -236,10 +236,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     /** Also has it forget cached media of other servers that did not come along. @returns the digest of all that it answered */
     #probe({ homeserver }: Target, started: Started, canaryFile: MovedHomeserver["canaryFile"]): pulumi.Output<string> {
         const { pepper, canaryPassword } = this.#args.secrets;
-        const { canary, remoteMedia } = this.#args.config;
+        const { canary, remoteMedia, acceptMissingMedia } = this.#args.config;
         const account = { canaryFile, canaryUser: canary?.user, canaryPassword };
         if (remoteMedia === "drop") homeserver.purgeRemoteMedia(started.result, account);
-        return homeserver.probe(started.result, { pepper, ...account }).result.proof;
+        const acceptsMissing = acceptMissingMedia !== undefined;
+        return homeserver.probe(started.result, { pepper, ...account }, acceptsMissing).result.proof;
     }
 }
 

@@ -236,6 +236,7 @@ export const probeContract = contract({
     name: "probe",
     phase: "migrate",
     version: 1,
+    immaterial: ["known"],
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),
@@ -249,6 +250,14 @@ export const probeContract = contract({
         /** Name of the test account, to log in as where it has left no file. */
         canaryUser: z.string().optional(),
         canaryPassword: secret.optional(),
+        /** Of a source that comes as files, which could not be given anything to look for: what its database names is looked for. */
+        known: z
+            .strictObject({
+                database: targetDatabase,
+                /** Media without files are accepted, or none came with the source. */
+                mayLackMedia: z.boolean(),
+            })
+            .optional(),
     }),
     result: z.strictObject({ proof: sha256, passed: count, warnings: z.array(check), notRun: z.array(check) }),
 });
