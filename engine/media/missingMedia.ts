@@ -12,7 +12,7 @@ export function acceptanceOf(mediaIds: Iterable<string>): string {
 }
 
 /** How many media an acceptance stands for. */
-export const acceptedCount = (acceptance: string): number => Number(acceptance.split(":", 1)[0]);
+const acceptedCount = (acceptance: string): number => Number(acceptance.split(":", 1)[0]);
 
 /** Where another list than this one was accepted: both counts, and what would accept this one. */
 export function otherList(found: string, accepted: string): string {

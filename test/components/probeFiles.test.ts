@@ -11,7 +11,9 @@ describe("what the probe is told of the database", () => {
     it("is where it is and whether media may be missing, of a source that comes as files and has a test account", async () => {
         expect(await told({ source: bundleSources.backup })).to.include({ mayLackMedia: false });
         expect(await told({ source: bundleSources.backup })).to.have.property("database");
-        expect(await told({ source: { ...bundleSources.backup, media: undefined } })).to.include({ mayLackMedia: true });
+        expect(await told({ source: { ...bundleSources.backup, media: undefined } })).to.include({
+            mayLackMedia: true,
+        });
         const acceptMissingMedia = `1:${"0a".repeat(32)}`;
         expect(await told({ source: bundleSources.backup, acceptMissingMedia })).to.include({ mayLackMedia: true });
     });
