@@ -59,6 +59,8 @@ export function assessmentSpec(
         copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
         acknowledged: [...config.acknowledge],
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
+        acceptMissingMedia: config.acceptMissingMedia,
+        sqliteNul: config.sqliteNul,
         pepper: secrets.pepper,
         passphrase: secrets.passphrase,
         secretKey: secrets.secretKey,

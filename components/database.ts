@@ -41,7 +41,7 @@ export interface CheckedDump extends EarlierStep {
 /** How a bundle's dump is read. */
 export type ImportOptions = Pick<
     SpecInputs<z.infer<typeof importContract.spec>>,
-    "jobs" | "passphrase" | "secretKey" | "targetPython" | "verifyKeys" | "foreignCode"
+    "jobs" | "passphrase" | "secretKey" | "targetPython" | "verifyKeys" | "foreignCode" | "sqliteNul"
 >;
 
 /** How many connections copy, and at most how fast. */

@@ -24,6 +24,8 @@ export interface HandMediaArgs {
         readonly database: pulumi.Output<TargetDatabase>;
         readonly incoming: pulumi.Output<string>;
     };
+    /** Media without files that are accepted; see config `acceptMissingMedia`. */
+    readonly acceptMissingMedia?: string | undefined;
     readonly secrets: MigrationSecrets;
     /** Of a source that goes on: all media that its dump names must be there. */
     readonly after?: readonly EarlierStep[];
@@ -31,7 +33,7 @@ export interface HandMediaArgs {
 
 /** Declares the hand-over. @returns what proves it later on */
 export function handMedia(args: HandMediaArgs): pulumi.Output<HandedMedia> {
-    const { parent, steps, source, mediaRepo, fenceToken, secrets, after = [] } = args;
+    const { parent, steps, source, mediaRepo, fenceToken, secrets, acceptMissingMedia, after = [] } = args;
     const loaded =
         args.loaded === undefined
             ? undefined
@@ -39,7 +41,7 @@ export function handMedia(args: HandMediaArgs): pulumi.Output<HandedMedia> {
                   .all([args.loaded.database, args.loaded.incoming])
                   .apply(([database, incoming]) => ({ database, incoming }));
     const { passphrase, secretKey } = source.kind === "selfHosted" ? {} : secrets;
-    const spec = { run: steps.run, source, mediaRepo, fenceToken, loaded, passphrase, secretKey };
+    const spec = { run: steps.run, source, mediaRepo, fenceToken, loaded, acceptMissingMedia, passphrase, secretKey };
     const { result } = steps.add(handMediaContract, spec, { parent, after });
     return result.apply(({ manifestFile, manifestDigest, config }) => ({ manifestFile, manifestDigest, config }));
 }

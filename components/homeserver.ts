@@ -109,15 +109,28 @@ export class Homeserver extends pulumi.ComponentResource {
         );
     }
 
-    /** Asks it for what only the same server can answer. */
+    /**
+     * Asks it for what only the same server can answer.
+     *
+     * @param acceptsMissingMedia  see config `acceptMissingMedia`
+     */
     public probe(
         started: { readonly baseUrl: pulumi.Output<string>; readonly startedAt: pulumi.Output<string> },
         canary: CanaryEvidence & { readonly pepper: pulumi.Output<string> | undefined },
+        acceptsMissingMedia: boolean,
     ) {
-        const { steps, source, verifyKeys, mediaRepo } = this.#args;
+        const { steps, source, verifyKeys, mediaRepo, database } = this.#args;
+        // Without a test account there is nobody to look for it.
+        const known =
+            source.kind === "selfHosted" || canary.canaryUser === undefined
+                ? undefined
+                : pulumi.output(database).apply((one) => ({
+                      database: one,
+                      mayLackMedia: acceptsMissingMedia || source.media === undefined,
+                  }));
         const { baseUrl, startedAt } = started;
         const mediaServer = mediaRepo === undefined ? undefined : { baseUrl: mediaRepo.baseUrl };
-        const asked = { serverName: source.serverName, baseUrl, mediaServer, startedAt, verifyKeys };
+        const asked = { serverName: source.serverName, baseUrl, mediaServer, startedAt, verifyKeys, known };
         return steps.add(probeContract, { run: steps.run, ...asked, ...canary }, { parent: this });
     }
 

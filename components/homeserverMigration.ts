@@ -106,10 +106,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
     /** Into files for another provider; nothing is started here. The proof is the digest of all that was compared. */
     #export(layout: EmsBundleLayout): Reached {
-        const { source, phase, remoteMedia, rehearsal, protect } = this.#args.config;
+        const { source, phase, remoteMedia, rehearsal, protect, acceptMissingMedia } = this.#args.config;
         if (source.kind !== "selfHosted" || !this.#enter("stage", stageUndoContract)) return { proofs: {} };
         const from = { steps: this.#steps, source, layout, secrets: this.#args.secrets };
-        const bundle = new BundleExport("bundle", { ...from, remoteMedia, rehearsal, protect }, { parent: this });
+        const how = { remoteMedia, rehearsal, protect, acceptMissingMedia };
+        const bundle = new BundleExport("bundle", { ...from, ...how }, { parent: this });
 
         if (!this.#enter("migrate", migrateUndoContract)) return { proofs: {} };
         const proven = bundle.export();
@@ -164,7 +165,8 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const database = new Database("database", { ...parts, layout: target.database, user }, child);
         const { mediaRepo } = target;
         const isHandedOver = mediaRepo !== undefined;
-        const storage = { mediaStore: target.mediaStore, user, remoteMedia: config.remoteMedia, isHandedOver };
+        const { remoteMedia, acceptMissingMedia } = config;
+        const storage = { mediaStore: target.mediaStore, user, remoteMedia, acceptMissingMedia, isHandedOver };
         const { source, replicationAddress: replication } = config;
         const followed =
             config.copy === "replicate" && source.kind === "selfHosted"
@@ -206,7 +208,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
     /** @returns the digest of all that was compared */
     #verify({ keys, database, media, mediaStorageProvider }: Target, moved: MovedHomeserver): pulumi.Output<string> {
-        const { source, remoteMedia } = this.#args.config;
+        const { source, remoteMedia, acceptMissingMedia } = this.#args.config;
         const { manifestFile, manifestDigest } = moved.manifest;
         const { incoming, oneTimeKeys } = moved.restored;
         const spec = {
@@ -222,6 +224,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             mediaTreeDigest: moved.mediaTreeDigest,
             handedMedia: moved.handedMedia,
             mediaStorageProvider,
+            acceptMissingMedia,
             mediaRowsAdded: moved.mediaRowsAdded,
             signingKeyFile: keys.signingKeyFile,
             secretsFile: keys.secretsFile,
@@ -233,10 +236,11 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     /** Also has it forget cached media of other servers that did not come along. @returns the digest of all that it answered */
     #probe({ homeserver }: Target, started: Started, canaryFile: MovedHomeserver["canaryFile"]): pulumi.Output<string> {
         const { pepper, canaryPassword } = this.#args.secrets;
-        const { canary, remoteMedia } = this.#args.config;
+        const { canary, remoteMedia, acceptMissingMedia } = this.#args.config;
         const account = { canaryFile, canaryUser: canary?.user, canaryPassword };
         if (remoteMedia === "drop") homeserver.purgeRemoteMedia(started.result, account);
-        return homeserver.probe(started.result, { pepper, ...account }).result.proof;
+        const acceptsMissing = acceptMissingMedia !== undefined;
+        return homeserver.probe(started.result, { pepper, ...account }, acceptsMissing).result.proof;
     }
 }
 

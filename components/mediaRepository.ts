@@ -32,6 +32,8 @@ export interface MediaRepositoryArgs {
     readonly mediaStorageProvider?: pulumi.Input<MediaStorageProvider> | undefined;
     /** Whether media of other servers come along. Synapse fetches them again where they are dropped. */
     readonly remoteMedia: "carry" | "drop";
+    /** Media without files that are accepted; see config `acceptMissingMedia`. */
+    readonly acceptMissingMedia?: string | undefined;
     readonly protect: boolean;
     /** Media go to another repository, and none into the store. */
     readonly isHandedOver?: boolean;
@@ -56,7 +58,8 @@ export class MediaRepository extends pulumi.ComponentResource {
         );
         this.mediaStore = storage.result.mediaStore;
         if (source.kind === "selfHosted" && args.isHandedOver !== true) {
-            const early = { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
+            const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
+            const early = { run: steps.run, source, ...place, acceptMissingMedia: args.acceptMissingMedia };
             steps.add(mediaEarlyContract, early, { parent: this });
         }
         this.registerOutputs({ mediaStore: this.mediaStore });
@@ -69,10 +72,11 @@ export class MediaRepository extends pulumi.ComponentResource {
      *     be there, what was uploaded later may be
      */
     public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, database: EarlierStep) {
-        const { steps, mediaStorageProvider, remoteMedia: remoteCache } = this.#args;
+        const { steps, mediaStorageProvider, remoteMedia: remoteCache, acceptMissingMedia } = this.#args;
+        const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
         return steps.add(
             mediaFinalContract,
-            { run: steps.run, source, mediaStore: this.mediaStore, mediaStorageProvider, remoteCache, fenceToken },
+            { run: steps.run, source, ...place, acceptMissingMedia, fenceToken },
             { parent: this, after: fenceToken === undefined ? [database] : [] },
         );
     }
@@ -88,11 +92,11 @@ export class MediaRepository extends pulumi.ComponentResource {
         incoming: pulumi.Output<string>,
         keys: BundleKeys,
     ) {
-        const { steps, remoteMedia: remoteCache } = this.#args;
+        const { steps, remoteMedia: remoteCache, acceptMissingMedia } = this.#args;
         const bundle = { run: steps.run, source, ...keys };
         return steps.add(
             importMediaContract,
-            { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache },
+            { ...bundle, database, incoming, mediaStore: this.mediaStore, remoteCache, acceptMissingMedia },
             { parent: this },
         );
     }

@@ -95,9 +95,11 @@ function moveMedia(
     const after = fenceToken === undefined ? [database] : [];
     return {
         mediaTreeDigest: undefined,
-        handedMedia: handMedia({ ...args, source, mediaRepo, fenceToken, after }),
+        handedMedia: handMedia({ ...args, ...accepting(args), source, mediaRepo, fenceToken, after }),
     };
 }
+
+const accepting = ({ config: { acceptMissingMedia } }: MoveArgs) => ({ acceptMissingMedia });
 
 /** How many connections copy rows from server to server, and at most how fast. */
 export function copyOptions({ copyJobs, copyRateLimit }: MigrationConfig): CopyOptions {
@@ -155,12 +157,14 @@ export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserve
         secretKey,
         targetPython,
         verifyKeys,
+        sqliteNul: config.sqliteNul,
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
     });
     const keys = { passphrase, secretKey };
     const { mediaRepo } = args;
     const loaded = { database: database.connection, incoming: imported.result.incoming };
-    const handedMedia = mediaRepo === undefined ? undefined : handMedia({ ...args, source, mediaRepo, loaded });
+    const handedMedia =
+        mediaRepo === undefined ? undefined : handMedia({ ...args, ...accepting(args), source, mediaRepo, loaded });
     const media =
         mediaRepo !== undefined
             ? undefined

@@ -2,7 +2,17 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { secret } from "./secret.ts";
-import { absolutePath, check, count, databaseFormat, instant, runReference, seconds, sha256 } from "./shared.ts";
+import {
+    absolutePath,
+    acceptedList,
+    check,
+    count,
+    databaseFormat,
+    instant,
+    runReference,
+    seconds,
+    sha256,
+} from "./shared.ts";
 import { selfHostedSource } from "./source.ts";
 
 /** Smaller parts than this nobody transfers one by one. */
@@ -75,9 +85,12 @@ export const exportMediaContract = contract({
     name: "export-media",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: exportSpec.extend({
         /** `remote_content` and `remote_thumbnail`: fetched again by the receiver when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
+        /** Media without files that are no reason to stop. */
+        acceptMissingMedia: acceptedList.optional(),
     }),
     result: exportedSection.extend({
         media: count,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
-import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { absolutePath, acceptedList, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
 import { bundleSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
 
@@ -11,12 +11,15 @@ export const importContract = contract({
     name: "import",
     phase: "migrate",
     version: 1,
+    immaterial: ["sqliteNul"],
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,
         database: targetDatabase,
         /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
         foreignCode: z.array(z.string()).optional(),
+        /** `strip`: NUL characters are taken out of texts of an SQLite database. Such rows are refused when absent. */
+        sqliteNul: z.literal("strip").optional(),
         /** Orders the safeguard before the import. */
         safeguard: z.string(),
         jobs: z.number().int().min(1).max(64),
@@ -46,6 +49,7 @@ export const importMediaContract = contract({
     name: "import-media",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: z.strictObject({
         run: runReference,
         source: bundleSource,
@@ -54,6 +58,8 @@ export const importMediaContract = contract({
         mediaStore: absolutePath,
         /** `remote_content` and `remote_thumbnail`: fetched again by Synapse when they are left out. */
         remoteCache: z.enum(["carry", "drop"]),
+        /** Media without files that are accepted. */
+        acceptMissingMedia: acceptedList.optional(),
         passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
         secretKey: armoredSecret.optional(),

@@ -2,7 +2,17 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
-import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import {
+    absolutePath,
+    acceptedList,
+    check,
+    count,
+    instant,
+    runReference,
+    seconds,
+    sha256,
+    targetDatabase,
+} from "./shared.ts";
 import { source } from "./source.ts";
 
 /** An installed matrix-media-repo that serves the homeserver's media instead of Synapse. It is not made here, nor started. */
@@ -43,6 +53,7 @@ export const handMediaContract = contract({
     name: "hand-media",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: z.strictObject({
         run: runReference,
         source,
@@ -51,6 +62,8 @@ export const handMediaContract = contract({
         fenceToken: sha256.optional(),
         /** The database that a source's files were loaded into: its rows say which media there are. */
         loaded: z.strictObject({ database: targetDatabase, incoming: z.string() }).optional(),
+        /** Media without files that are no reason to stop. */
+        acceptMissingMedia: acceptedList.optional(),
         passphrase: secret.optional(),
         /** Armored, of an encrypted bundle. The passphrase unlocks it. */
         secretKey: armoredSecret.optional(),

@@ -4,7 +4,17 @@ import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
 import { secret } from "./secret.ts";
-import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import {
+    absolutePath,
+    acceptedList,
+    check,
+    count,
+    instant,
+    runReference,
+    seconds,
+    sha256,
+    targetDatabase,
+} from "./shared.ts";
 import { selfHostedSource, source } from "./source.ts";
 
 /** Has a test account of the source leave things behind that the probe looks for afterwards. */
@@ -172,6 +182,7 @@ export const verifyContract = contract({
     name: "verify",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: z.strictObject({
         run: runReference,
         source,
@@ -189,6 +200,8 @@ export const verifyContract = contract({
         handedMedia: handedMedia.optional(),
         /** Media in a bucket that is kept count as there. */
         mediaStorageProvider: mediaStorageProvider.optional(),
+        /** Media without files that are no reason to fail. */
+        acceptMissingMedia: acceptedList.optional(),
         /** Rows that came with the media of a bundle, and are not in its dump. */
         mediaRowsAdded: count.optional(),
         signingKeyFile: absolutePath,
@@ -251,6 +264,7 @@ export const probeContract = contract({
     name: "probe",
     phase: "migrate",
     version: 1,
+    immaterial: ["known"],
     spec: z.strictObject({
         run: runReference,
         serverName: z.string(),
@@ -264,6 +278,14 @@ export const probeContract = contract({
         /** Name of the test account, to log in as where it has left no file. */
         canaryUser: z.string().optional(),
         canaryPassword: secret.optional(),
+        /** Of a source that comes as files, which could not be given anything to look for: what its database names is looked for. */
+        known: z
+            .strictObject({
+                database: targetDatabase,
+                /** Media without files are accepted, or none came with the source. */
+                mayLackMedia: z.boolean(),
+            })
+            .optional(),
     }),
     result: z.strictObject({ proof: sha256, passed: count, warnings: z.array(check), notRun: z.array(check) }),
 });

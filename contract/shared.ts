@@ -10,6 +10,10 @@ export const port = z.number().int().min(0).max(65535);
 /** Lower-case hexadecimal SHA-256. */
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** An instant as ISO 8601 in UTC. */
+/** Of a list of media without files: how many, and the SHA-256 of their ids. See `acceptanceOf` in `engine/media/missingMedia.ts`. */
+export const acceptedList = z
+    .string()
+    .regex(/^[1-9][0-9]{0,8}:[0-9a-f]{64}$/, "must be as the refusal shows it: <count>:<sha256>");
 export const instant = z.iso.datetime();
 export const seconds = z.number().min(0);
 export const count = z.number().int().min(0);

@@ -6,6 +6,7 @@ import { mediaRepoTarget } from "./media.ts";
 import { armoredSecret, secret } from "./secret.ts";
 import {
     absolutePath,
+    acceptedList,
     check,
     count,
     databaseFormat,
@@ -99,6 +100,10 @@ export const assessContract = contract({
         enforce: z.boolean(),
         /** Codes of warnings that would block otherwise. */
         acknowledged: z.array(z.string()).optional(),
+        /** Media without files that are no reason to stop. */
+        acceptMissingMedia: acceptedList.optional(),
+        /** As of the step `import`. */
+        sqliteNul: z.literal("strip").optional(),
         /** Code in the database that is not Synapse's and may move, by its names; none when absent. */
         foreignCode: z.array(z.string()).optional(),
         /** Of an encrypted bundle. */
@@ -265,6 +270,8 @@ const mediaSpec = z.strictObject({
     remoteCache: z.enum(["carry", "drop"]),
     /** Absent: what the source has only in a bucket comes into the target's store. */
     mediaStorageProvider: mediaStorageProvider.optional(),
+    /** Media without files that are no reason to stop. */
+    acceptMissingMedia: acceptedList.optional(),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
 });
@@ -284,6 +291,7 @@ export const mediaEarlyContract = contract({
     name: "media-early",
     phase: "stage",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: mediaSpec,
     result: mediaResult,
 });
@@ -293,6 +301,7 @@ export const mediaFinalContract = contract({
     name: "media-final",
     phase: "migrate",
     version: 1,
+    immaterial: ["acceptMissingMedia"],
     spec: mediaSpec,
     result: mediaResult,
 });

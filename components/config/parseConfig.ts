@@ -44,6 +44,10 @@ export interface MigrationConfig {
     readonly acknowledge: readonly string[];
     /** Code in the source's database that is not Synapse's and may move: `function public.f(integer)`. */
     readonly foreignCode: readonly string[];
+    /** Of the list of media without files that the source itself lacks, and that are accepted: `<count>:<sha256>`. */
+    readonly acceptMissingMedia?: string | undefined;
+    /** NUL characters are taken out of texts of an SQLite database; rows that have some are refused when absent. */
+    readonly sqliteNul?: "strip" | undefined;
     /** Runs are kept below it, a directory each, named by their id. */
     readonly workDirectory: string;
     /** Where reports go, a directory a run. They stay when the stack is destroyed. */
@@ -105,7 +109,7 @@ const isSecretKey = (key: string): key is SecretKey => secretKeys.some((known) =
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
     const { serverName, rehearsal, protect, run, target, copyJobs, copyRateLimit, safeguardHours } = config;
-    const { remoteMedia, publicBaseUrl, acknowledge, foreignCode } = config;
+    const { remoteMedia, publicBaseUrl, acknowledge, foreignCode, acceptMissingMedia, sqliteNul } = config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
@@ -128,6 +132,8 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         remoteMedia,
         acknowledge,
         foreignCode,
+        acceptMissingMedia,
+        sqliteNul,
         workDirectory: work,
         reportDirectory: config.reportDirectory ?? join(work, "reports"),
         publicBaseUrl,

@@ -1,6 +1,13 @@
 /** The keys of a stack's configuration, what each may hold, and its default. `Pulumi.yaml` describes the same keys to people. */
 import { z } from "zod";
-import { absolutePath, bundleSource, phases, replicationAddress, selfHostedSource } from "../../contract/index.ts";
+import {
+    absolutePath,
+    acceptedList,
+    bundleSource,
+    phases,
+    replicationAddress,
+    selfHostedSource,
+} from "../../contract/index.ts";
 import { parseJson } from "../../engine/run/parseJson.ts";
 import { targetSchema } from "../targets/target.ts";
 
@@ -58,6 +65,8 @@ export const plainSchema = z.strictObject({
         .transform((text) => text.split(/[\n;]+/).map((name) => name.trim()))
         .transform((names) => names.filter((name) => name !== ""))
         .default([]),
+    acceptMissingMedia: acceptedList.optional(),
+    sqliteNul: z.literal("strip").optional(),
     workDirectory: absolutePath.optional(),
     reportDirectory: absolutePath.optional(),
     publicBaseUrl: z.url({ protocol: /^https?$/ }).optional(),

@@ -7,7 +7,7 @@ import { recognise, type Content } from "../bundle/input/recognise.ts";
 import type { assessContract, BundleSource, Finding } from "../../contract/index.ts";
 import type { Progress } from "../run/progress.ts";
 import { isSqlite } from "../sqlite/openSqlite.ts";
-import { bannedKeys, pepperOfBundle, secretsOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
+import { bannedKeys, isOtherMacaroon, pepperOfBundle, secretsOfBundle } from "../synapse/secrets/homeserverSecrets.ts";
 import { parseSigningKeys, throwAwayKey } from "../synapse/secrets/signingKey.ts";
 import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import type { InstalledSynapse } from "../synapse/targetVersion.ts";
@@ -105,17 +105,20 @@ export const bundleChecks: readonly BundleCheck[] = [
         id: "given-secrets",
         cost: "cheap",
         beforeImport: false,
-        run({ spec, config }) {
-            if (spec.signingKey === undefined) return Promise.resolve([]);
+        async run({ spec, config }) {
+            if (spec.signingKey === undefined) return [];
             const keys = parseSigningKeys(spec.signingKey, "config signingKey");
             const macaroon =
                 spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === ""
                     ? [finding("SM-W0831", "the stack has no macaroonSecretKey")]
                     : [];
+            const other = (await isOtherMacaroon(spec.macaroonSecretKey, config))
+                ? [finding("SM-E0830", "macaroon_secret_key is another one in the bundle's homeserver.yaml")]
+                : [];
             const problem = pepperOfBundle(spec.pepper, config.pepper);
             const pepper = problem === undefined ? [] : [finding("SM-E0820", problem.found)];
             const old = oldSigningKeyFindings(config.oldSigningKeys, keys);
-            return Promise.resolve([...bannedKeys(keys), ...old, ...macaroon, ...pepper]);
+            return [...bannedKeys(keys), ...old, ...macaroon, ...other, ...pepper];
         },
     },
     {
@@ -170,8 +173,9 @@ export const bundleChecks: readonly BundleCheck[] = [
         async run({ spec, known, progress, workDirectory, targetSynapse }) {
             const opening = openingOptions(spec, workDirectory);
             const { serverName, database: paths, databaseName } = spec.source;
+            const { sqliteNul, targetPython: python } = spec;
             if (await isSqlite(paths, opening))
-                return checkSqlite({ ...opening, paths, serverName, python: spec.targetPython });
+                return checkSqlite({ ...opening, paths, serverName, sqliteNul, python });
             const { targetServer } = spec;
             const answer = await checkDump({ ...opening, paths, databaseName, targetSynapse, targetServer, progress });
             known.databaseBytes = answer.bytes * loadedPerPlainByte;

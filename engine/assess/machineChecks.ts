@@ -2,6 +2,7 @@
 import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
 import { serviceControl } from "../services/service.ts";
 import { carriedFolders } from "../media/layout.ts";
+import { linkedFolders } from "../media/linkedFolders.ts";
 import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { finding } from "../run/finding.ts";
@@ -74,6 +75,8 @@ async function mediaToCopy({
     if (spec.quick) return 0;
     let bytes = 0;
     const root = await storeRoot(spec.source.mediaStore ?? config.mediaStorePath);
-    for await (const { size } of scanStore(root, carriedFolders("carry"), newScanNotes())) bytes += size;
+    const folders = carriedFolders("carry");
+    const linked = await linkedFolders(root, folders);
+    for await (const { size } of scanStore(root, folders, newScanNotes(), { linked })) bytes += size;
     return bytes;
 }

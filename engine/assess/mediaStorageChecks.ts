@@ -51,7 +51,7 @@ export const mediaStorageChecks: readonly AssessmentCheck[] = [
 ];
 
 /** What goes into a bundle, or to matrix-media-repo, is read from the source's own store alone. */
-function isReadElsewhere({ bundle, mediaRepo }: AssessmentContext["spec"]): boolean {
+export function isReadElsewhere({ bundle, mediaRepo }: AssessmentContext["spec"]): boolean {
     return bundle !== undefined || mediaRepo !== undefined;
 }
 

@@ -11,6 +11,7 @@ import { openSqlite } from "../sqlite/openSqlite.ts";
 import { portSqliteDatabase } from "../sqlite/port.ts";
 import { portedTables } from "../sqlite/ported.ts";
 import { repairPorted } from "../sqlite/repair.ts";
+import { nulFindings, refuseNul, stripNul, told, type NulRows } from "../sqlite/stripNul.ts";
 import { upgradeSqliteCopy } from "../sqlite/upgradeSchema.ts";
 import type { Fill } from "./filled.ts";
 
@@ -34,9 +35,24 @@ export const fillFromSqlite: Fill = async (spec, target, run) => {
         const found = await run.progress.during("copying the SQLite database", () =>
             copySqliteDatabase({ database: opened.file, destination: database, ...programs }),
         );
+        const withoutNul = async (): Promise<NulRows> => {
+            const nul = await run.progress.during("looking for NUL characters in texts", () =>
+                stripNul(database, spec.sqliteNul === "strip", programs),
+            );
+            refuseNul(nul, spec.sqliteNul, opened.file);
+            return nul;
+        };
+        const nul = await withoutNul();
         const upgraded = await run.progress.during("bringing the copy up to date", () =>
             upgradeSqliteCopy({ database, serverName: source.serverName, found, ...programs }),
         );
+        // The upgrade makes rows out of others, whose JSON may hold what is a NUL in a text.
+        const nulOfUpgrade = upgraded.checked === undefined ? undefined : await withoutNul();
+        const repairedRows = [...nul.rows, ...(nulOfUpgrade?.rows ?? [])];
+        if (repairedRows.length > 0)
+            run.progress.note(
+                `NUL characters were taken out of texts of ${told(repairedRows)}. All of them are in the evidence of the step import; the SQLite file is as it was.`,
+            );
         const ported = await run.progress.during("porting with synapse_port_db", () =>
             portSqliteDatabase({ database, serverName: source.serverName, target, ...programs }),
         );
@@ -65,8 +81,11 @@ export const fillFromSqlite: Fill = async (spec, target, run) => {
                 bytes: 0,
                 digest: digestOf.get(table.name)?.digest ?? "absent",
             })),
-            findings: findingsOf(comparison.checks),
-            evidence: { sqlite: found, upgraded, ported, repairs, comparison },
+            findings: [
+                ...findingsOf(comparison.checks),
+                ...nulFindings({ rows: repairedRows, collisions: [], dangling: null }, spec.sqliteNul),
+            ],
+            evidence: { sqlite: found, upgraded, withoutNul: repairedRows, ported, repairs, comparison },
         };
     } finally {
         await rm(directory, { recursive: true, force: true });

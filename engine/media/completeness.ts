@@ -1,5 +1,6 @@
 /** Compares what a database says of the homeserver's own media with the files that are there. */
 import { localContentPath, localThumbnailPath, type Thumbnail } from "./layout.ts";
+import { acceptanceOf, otherList } from "./missingMedia.ts";
 
 /** A row of `local_media_repository` that is not a preview of a web page (`url_cache IS NULL`). */
 export interface MediaRow {
@@ -25,8 +26,9 @@ export interface Completeness {
     /** Media that must be there. */
     expected: number;
     pending: number;
-    /** Media ids without a file. */
+    /** Media ids without a file, and what accepts exactly these: see {@link acceptanceOf}. */
     readonly missing: Listed;
+    acceptance: string;
     /** Media ids whose file has another size. */
     readonly resized: Listed;
     /** Media ids whose file has another SHA-256. */
@@ -53,6 +55,8 @@ export interface CompletenessArgs {
     readonly file: (path: string) => SeenFile | undefined;
     /** All paths of the folders of local media. */
     readonly paths: () => Iterable<string>;
+    /** Told each media id of which something is wrong: unlike the lists, all of them. */
+    readonly onBroken?: (mediaId: string) => void;
 }
 
 /** Reads all rows once; keeps their paths in memory to find the files that none of them knows. */
@@ -61,6 +65,7 @@ export async function checkCompleteness(args: CompletenessArgs): Promise<Complet
         expected: 0,
         pending: 0,
         missing: listed(),
+        acceptance: acceptanceOf([]),
         resized: listed(),
         altered: listed(),
         unsafe: listed(),
@@ -68,6 +73,11 @@ export async function checkCompleteness(args: CompletenessArgs): Promise<Complet
         orphans: listed(),
     };
     const known = new Set<string>();
+    const missing: string[] = [];
+    const broken = (list: Listed, mediaId: string): void => {
+        add(list, mediaId);
+        args.onBroken?.(mediaId);
+    };
     for await (const row of args.media) {
         const path = localContentPath(row.mediaId);
         if (path !== undefined) known.add(path);
@@ -77,12 +87,15 @@ export async function checkCompleteness(args: CompletenessArgs): Promise<Complet
         }
         found.expected++;
         const file = path === undefined ? undefined : args.file(path);
-        if (path === undefined) add(found.unsafe, row.mediaId);
-        else if (file === undefined) add(found.missing, row.mediaId);
-        else if (file.size !== row.length) add(found.resized, row.mediaId);
+        if (path === undefined) broken(found.unsafe, row.mediaId);
+        else if (file === undefined) {
+            missing.push(row.mediaId);
+            broken(found.missing, row.mediaId);
+        } else if (file.size !== row.length) broken(found.resized, row.mediaId);
         else if (row.sha256 !== null && file.sha256 !== undefined && file.sha256 !== row.sha256)
-            add(found.altered, row.mediaId);
+            broken(found.altered, row.mediaId);
     }
+    found.acceptance = acceptanceOf(missing);
     for await (const row of args.thumbnails) {
         const path = localThumbnailPath(row);
         found.thumbnails.expected++;
@@ -96,12 +109,29 @@ export async function checkCompleteness(args: CompletenessArgs): Promise<Complet
     return found;
 }
 
-/** Media ids of all that is wrong with the homeserver's own media, each with what is wrong. */
-export function brokenMedia(found: Completeness): { readonly count: number; readonly first: readonly string[] } {
-    const kinds = ["missing", "resized", "altered", "unsafe"] as const;
+/** What is wrong with the homeserver's own media, and what of it somebody has accepted. */
+export interface BrokenMedia {
+    readonly count: number;
+    /** Media ids, each with what is wrong. */
+    readonly first: readonly string[];
+    /** Media without a file that do not count, because exactly these are accepted. */
+    readonly accepted: number;
+    /** Present when another list of media without a file is accepted than the one that was found. */
+    readonly otherList?: string;
+}
+
+/** @param accepted  config `acceptMissingMedia`: of use for exactly the list that it was made of */
+export function brokenMedia(found: Completeness, accepted?: string): BrokenMedia {
+    const isAccepted = found.missing.count > 0 && accepted === found.acceptance;
+    const kinds = (["missing", "resized", "altered", "unsafe"] as const).filter(
+        (kind) => kind !== "missing" || !isAccepted,
+    );
+    const isOther = found.missing.count > 0 && accepted !== undefined && !isAccepted;
     return {
         count: kinds.reduce((sum, kind) => sum + found[kind].count, 0),
         first: kinds.flatMap((kind) => found[kind].first.map((mediaId) => `${mediaId} (${wrong[kind]})`)),
+        accepted: isAccepted ? found.missing.count : 0,
+        ...(isOther ? { otherList: otherList(found.acceptance, accepted) } : {}),
     };
 }
 

@@ -1,25 +1,17 @@
 /** Says in checks what was seen of a media store. */
 import type { Check } from "../../contract/index.ts";
-import type { brokenMedia, Completeness, Listed } from "./completeness.ts";
+import { saidOfLinks, type LinkedFolder } from "./linkedFolders.ts";
+import type { BrokenMedia, Completeness, Listed } from "./completeness.ts";
 
 /** How many are named in a check or an error. */
 export const namedAtMost = 10;
 
 /** `media.complete` fails; thumbnails warn, as Synapse makes them again; orphans are only told. */
-export function completenessChecks(found: Completeness, broken: ReturnType<typeof brokenMedia>): Check[] {
+export function completenessChecks(found: Completeness, broken: BrokenMedia): Check[] {
     const { thumbnails, orphans } = found;
     const badThumbnails = thumbnails.missing.count + thumbnails.resized.count;
     return [
-        broken.count === 0
-            ? passed(
-                  "media.complete",
-                  `${found.expected} media, each with its file; ${found.pending} were never uploaded`,
-              )
-            : {
-                  id: "media.complete",
-                  state: "failed",
-                  evidence: `${broken.count} of ${found.expected} media: ${broken.first.slice(0, namedAtMost).join(", ")}`,
-              },
+        complete(found, broken),
         badThumbnails === 0
             ? passed("media.thumbnails", `${thumbnails.expected} thumbnails, each with its file`)
             : {
@@ -34,6 +26,32 @@ export function completenessChecks(found: Completeness, broken: ReturnType<typeo
                 : `${orphans.count} files that no row knows: ${sample(orphans)}`,
         ),
     ];
+}
+
+function complete({ expected, pending, missing, acceptance }: Completeness, broken: BrokenMedia): Check {
+    const id = "media.complete";
+    if (broken.count > 0) {
+        const named = `${broken.count} of ${expected} media: ${broken.first.slice(0, namedAtMost).join(", ")}`;
+        const accepting =
+            missing.count > broken.accepted ? `; acceptMissingMedia of those without a file: ${acceptance}` : "";
+        const other = broken.otherList === undefined ? accepting : `; ${broken.otherList}`;
+        return { id, state: "failed", evidence: `${named}${other}` };
+    }
+    if (broken.accepted === 0)
+        return passed(id, `${expected} media, each with its file; ${pending} were never uploaded`);
+    const named = missing.first.slice(0, namedAtMost).join(", ");
+    return {
+        id,
+        state: "warning",
+        evidence: `${expected - broken.accepted} of ${expected} media, each with its file; ${broken.accepted} have none, which is accepted (acceptMissingMedia): ${named}`,
+    };
+}
+
+/** None where all folders are where they belong. */
+export function linkChecks(linked: readonly LinkedFolder[]): Check[] {
+    return linked.length === 0
+        ? []
+        : [passed("media.links", `${saidOfLinks(linked)}; the copy has plain folders in the store`)];
 }
 
 export function passed(id: string, evidence: string): Check {

@@ -9,11 +9,14 @@ import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { MigrationError, throwAll } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
-import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
+import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, type SeenFile } from "./completeness.ts";
 import { hashFile } from "./copyFile.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
-import { carriedFolders, localContentPath, localFolders } from "./layout.ts";
-import { completenessChecks, namedAtMost, passed } from "./mediaChecks.ts";
+import { carriedFolders, localFolders } from "./layout.ts";
+import { completenessChecks, linkChecks, namedAtMost, passed } from "./mediaChecks.ts";
+import { howToAccept } from "./missingMedia.ts";
+import { lookAgain } from "./secondLook.ts";
+import { linkedFolders } from "./linkedFolders.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
 import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
@@ -32,8 +35,9 @@ export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
  * The early pass runs beside a working homeserver: files come and go. The final pass proves each copy by its content and, when it comes
  * after a fence, that nothing in the source's store moved meanwhile.
  *
- * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0963 when one of the stores is not
- *     what it should be, SM-E0840 when the target's user cannot use a copy, SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
+ * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0967 when another list of missing
+ *     media is accepted, SM-E0963 when one of the stores is not what it should be, SM-E0840 when the target's user cannot use a copy,
+ *     SM-E0703 when the fence token is not that of the fence, SM-E1201 when the target is full, SM-E0990 to SM-E0994
  *     for a bucket that the source keeps media in
  */
 export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "final"): Promise<MediaResult> {
@@ -42,7 +46,8 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     const config = await readSourceConfig(spec.source);
     const sourceRoot = await storeRoot(config.mediaStorePath);
     const targetRoot = await storeRoot(spec.mediaStore);
-    await requireApart(sourceRoot, targetRoot);
+    const linked = await linkedFolders(sourceRoot, carriedFolders(spec.remoteCache));
+    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
     await requirePrepared(targetRoot, run.id);
     const address = await sourceAddress(spec.source);
     const isKept = spec.mediaStorageProvider?.kind === "keep";
@@ -58,6 +63,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             targetRoot,
             index,
             folders: carriedFolders(spec.remoteCache),
+            linked,
             owner: await targetUser(dirname(spec.mediaStore)),
             signal: run.signal,
             elsewhere: media,
@@ -80,15 +86,16 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
                 : undefined;
         const file = (path: string): SeenFile | undefined =>
             index.get(path) ?? (isKept ? media?.object(path) : undefined);
-        const completeness = await compare(address, index, file, run, kind);
-        const broken =
-            kind === "early"
-                ? await stillBroken(completeness, sourceRoot, file, address, run)
-                : brokenMedia(completeness);
+        const suspects = new Set<string>();
+        const seenFirst = await compare(address, index, { file, suspects, run, kind });
+        const completeness =
+            kind === "early" ? await stillBroken(seenFirst, suspects, { sourceRoot, file, address, run }) : seenFirst;
+        const broken = brokenMedia(completeness, spec.acceptMissingMedia);
         const checks = [
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
             ...(target === undefined ? [] : [target.access.check()]),
+            ...linkChecks(linked),
             ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
             ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
@@ -107,7 +114,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         });
         const unusable = access?.error("files were copied to the target's store; those stay, and are not copied again");
         throwAll([
-            ...(broken.count > 0 ? [incomplete(sourceRoot, broken)] : []),
+            ...(broken.count > 0 ? [incomplete(sourceRoot, completeness, broken)] : []),
             ...(unusable === undefined ? [] : [unusable]),
         ]);
         whole = true;
@@ -127,11 +134,11 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
 }
 
 /** After the fence the store must not change. If it does, another program writes to it, which the fence did not stop. */
-async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
-    const moved = pass.changing.length > 0 || (await walkDigest(sourceRoot, folders)) !== pass.walk;
+async function requireStill(args: CopyPassArgs, pass: Omit<CopyPass, "seen">): Promise<void> {
+    const moved = pass.changing.length > 0 || (await walkDigest(args)) !== pass.walk;
     if (!moved) return;
     throw new MigrationError("SM-E0963", {
-        where: sourceRoot,
+        where: args.sourceRoot,
         found: `it changed while it was copied${pass.changing.length > 0 ? `: ${pass.changing.slice(0, namedAtMost).join(", ")}` : ""}`,
         expected: "a store that stands still once the homeserver is stopped",
         fix: "who else writes there: a worker, a media importer, another homeserver? Stop it, then run the same command again",
@@ -139,17 +146,24 @@ async function requireStill({ sourceRoot, folders }: CopyPassArgs, pass: Omit<Co
     });
 }
 
+interface Looked {
+    readonly file: (path: string) => SeenFile | undefined;
+    /** Gets the ids of all media of which something is wrong. */
+    readonly suspects: Set<string>;
+    readonly run: StepRun;
+    readonly kind: "early" | "final";
+}
+
 async function compare(
     address: DatabaseAddress,
     index: MediaIndex,
-    file: (path: string) => SeenFile | undefined,
-    run: StepRun,
-    kind: "early" | "final",
+    { file, suspects, run, kind }: Looked,
 ): Promise<Completeness> {
     return withMediaRows(address, { step: `media-${kind}`, signal: run.signal }, (rows) =>
         checkCompleteness({
             ...rows,
             file,
+            onBroken: (mediaId) => suspects.add(mediaId),
             paths: () =>
                 [...index.paths()].filter((path) => localFolders.some((folder) => path.startsWith(`${folder}/`))),
         }),
@@ -159,37 +173,15 @@ async function compare(
 /** Of a homeserver that runs, what was uploaded or deleted between the walk and the look into the database is looked at once more. */
 async function stillBroken(
     before: Completeness,
-    sourceRoot: string,
-    copied: (path: string) => SeenFile | undefined,
-    address: DatabaseAddress,
-    run: StepRun,
-): Promise<ReturnType<typeof brokenMedia>> {
-    const broken = brokenMedia(before);
-    const { missing, resized, altered, unsafe } = before;
-    const suspects = new Set([missing, resized, altered, unsafe].flatMap(({ first }) => first));
-    if (broken.count === 0 || suspects.size < broken.count) return broken;
-    const now = new Map<string, SeenFile>();
-    for (const path of [...suspects].map(localContentPath)) {
-        if (path === undefined) continue;
-        const content = await hashFile(join(sourceRoot, path), run.signal).catch(() => copied(path));
-        if (content !== undefined) now.set(path, content);
-    }
-    const again = await withMediaRows(address, { step: "media-early", signal: run.signal }, ({ media }) =>
-        checkCompleteness({
-            media: filtered(media, ({ mediaId }) => suspects.has(mediaId)),
-            thumbnails: none(),
-            file: (path) => now.get(path),
-            paths: () => [],
-        }),
-    );
-    return brokenMedia(again);
+    suspects: ReadonlySet<string>,
+    { sourceRoot, file, address, run }: { sourceRoot: string; address: DatabaseAddress } & Pick<Looked, "file" | "run">,
+): Promise<Completeness> {
+    if (suspects.size === 0) return before;
+    const read = (path: string) => hashFile(join(sourceRoot, path), run.signal).catch(() => file(path));
+    const again = await lookAgain(suspects, read, address, { step: "media-early", signal: run.signal });
+    const { missing, acceptance, resized, altered, unsafe } = again;
+    return { ...before, missing, acceptance, resized, altered, unsafe };
 }
-
-async function* filtered<T>(rows: AsyncIterable<T>, wanted: (row: T) => boolean): AsyncGenerator<T> {
-    for await (const row of rows) if (wanted(row)) yield row;
-}
-
-async function* none<T>(): AsyncGenerator<T> {}
 
 function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined): Check[] {
     const { notes, sparse, changing, removed } = pass;
@@ -226,12 +218,23 @@ function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined
     ];
 }
 
-function incomplete(sourceRoot: string, broken: ReturnType<typeof brokenMedia>): MigrationError {
+function incomplete(sourceRoot: string, { missing, acceptance }: Completeness, broken: BrokenMedia): MigrationError {
     const named = broken.first.slice(0, namedAtMost);
+    const list = `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`;
+    const changed = "files were copied to the target's store; the source is as it was";
+    if (broken.otherList !== undefined)
+        return new MigrationError("SM-E0967", {
+            where: sourceRoot,
+            found: `${broken.otherList}\n${list}`,
+            expected: "the list of missing media that was accepted, or none",
+            fix: howToAccept(acceptance),
+            changed,
+        });
     return new MigrationError("SM-E0962", {
         where: sourceRoot,
-        found: `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`,
+        found: list,
         expected: "for each row of local_media_repository a file of its length, and of its SHA-256 where it has one",
-        changed: "files were copied to the target's store; the source is as it was",
+        ...(missing.count === broken.count ? { fix: howToAccept(acceptance) } : {}),
+        changed,
     });
 }

@@ -5,6 +5,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pack } from "tar-stream";
+import type { LinkedFolder } from "./linkedFolders.ts";
 import { scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import type { HashedFile } from "./treeDigest.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -15,6 +16,8 @@ export interface PackMediaOptions {
     /** As `storeRoot` gives it. */
     readonly root: string;
     readonly folders: readonly string[];
+    /** Of them, those that lie elsewhere. */
+    readonly linked: readonly LinkedFolder[];
     /** Put before every name, without a slash at its end. */
     readonly prefix: string;
     /** Filled with what is not packed. */
@@ -39,7 +42,7 @@ export function packMediaStore(options: PackMediaOptions): AsyncGenerator<Buffer
 
 async function fill(archive: Pack, options: PackMediaOptions): Promise<void> {
     const { root, folders, notes, signal } = options;
-    for await (const file of scanStore(root, folders, notes)) {
+    for await (const file of scanStore(root, folders, notes, { linked: options.linked })) {
         signal.throwIfAborted();
         options.onFile(await add(archive, file, options));
     }

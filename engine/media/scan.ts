@@ -1,9 +1,10 @@
 /** Walks a media store: every file once, in an order that is the same wherever the store is, with the memory of one directory. */
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { MigrationError } from "../run/errors.ts";
 import { isStoreName } from "./layout.ts";
+import { isInStore, type LinkedFolder } from "./linkedFolders.ts";
 
 export interface StoredFile {
     /** Relative to the store, with slashes. */
@@ -55,27 +56,34 @@ export async function storeRoot(directory: string): Promise<string> {
  * empty. Entries that vanish during the walk are left out.
  *
  * @param root  as {@link storeRoot} gives it
- * @param see  told of every entry on the way
  * @throws MigrationError SM-E0963 for what cannot be read, is neither file nor directory, or is a link that leads out of the store
  */
 export async function* scanStore(
     root: string,
     folders: readonly string[],
     notes: ScanNotes,
-    see: SeeEntry = () => undefined,
+    { see = () => undefined, linked = [] }: ScanOptions = {},
 ): AsyncGenerator<StoredFile> {
-    for (const folder of folders) yield* walk({ root, notes, see }, folder, []);
+    for (const folder of folders) yield* walk({ root, notes, see, linked }, folder, []);
+}
+
+export interface ScanOptions {
+    /** Told of every entry on the way. */
+    readonly see?: SeeEntry | undefined;
+    /** Of a source: folders that lie elsewhere. In a store of ours none is followed. */
+    readonly linked?: readonly LinkedFolder[] | undefined;
 }
 
 interface Walk {
     readonly root: string;
     readonly notes: ScanNotes;
     readonly see: SeeEntry;
+    readonly linked: readonly LinkedFolder[];
 }
 
 async function* walk(place: Walk, path: string, above: readonly string[]): AsyncGenerator<StoredFile> {
     const { root, notes } = place;
-    const facts = await entryFacts(root, path);
+    const facts = await entryFacts(place, path);
     if (facts === undefined) return;
     place.see(path, facts);
     if (facts.isFile()) {
@@ -103,12 +111,14 @@ async function* walk(place: Walk, path: string, above: readonly string[]): Async
     }
 }
 
-async function entryFacts(root: string, path: string): Promise<BigIntStats | undefined> {
+async function entryFacts({ root, linked }: Walk, path: string): Promise<BigIntStats | undefined> {
+    const elsewhere = linked.find(({ folder }) => folder === path);
+    if (elsewhere !== undefined) return readable(root, path, () => stat(elsewhere.to, { bigint: true }));
     const own = await readable(root, path, () => lstat(join(root, path), { bigint: true }));
     if (own?.isSymbolicLink() !== true) return own;
     const target = await readable(root, path, () => realpath(join(root, path)));
     if (target === undefined) throw unfit(root, path, "a link that leads nowhere");
-    if (!target.startsWith(root + sep)) throw unfit(root, path, `a link that leads out of the store, to ${target}`);
+    if (!isInStore(root, linked, target)) throw unfit(root, path, `a link that leads out of the store, to ${target}`);
     return readable(root, path, () => stat(target, { bigint: true }));
 }
 

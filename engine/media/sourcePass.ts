@@ -6,6 +6,7 @@ import { MigrationError } from "../run/errors.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
 import { inOrder } from "./inOrder.ts";
+import type { LinkedFolder } from "./linkedFolders.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
 import { newScanNotes, scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import { filesAtOnce, TreeDigest } from "./treeDigest.ts";
@@ -15,6 +16,8 @@ export interface CopyPassArgs {
     readonly sourceRoot: string;
     readonly targetRoot: string;
     readonly folders: readonly string[];
+    /** Of them, those of the source that lie elsewhere. */
+    readonly linked: readonly LinkedFolder[];
     readonly index: MediaIndex;
     readonly owner: Owner | undefined;
     readonly signal?: AbortSignal;
@@ -59,7 +62,11 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     const changing: string[] = [];
     let [files, bytes, copied, sparse, removed] = [0, 0, 0, 0, 0];
     const work = async (file: StoredFile) => ({ file, done: await carry(args, file) });
-    for await (const { file, done } of inOrder(scanStore(args.sourceRoot, args.folders, notes), filesAtOnce, work)) {
+    for await (const { file, done } of inOrder(
+        scanStore(args.sourceRoot, args.folders, notes, { linked: args.linked }),
+        filesAtOnce,
+        work,
+    )) {
         args.signal?.throwIfAborted();
         walk.update(walkLine(file));
         if (done === "gone") continue;
@@ -88,9 +95,13 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
 }
 
 /** What a walk over the source sees, without reading any file: names, sizes and times of change. */
-export async function walkDigest(root: string, folders: readonly string[]): Promise<string> {
+export async function walkDigest({
+    sourceRoot,
+    folders,
+    linked,
+}: Pick<CopyPassArgs, "sourceRoot" | "folders" | "linked">): Promise<string> {
     const walk = createHash("sha256");
-    for await (const file of scanStore(root, folders, newScanNotes())) walk.update(walkLine(file));
+    for await (const file of scanStore(sourceRoot, folders, newScanNotes(), { linked })) walk.update(walkLine(file));
     return walk.digest("hex");
 }
 

@@ -36,7 +36,7 @@ export function hashedFiles(
     signal?: AbortSignal,
     see?: SeeEntry,
 ): AsyncGenerator<HashedFile> {
-    return inOrder(scanStore(root, folders, notes, see), filesAtOnce, async ({ path }) => ({
+    return inOrder(scanStore(root, folders, notes, { see }), filesAtOnce, async ({ path }) => ({
         path,
         ...(await hashFile(join(root, path), signal)),
     }));

@@ -1,5 +1,5 @@
 /** Finds the media of a bundle: peels archives until there is a media store, or what matrix-media-repo has exported. */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { refuseOtherChecksums } from "../bundle/input/checksums.ts";
 import { extractArchives } from "../bundle/archives/extract.ts";
@@ -103,7 +103,9 @@ async function survey(
     levels = 4,
 ): Promise<{ store: string | undefined; manifests: number; archives: string[] }> {
     const entries = await readdir(directory, { withFileTypes: true });
-    if (entries.some((entry) => entry.isDirectory() && entry.name === "local_content"))
+    const content = entries.find(({ name }) => name === "local_content");
+    // A folder, or a link to one: whether it may be followed is looked at when the store is read.
+    if (content !== undefined && (await isDirectory(join(directory, content.name))))
         return { store: directory, manifests: 0, archives: [] };
     const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
     let manifests = files.filter((name) => name === "manifest.json").length;
@@ -116,4 +118,11 @@ async function survey(
             archives.push(...below.archives);
         }
     return { store: undefined, manifests, archives: archives.sort() };
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+    return stat(path).then(
+        (found) => found.isDirectory(),
+        () => false,
+    );
 }

@@ -24,6 +24,8 @@ export interface VerifyMediaOptions {
     readonly user: ServiceUser | undefined;
     /** What the target keeps in a bucket besides its store. */
     readonly bucket?: SourceMedia | undefined;
+    /** Of the list of media without a file that fails nothing; see `acceptanceOf`. */
+    readonly acceptMissing?: string | undefined;
 }
 
 export interface VerifiedMedia {
@@ -47,7 +49,7 @@ export async function verifyMedia(
     expectedTreeDigest: string,
     database: DatabaseAddress,
     remoteCache: "carry" | "drop",
-    { runDirectory, user, bucket }: VerifyMediaOptions,
+    { runDirectory, user, bucket, acceptMissing }: VerifyMediaOptions,
 ): Promise<VerifiedMedia> {
     const root = await storeRoot(store);
     const access = await StoreAccess.of(root, user);
@@ -72,7 +74,7 @@ export async function verifyMedia(
                 paths: () => local.keys(),
             }),
         );
-        return completenessChecks(compared, brokenMedia(compared));
+        return completenessChecks(compared, brokenMedia(compared, acceptMissing));
     });
     const tree: Check =
         found === expectedTreeDigest

@@ -27,6 +27,9 @@ interface Probe {
     readonly run: (traces: CanaryTraces) => Promise<Omit<Check, "id">>;
 }
 
+/** How a check ended, without its name. */
+export type Verdict = Omit<Check, "id">;
+
 const passwordPepper = "password-pepper";
 
 const passed = (evidence: string): Omit<Check, "id"> => ({ state: "passed", evidence });
@@ -159,7 +162,7 @@ function canaryProbes(api: MatrixApi, account: CanaryAccount, { runId, mediaServ
  * Asks the repository on the path that clients use. It asks the homeserver whose token it is, at the address in its own configuration: while
  * that is the closed gateway, it cannot tell, which says nothing of the media.
  */
-async function mediaProbe(
+export async function mediaProbe(
     baseUrl: string | undefined,
     path: string,
     { accessToken, media }: Pick<CanaryTraces, "accessToken" | "media">,
@@ -194,6 +197,15 @@ async function passwordProbe(
     const token = z.object({ access_token: z.string() }).safeParse(answer.json).data?.access_token;
     if (token === undefined) return failed(`the login answered ${describeAnswer(answer)}`);
     await api.ask("/_matrix/client/v3/logout", { method: "POST", accessToken: token, body: {} });
+    return passwordVerdict(true, { password, pepper });
+}
+
+/** @param accepted  whether the homeserver has let the account in */
+export function passwordVerdict(
+    accepted: boolean,
+    { password, pepper }: { readonly password: string; readonly pepper: string | undefined },
+): Verdict {
+    if (!accepted) return failed("the login with the password of the test account was refused");
     if (pepper === undefined || pepper === "")
         return passed("the password of the test account is accepted; the source has no pepper");
     if (coversPepper(password, pepper)) return passed("the password of the test account is accepted, with the pepper");

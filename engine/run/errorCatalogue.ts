@@ -7,6 +7,7 @@ import { e07State } from "./catalogue/e07State.ts";
 import { e072Fence } from "./catalogue/e072Fence.ts";
 import { e08Identity } from "./catalogue/e08Identity.ts";
 import { e084Target } from "./catalogue/e084Target.ts";
+import { e086Data } from "./catalogue/e086Data.ts";
 import { e090Dumps } from "./catalogue/e090Dumps.ts";
 import { e091Inputs } from "./catalogue/e091Inputs.ts";
 import { e092Encryption } from "./catalogue/e092Encryption.ts";
@@ -35,6 +36,7 @@ export const errorCatalogue = {
     ...e072Fence,
     ...e08Identity,
     ...e084Target,
+    ...e086Data,
     ...e090Dumps,
     ...e091Inputs,
     ...e092Encryption,

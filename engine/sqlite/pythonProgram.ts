@@ -12,7 +12,12 @@ export interface PythonProgramOptions {
 }
 
 type PythonProgram =
-    "copy_database.py" | "check_database.py" | "port_database.py" | "read_tables.py" | "upgrade_database.py";
+    | "copy_database.py"
+    | "check_database.py"
+    | "port_database.py"
+    | "read_tables.py"
+    | "strip_nul.py"
+    | "upgrade_database.py";
 
 export interface PythonProgramCall {
     readonly program: PythonProgram;

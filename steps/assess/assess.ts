@@ -10,12 +10,14 @@ import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
 import { fenceChecks } from "../../engine/assess/fenceChecks.ts";
 import { identityChecks } from "../../engine/assess/identityChecks.ts";
 import { indexChecks } from "../../engine/assess/indexChecks.ts";
+import { keyChecks } from "../../engine/assess/keyChecks.ts";
 import { machineChecks } from "../../engine/assess/machineChecks.ts";
 import { mediaRepoChecks } from "../../engine/assess/mediaRepoChecks.ts";
 import { assessBundle } from "../../engine/assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "../../engine/assess/conclusion.ts";
 import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/serviceUserCheck.ts";
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
+import { mediaFileChecks } from "../../engine/assess/mediaFileChecks.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
 import { findingsOfUnmade, isCancelled } from "../../engine/assess/cancelled.ts";
@@ -75,12 +77,14 @@ const allChecks: readonly AssessmentCheck[] = [
     ...databaseChecks,
     ...indexChecks,
     ...constraintChecks,
+    ...keyChecks,
     ...copyChecks,
     ...replicationChecks,
     ...identityChecks,
     ...fenceChecks,
     ...mediaRepoChecks,
     ...mediaStorageChecks,
+    ...mediaFileChecks,
     ...targetChecks,
     ...clockChecks,
     configurationCheck,

@@ -17,7 +17,8 @@ import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
 import { writeMediaArchive, type WrittenMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
-import { completenessChecks } from "../../engine/media/mediaChecks.ts";
+import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
+import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot, type ScanNotes } from "../../engine/media/scan.ts";
 import { TreeDigest } from "../../engine/media/treeDigest.ts";
@@ -70,7 +71,7 @@ interface Media {
 
 /** matrix-media-repo's importer opens every file of the folder: nothing but its archives may be in it. */
 async function exportArchive(
-    { source }: ExportMediaSpec,
+    { source, acceptMissingMedia }: ExportMediaSpec,
     { address, root, place }: Media,
     run: StepRun,
 ): Promise<{ section: MediaSection["export"]; leftOut: string[]; archive: Omit<WrittenMediaArchive, "parts"> }> {
@@ -86,6 +87,7 @@ async function exportArchive(
                         serverName: source.serverName,
                         mediaStore: root,
                         destination: spool,
+                        acceptMissing: acceptMissingMedia,
                         signal: run.signal,
                         onProgress: ({ files, bytes }) => (state = `${files} media, ${bytes} bytes`),
                     }),
@@ -96,7 +98,7 @@ async function exportArchive(
         const artefact = await run.progress.during("packing and encrypting the export of the media", () =>
             writeArtefact(mediaExportName, content, "media", place),
         );
-        const { media, bytes, longestBytes, previews, quarantined, pending } = archive;
+        const { media, bytes, longestBytes, previews, quarantined, pending, missing } = archive;
         return {
             section: {
                 artefact,
@@ -107,7 +109,10 @@ async function exportArchive(
                 previews,
                 quarantined: quarantined.count,
             },
-            leftOut: pending === 0 ? [] : [`${pending} media that were announced and never uploaded`],
+            leftOut: [
+                ...(pending === 0 ? [] : [`${pending} media that were announced and never uploaded`]),
+                ...(missing.count === 0 ? [] : [`${missing.count} media that had no file at the source`]),
+            ],
             archive,
         };
     } finally {
@@ -124,17 +129,18 @@ interface StoredMedia {
 
 /** Every file is read once: for the archive, for its SHA-256, and for the comparison with what the database promises. */
 async function backUpStore(
-    { remoteCache }: ExportMediaSpec,
+    { remoteCache, acceptMissingMedia }: ExportMediaSpec,
     { address, root, place }: Media,
     run: StepRun,
 ): Promise<StoredMedia> {
     const notes = newScanNotes();
     const folders = carriedFolders(remoteCache);
+    const linked = await linkedFolders(root, folders);
     const local = new Map<string, FileContent>();
     const digest = new TreeDigest();
     let [files, bytes] = [0, 0];
     const content = packMediaStore({
-        ...{ root, folders, prefix: mediaBackupFolder, notes, signal: run.signal },
+        ...{ root, folders, linked, prefix: mediaBackupFolder, notes, signal: run.signal },
         onFile: (file) => {
             digest.add(file);
             files++;
@@ -150,14 +156,14 @@ async function backUpStore(
     const completeness = await withMediaRows(address, { step, signal: run.signal }, (rows) =>
         checkCompleteness({ ...rows, file: (path) => local.get(path), paths: () => local.keys() }),
     );
-    const broken = brokenMedia(completeness);
+    const broken = brokenMedia(completeness, acceptMissingMedia);
     if (broken.count > 0)
         throw new MigrationError("SM-E0962", {
             where: root,
             found: broken.first.slice(0, 5).join("\n"),
             expected: "each medium of the database with its file",
         });
-    const checks = completenessChecks(completeness, broken);
+    const checks = [...completenessChecks(completeness, broken), ...linkChecks(linked)];
     return {
         backup: { artefact, files, bytes, treeDigest: digest.value(), folders: [...folders] },
         ...{ checks, completeness, notes },

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
+import { missingKeys } from "../../engine/assess/keyChecks.ts";
 import { foreignUsers, newestEvents } from "../../engine/assess/identityChecks.ts";
 import { refuseErrors } from "../../engine/assess/conclusion.ts";
 import { refuseOtherInputs } from "../../engine/runIdentity/seenInputs.ts";
@@ -137,6 +138,8 @@ async function look(client: Client, spec: ImportSpec): Promise<Finding[]> {
         const found = await run({ client, targetSynapse, foreignCode: spec.foreignCode ?? [] });
         if (found !== "not-run") findings.push(...found);
     }
+    const keys = await missingKeys(client, spec.targetPython);
+    if (keys !== "not-run") findings.push(...keys);
     // Without the tables of a homeserver there are no users or events to check.
     if (findings.some(({ id }) => id === "SM-E0508")) return findings;
     const old = Object.fromEntries(Object.entries(oldSigningKeys).map(([id, { key }]) => [id, key]));

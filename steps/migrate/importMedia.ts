@@ -11,7 +11,8 @@ import { insertMediaRows, placeInSynapseStore } from "../../engine/media/mediaRe
 import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/media/completeness.ts";
 import { copyPass } from "../../engine/media/sourcePass.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
-import { completenessChecks } from "../../engine/media/mediaChecks.ts";
+import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
+import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { MediaIndex } from "../../engine/media/mediaIndex.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
 import { newScanNotes, storeRoot } from "../../engine/media/scan.ts";
@@ -47,7 +48,7 @@ export const importMedia = defineStep(
         const found = await run.progress.during("reading every file of the target's store", () =>
             survey(spec, targetRoot, run.directory),
         );
-        const broken = brokenMedia(found.completeness);
+        const broken = brokenMedia(found.completeness, spec.acceptMissingMedia);
         const checks = [...placed.checks, ...completenessChecks(found.completeness, broken), found.access.check()];
         const { files, bytes, treeDigest, completeness } = found;
         await run.evidence({ targetRoot, files, bytes, treeDigest, completeness, ...placed.evidence, checks });
@@ -87,7 +88,8 @@ async function fromStore(
     run: StepRun,
 ): Promise<Placed> {
     const sourceRoot = await storeRoot(directory);
-    await requireApart(sourceRoot, targetRoot);
+    const linked = await linkedFolders(sourceRoot, carriedFolders(remoteCache));
+    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
     const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
     try {
         let soFar = { files: 0, bytes: 0, copied: 0 };
@@ -99,6 +101,7 @@ async function fromStore(
                     targetRoot,
                     index,
                     folders: carriedFolders(remoteCache),
+                    linked,
                     owner: await targetUser(dirname(mediaStore)),
                     signal: run.signal,
                     onFile: (now) => (soFar = now),
@@ -114,7 +117,12 @@ async function fromStore(
                       state: "warning",
                       evidence: `${notes.foreign.length} entries with names that Synapse never gives are left out: ${notes.foreign.slice(0, 3).join(", ")}`,
                   };
-        return { copied: pass.copied, rowsAdded: 0, checks: [check], evidence: { media: "store", pass } };
+        return {
+            copied: pass.copied,
+            rowsAdded: 0,
+            checks: [check, ...linkChecks(linked)],
+            evidence: { media: "store", pass },
+        };
     } finally {
         await index.close({ compact: true });
     }

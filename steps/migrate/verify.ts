@@ -101,7 +101,7 @@ async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comp
 }
 
 async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: StepRun): Promise<VerifiedMedia> {
-    const { source, mediaStorageProvider: provider, remoteCache } = spec;
+    const { source, mediaStorageProvider: provider, remoteCache, acceptMissingMedia: acceptMissing } = spec;
     const bucket =
         provider?.kind === "keep"
             ? await sourceMedia((await readSourceConfig(source)).sections, address, remoteCache, run)
@@ -111,6 +111,7 @@ async function verifyStore(spec: VerifySpec, address: DatabaseAddress, run: Step
             runDirectory: run.directory,
             user: await targetUser(dirname(spec.mediaStore)),
             bucket,
+            acceptMissing,
         });
     } finally {
         bucket?.close();

@@ -59,6 +59,15 @@ describe("parseConfig", () => {
         expect(summary(problems)).to.deep.equal(["SM-E0211 acknowledge.0"]);
     });
 
+    it("takes the list of missing media that is accepted, as the refusal shows it, and nothing else", () => {
+        const acceptMissingMedia = `12:${"0a".repeat(32)}`;
+        expect(configWith({ acceptMissingMedia }).acceptMissingMedia).to.equal(acceptMissingMedia);
+        for (const other of ["12", "0a".repeat(32), `0:${"0a".repeat(32)}`])
+            expect(summary(problemsOf(() => configWith({ acceptMissingMedia: other })))).to.deep.equal([
+                "SM-E0211 acceptMissingMedia",
+            ]);
+    });
+
     it("takes names of code that is not Synapse's, one a line or behind semicolons", () => {
         const foreignCode = "function public.f(integer, text); trigger public.users: t\n  view public.v\n";
         expect(configWith({ foreignCode }).foreignCode).to.deep.equal([

@@ -48,6 +48,15 @@ export function conflicts(
                 locate,
             ),
         );
+    if (runs && config.sqliteNul !== undefined)
+        problems.push(
+            invalidValue(
+                ["sqliteNul"],
+                config.sqliteNul,
+                "not set: a source of kind selfHosted has no SQLite database",
+                locate,
+            ),
+        );
     if (config.canaryUser !== undefined && !secrets.has("canaryPassword"))
         problems.push(missingValue(["canaryPassword"], `the password of ${config.canaryUser}`, locate));
     if (config.canaryUser === undefined && secrets.has("canaryPassword"))

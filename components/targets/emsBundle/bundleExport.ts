@@ -24,6 +24,8 @@ export interface BundleExportArgs {
     readonly secrets: MigrationSecrets;
     /** Whether cached media of other servers come along. */
     readonly remoteMedia: "carry" | "drop";
+    /** Media without files that are accepted; see config `acceptMissingMedia`. */
+    readonly acceptMissingMedia?: string | undefined;
     /** From a snapshot of the source, which goes on. */
     readonly rehearsal: boolean;
     /** Pulumi refuses to delete the bundle. */
@@ -68,7 +70,7 @@ export class BundleExport extends pulumi.ComponentResource {
 
     /** Stops the source, unless this is a rehearsal; exports database, media and configuration; reads all of it again. */
     public export(): ProvenBundle {
-        const { steps, source, layout, secrets, remoteMedia: remoteCache, rehearsal } = this.#args;
+        const { steps, source, layout, secrets, remoteMedia: remoteCache, rehearsal, acceptMissingMedia } = this.#args;
         const { bundle, clientDirectory, format } = layout;
         const { run } = steps;
         const { passphrase } = secrets;
@@ -79,7 +81,7 @@ export class BundleExport extends pulumi.ComponentResource {
         const database = steps.add(exportDatabaseContract, { ...spec, clientDirectory, format }, place);
         // Of a source that goes on, all media that the dump names must be there: later ones may be, too.
         const after = rehearsal ? [database] : [];
-        const media = steps.add(exportMediaContract, { ...spec, remoteCache }, { ...place, after });
+        const media = steps.add(exportMediaContract, { ...spec, remoteCache, acceptMissingMedia }, { ...place, after });
         const configuration = steps.add(exportConfigContract, spec, place);
         const { manifestDigest } = steps.add(
             sealBundleContract,

@@ -30,7 +30,7 @@ const step = "hand-media";
 /**
  * @param parts  where its parts go; nothing else may be in that directory, as the importer opens every file
  * @returns undefined when the source comes without media
- * @throws MigrationError SM-E0703, SM-E0960 to SM-E0963, SM-E0966, SM-E0969
+ * @throws MigrationError SM-E0703, SM-E0960 to SM-E0963, SM-E0966, SM-E0967, SM-E0969
  */
 export async function writeHandArchive(
     spec: HandMediaSpec,
@@ -44,7 +44,9 @@ export async function writeHandArchive(
         run.progress.during(title, work, () => state);
     const { signal } = run;
     const fromStore = async (address: DatabaseAddress, mediaStore: string): Promise<WrittenArchive> => {
-        const options = { serverName: source.serverName, mediaStore, destination: parts, signal, onProgress };
+        const { acceptMissingMedia: acceptMissing } = spec;
+        const place = { serverName: source.serverName, mediaStore, destination: parts };
+        const options = { ...place, acceptMissing, signal, onProgress };
         const { parts: names, ...notes } = await during("writing the media as an archive", () =>
             withClient(address, { step, statementSeconds: 0, signal }, (client) => writeMediaArchive(client, options)),
         );

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { inSnapshot, type Client } from "../../postgres/connection.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Listed } from "../completeness.ts";
+import { linkedFolders } from "../linkedFolders.ts";
 import { storeRoot } from "../scan.ts";
 import { ArchiveParts } from "./archiveParts.ts";
 import { archivedName } from "./archivedName.ts";
@@ -13,7 +14,7 @@ import { localMediaRows, type ReadMediaRow } from "./localMediaTable.ts";
 import { manifestFrame, manifestLine, manifestName } from "./archiveManifest.ts";
 import { newListed, note, serverOfUser, type ArchivedMedia, type FilesDone } from "./mediaArchive.ts";
 import { storePathOf } from "./storePaths.ts";
-import { isPreview, storedFile, surveyStore, type StoreSurvey } from "./storeSurvey.ts";
+import { isPreview, storedFile, surveyStore, type ReadStore, type StoreSurvey } from "./storeSurvey.ts";
 
 export interface WriteMediaArchiveOptions {
     readonly serverName: string;
@@ -25,6 +26,8 @@ export interface WriteMediaArchiveOptions {
     readonly partBytes?: number;
     /** What to do with media that has no file; refuse when absent. */
     readonly missing?: "refuse" | "report";
+    /** Of a list of missing media that is no reason to refuse; see `acceptanceOf`. */
+    readonly acceptMissing?: string | undefined;
     readonly signal?: AbortSignal;
     readonly onProgress?: FilesDone;
 }
@@ -62,19 +65,20 @@ const defaultPartBytes = 104_857_600;
  *
  * @param client  connected to the source's database, in no transaction; one snapshot is read
  * @throws MigrationError SM-E0966 when the destination is not empty, SM-E0962 when files are missing, of another length or SHA-256 than the
- *     database says, or change meanwhile, SM-E0963 when there is no store. Nothing is left in the destination then
+ *     database says, or change meanwhile, SM-E0967 when another list of missing media is accepted, SM-E0963 when there is no store. Nothing is left in the destination then
  */
 export async function writeMediaArchive(
     client: Client,
     options: WriteMediaArchiveOptions,
 ): Promise<WrittenMediaArchive> {
     const root = await storeRoot(options.mediaStore);
+    const store = { root, linked: await linkedFolders(root, ["local_content", "url_cache"]) };
     await requireEmpty(options.destination);
     return inSnapshot(client, undefined, async () => {
-        const { missing = "refuse", signal } = options;
-        const survey = await surveyStore(client, root, { missing, signal });
+        const { missing = "refuse", acceptMissing, signal } = options;
+        const survey = await surveyStore(client, store, { missing, acceptMissing, signal });
         try {
-            return await writeParts(client, root, options, survey);
+            return await writeParts(client, store, options, survey);
         } catch (error) {
             for (const name of await readdir(options.destination)) await rm(join(options.destination, name));
             throw error;
@@ -92,7 +96,7 @@ async function requireEmpty(directory: string): Promise<void> {
 
 async function writeParts(
     client: Client,
-    root: string,
+    store: ReadStore,
     options: WriteMediaArchiveOptions,
     survey: StoreSurvey,
 ): Promise<WrittenMediaArchive> {
@@ -109,7 +113,7 @@ async function writeParts(
         for await (const row of localMediaRows(client)) {
             signal?.throwIfAborted();
             const path = storePathOf(row.mediaId, row.urlCache);
-            const file = path === undefined || row.mediaLength === null ? undefined : await storedFile(root, path);
+            const file = path === undefined || row.mediaLength === null ? undefined : await storedFile(store, path);
             if (row.mediaLength === null) continue;
             if (file === undefined) {
                 absent++;
@@ -133,7 +137,7 @@ async function writeParts(
             options.onProgress?.({ files: media, bytes });
         }
         const lost = absent - survey.missing.count - survey.previewsWithoutFile;
-        if (lost !== 0) throw changedMeanwhile(root, `${lost} files less than before`);
+        if (lost !== 0) throw changedMeanwhile(store.root, `${lost} files less than before`);
         await manifest.write(end);
         await addManifest(parts, manifest, spool, createdTs);
     } catch (error) {

@@ -44,6 +44,12 @@ export const e096Media = {
         "matrix-media-repo's importer opens every file in the directory, and stops at the first that is no part",
         "name a new directory, or empty this one",
     ),
+    "SM-E0967": entry(
+        "artefact",
+        "media have no file at the source",
+        "people see broken pictures and files there already; what is missing must not be more than somebody knows of",
+        "restore the files from a backup, or accept that exactly these are missing: which value does config `acceptMissingMedia` have to have?",
+    ),
     "SM-W0968": entry(
         "artefact",
         "No media come with the bundle",

@@ -44,4 +44,22 @@ export const e097Sqlite = {
         "the target's database holds a part of the homeserver only",
         "remove what is named from the source with its Synapse stopped, or install a newer Synapse for the target, and run again: the port begins with an empty database",
     ),
+    "SM-E0977": entry(
+        "artefact",
+        "texts of the SQLite database hold NUL characters",
+        "PostgreSQL cannot store them, and synapse_port_db leaves such rows out without a word: a device less is a session less",
+        "set config `sqliteNul` to `strip`, which takes the NUL characters out in the copy and keeps the rows; or mend the named rows while Synapse is stopped",
+    ),
+    "SM-W0977": entry(
+        "artefact",
+        "NUL characters are taken out of texts",
+        "PostgreSQL cannot store them; what is repaired is in the report, and the original stays as it is",
+        "nothing has to be done; do the named rows read well without them?",
+    ),
+    "SM-E0978": entry(
+        "artefact",
+        "rows cannot be told apart once NUL characters are taken out",
+        "two rows would have the same key, or refer to others in vain, and rows are never left out",
+        "look at the named rows and mend or delete one of each pair while Synapse is stopped: which of them is in use?",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

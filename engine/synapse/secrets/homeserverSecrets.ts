@@ -159,3 +159,19 @@ const paddedPepper: Finding = {
     evidence: "password_config.pepper begins or ends with white space or a line break, and that counts",
     fix: "take it over with `synapse-migrate init`, never by hand",
 };
+
+/** Whether the bundle's configuration has another macaroon secret than the stack. A file of it that did not come along says nothing. */
+export async function isOtherMacaroon(
+    given: string | undefined,
+    { macaroonSecretKey: setting }: Pick<HomeserverConfig, "macaroonSecretKey">,
+): Promise<boolean> {
+    if (!given || setting === undefined) return false;
+    const configured =
+        "value" in setting
+            ? setting.value
+            : await readSourceSecret(setting.path, "macaroon_secret_key_path").then(
+                  ({ text }) => text.trim(),
+                  () => "",
+              );
+    return configured !== "" && configured !== given;
+}

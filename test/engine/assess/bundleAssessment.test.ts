@@ -193,6 +193,19 @@ describe("the assessment of a source that comes as files", function () {
             expect((await assessed(await configured(pepper), quick)).ids).to.not.include("SM-E0820");
     });
 
+    it("refuses a macaroon secret that is not that of the bundle's configuration, in it or in a file that it names", async () => {
+        const file = await fileOf("macaroon", Buffer.from("macaroon-53ce\n"));
+        await chmod(file, 0o600);
+        for (const setting of ["macaroon_secret_key: macaroon-53ce", `macaroon_secret_key_path: ${file}`]) {
+            const text = `server_name: ${testServerName}\n${setting}\n`;
+            const homeserverConfig = [await fileOf("homeserver.yaml", Buffer.from(text))];
+            const idsWith = async (macaroonSecretKey: string) =>
+                (await assessed({ homeserverConfig }, { quick: true, macaroonSecretKey })).ids;
+            expect(await idsWith("macaroon-77aa"), setting).to.include("SM-E0830");
+            expect(await idsWith("macaroon-53ce"), setting).to.not.include("SM-E0830");
+        }
+    });
+
     it("tells a file that is no dump, in a quick look too, and names it", async () => {
         const path = await fileOf("notes.sql", Buffer.from("dear diary\n"));
         const { findings } = await assessed({ database: [path] }, { quick: true });

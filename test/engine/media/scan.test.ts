@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { execFile } from "node:child_process";
-import { chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, lchown, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { linkedFolders } from "../../../engine/media/linkedFolders.ts";
 import { newScanNotes, scanStore, storeRoot, type StoredFile } from "../../../engine/media/scan.ts";
 import { expectError } from "../../support/expectError.ts";
 
@@ -75,6 +76,76 @@ describe("the walk over a media store", () => {
             "local_content/zz/cd/1",
             "local_content/zz/cd/2",
         ]);
+    });
+
+    describe("with top-level folders on another disk", () => {
+        let disk: string;
+        const onDisk = async (path: string, content = "far"): Promise<void> => {
+            await mkdir(dirname(join(disk, path)), { recursive: true });
+            await writeFile(join(disk, path), content);
+        };
+        const followed = async (): Promise<string[]> => {
+            const real = await storeRoot(root);
+            const folders = ["local_content", "remote_content"];
+            const linked = await linkedFolders(real, folders);
+            const found: string[] = [];
+            for await (const { path } of scanStore(real, folders, newScanNotes(), { linked })) found.push(path);
+            return found;
+        };
+        beforeEach(async () => {
+            disk = await mkdtemp(join(tmpdir(), "disk-"));
+            await onDisk("local_content/ab/cd/1");
+            await symlink(join(disk, "local_content"), join(root, "local_content"));
+            await put("remote_content/x/ab/cd/2");
+        });
+        afterEach(() => rm(disk, { recursive: true }));
+
+        it("follows them in a source, and in no store of ours", async () => {
+            expect(await followed()).to.deep.equal(["local_content/ab/cd/1", "remote_content/x/ab/cd/2"]);
+            expect((await expectError("SM-E0963", walk)).detail.found).to.contain("out of the store");
+        });
+
+        it("follows links in them that stay in the store, wherever its folders lie", async () => {
+            await symlink(join(disk, "local_content/ab/cd/1"), join(disk, "local_content/ab/cd/3"));
+            await symlink(join(disk, "local_content/ab"), join(root, "remote_content/zz"));
+            expect(await followed()).to.deep.equal([
+                ...["local_content/ab/cd/1", "local_content/ab/cd/3"],
+                ...["remote_content/x/ab/cd/2", "remote_content/zz/cd/1", "remote_content/zz/cd/3"],
+            ]);
+        });
+
+        it("refuses links deeper in them that lead elsewhere, beside the folder too", async () => {
+            await onDisk("private/1");
+            for (const to of ["/etc", join(disk, "private"), disk, join(disk, "local_content")]) {
+                await symlink(to, join(disk, "local_content/ab/out"));
+                expect((await expectError("SM-E0963", followed)).detail.found).to.contain("out of the store");
+                await rm(join(disk, "local_content/ab/out"));
+            }
+        });
+
+        const unfit: readonly (readonly [string, () => string])[] = [
+            ["leads nowhere", () => join(disk, "unmounted")],
+            ["is no directory", () => join(disk, "local_content/ab/cd/1")],
+            ["which the store lies in", () => dirname(root)],
+            ["which the store lies in", () => root],
+            ["which the store lies in", () => "/"],
+        ];
+        for (const [at, [found, to]] of unfit.entries())
+            it(`refuses one whose link ${found} (${at + 1})`, async () => {
+                await rm(join(root, "remote_content"), { recursive: true });
+                await symlink(to(), join(root, "remote_content"));
+                expect((await expectError("SM-E0963", followed)).detail.found).to.contain(found);
+            });
+
+        it("follows no link that Synapse's user has made to what is not theirs", async function () {
+            if (process.geteuid?.() !== 0) return;
+            const nobody = 65_534;
+            await lchown(join(root, "local_content"), nobody, nobody);
+            await chown(root, nobody, nobody);
+            expect((await expectError("SM-E0963", followed)).detail.found).to.contain("which belongs to user 0");
+            await chown(join(disk, "local_content"), nobody, nobody);
+            expect(await followed()).to.have.length(2);
+        });
     });
 
     const refusals: [string, string, () => Promise<unknown>][] = [

@@ -87,6 +87,14 @@ describe("the step import", function () {
         importContract.result.parse(await importDump.act(spec, run));
     });
 
+    it("warns of a key of Synapse's schema that the dump has lost, with the statement that mends the source", async () => {
+        const lost = /ALTER TABLE ONLY public\.access_tokens\s+ADD CONSTRAINT access_tokens_pkey PRIMARY KEY \(id\);/;
+        const { run, spec } = await specOf(backupOf([await fileOf("lost.sql", edited(dump, lost, ""))]));
+        importContract.result.parse(await importDump.act(spec, run));
+        expect(JSON.stringify(run.evidences.at(-1))).to.contain("SM-W0862");
+        expect(run.said.join("\n")).to.contain("SM-W0862");
+    });
+
     it("loads an encrypted dump of another role's objects into a database of its own, as Synapse's role", async () => {
         const path = await fileOf("postgres-export.sql.gz.gpg", encrypted(compressed(dump), cluster.directory));
         const { run, spec, incoming } = await specOf(backupOf([path]));

@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { importMediaContract, type BundleSource } from "../../../contract/index.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { importMedia } from "../../../steps/migrate/importMedia.ts";
+import { acceptanceOf } from "../../../engine/media/missingMedia.ts";
 import { localContentPath } from "../../../engine/media/layout.ts";
 import { verifyMedia } from "../../../engine/media/verifyMedia.ts";
 import { mediaStorage } from "../../../steps/stage/mediaStorage.ts";
@@ -117,6 +118,14 @@ describe("the step import-media", function () {
                 return [link];
             },
         ],
+        [
+            "a media store whose folders lie on another disk",
+            async () => {
+                const links = await newDirectory(cluster);
+                for (const folder of await readdir(store)) await symlink(join(store, folder), join(links, folder));
+                return [links];
+            },
+        ],
         ["a tar of a media store", () => Promise.resolve([tarred(store)])],
         ["an encrypted tar of what is in a media store", async () => [await encryptedTar(store, "media.tar.gz")]],
     ];
@@ -192,7 +201,11 @@ describe("the step import-media", function () {
         expect(missing).to.equal(2);
         expect(checks.find(({ id }) => id === "media.complete")?.evidence)
             .to.contain("abcdefONE")
-            .and.contain("zzyyxxTwo");
+            .and.contain("zzyyxxTwo")
+            .and.contain(acceptanceOf(["abcdefONE"]));
+        const accepted = { ...spec, acceptMissingMedia: acceptanceOf(["abcdefONE"]) };
+        const accepting = importMediaContract.result.parse(await importMedia.act(accepted, run));
+        expect(accepting.missing).to.equal(1);
     });
 
     it("refuses an archive with a file that is not what its manifest says", async () => {

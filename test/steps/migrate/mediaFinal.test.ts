@@ -5,6 +5,7 @@ import {
     appendFile,
     chmod,
     chown,
+    lstat,
     mkdir,
     mkdtemp,
     readdir,
@@ -12,6 +13,7 @@ import {
     rename,
     rm,
     stat,
+    symlink,
     utimes,
     writeFile,
 } from "node:fs/promises";
@@ -279,6 +281,89 @@ describe("moving media", () => {
             const error = await expectError("SM-E0962", () => mediaFinal.act(final, run()));
             expect(error.detail.found).to.match(/^12 media, the first 10 of them:/);
             expect(error.detail.found.split("\n")).to.have.length(11);
+        });
+    });
+
+    it("copies top-level folders that lie on another disk as plain folders, and says so", async () => {
+        const disk = join(directory, "disk");
+        await mkdir(disk);
+        for (const folder of ["local_content", "remote_content"]) {
+            await rename(inSource(folder), join(disk, folder));
+            await symlink(join(disk, folder), inSource(folder));
+        }
+        await stored();
+        for (const result of [
+            await mediaEarly.act({ ...early, remoteCache: "carry" }, run()),
+            await mediaFinal.act({ ...final, remoteCache: "carry" }, run()),
+        ]) {
+            expect(result).to.include({ files: 5, missing: 0 });
+            const links = result.checks.find(({ id }) => id === "media.links");
+            expect(links?.evidence).to.contain(`local_content lies in ${join(disk, "local_content")}, remote_content`);
+        }
+        expect((await lstat(inTarget("local_content"))).isDirectory()).to.equal(true);
+        expect(await readFile(inTarget(pathOf("AbCdEfGhIjKlMnOpQrStUvWx")), "utf8")).to.equal("a picture");
+    });
+
+    it("refuses a source with a folder that lies in the target's store", async () => {
+        await stored();
+        await mkdir(inTarget("elsewhere"));
+        await rm(inSource("local_thumbnails"), { recursive: true });
+        await symlink(inTarget("elsewhere"), inSource("local_thumbnails"));
+        await expectError("SM-E0963", () => mediaEarly.act(early, run()));
+    });
+
+    describe("with media that the source itself lacks", () => {
+        const lacking = async (...mediaIds: string[]): Promise<string> => {
+            for (const mediaId of mediaIds) await row(mediaId, 1, null);
+            const { detail } = await expectError("SM-E0962", () => mediaEarly.act(early, run()));
+            return /acceptMissingMedia (\S+)$/.exec(detail.fix ?? "")?.[1] ?? expect.fail("no value to accept");
+        };
+        beforeEach(stored);
+
+        it("goes on with exactly those that are accepted, early, in the end and in the verification, and says so", async () => {
+            const acceptMissingMedia = await lacking("gone2gone", "gone1gone");
+            expect(acceptMissingMedia).to.match(/^2:[0-9a-f]{64}$/);
+            const results = [
+                await mediaEarly.act({ ...early, acceptMissingMedia }, run()),
+                await mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            ];
+            for (const { missing, checks } of results) {
+                expect(missing).to.equal(0);
+                const complete = checks.find(({ id }) => id === "media.complete");
+                expect(complete?.state).to.equal("warning");
+                expect(complete?.evidence).to.contain("2 have none, which is accepted").and.to.contain("gone1gone");
+            }
+            const verified = async (acceptMissing?: string) => {
+                const options = { ...{ runDirectory, user: serviceUser() }, acceptMissing };
+                const digest = results[1]?.treeDigest ?? "";
+                return (await verifyMedia(early.mediaStore, digest, address(), "drop", options)).checks;
+            };
+            expect(state(await verified(acceptMissingMedia), "media.complete")).to.equal("warning");
+            const unaccepted = (await verified()).find(({ id }) => id === "media.complete");
+            expect(unaccepted?.state).to.equal("failed");
+            expect(unaccepted?.evidence).to.contain(acceptMissingMedia);
+        });
+
+        it("refuses another list than the one that was accepted with SM-E0967, both counts and the new value", async () => {
+            const acceptMissingMedia = await lacking("gone1gone");
+            await row("gone2gone", 1, null);
+            for (const attempt of [
+                () => mediaEarly.act({ ...early, acceptMissingMedia }, run()),
+                () => mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            ]) {
+                const { detail } = await expectError("SM-E0967", attempt);
+                expect(detail.found).to.contain("2 media have no file").and.to.contain("another list, of 1");
+                expect(detail.fix).to.match(/acceptMissingMedia 2:[0-9a-f]{64}$/);
+            }
+        });
+
+        it("accepts nothing but files that are not there", async () => {
+            const acceptMissingMedia = await lacking("gone1gone");
+            await put(pathOf("abCdZZ"), "short");
+            const { detail } = await expectError("SM-E0962", () =>
+                mediaFinal.act({ ...final, acceptMissingMedia }, run()),
+            );
+            expect(detail.found).to.match(/^1 media:\nabCdZZ \(file of another size\)$/);
         });
     });
 

@@ -2,6 +2,7 @@ import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect } from "chai";
 import { restore } from "../../../steps/migrate/restore.ts";
+import { acceptanceOf } from "../../../engine/media/missingMedia.ts";
 import { TreeDigest } from "../../../engine/media/treeDigest.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { prepareStore } from "../../../engine/media/targetStore.ts";
@@ -17,9 +18,13 @@ describe("the step verify", function () {
 
     before(async () => {
         cluster = await testCluster();
-        // Without media rows: completeness of media is tested where media are.
+        // One media row, whose file the source has not: completeness of media is tested where media are.
         made = await makeDump(cluster, async (source) => {
             await cluster.query(source, "TRUNCATE local_media_repository, local_media_repository_thumbnails");
+            await cluster.query(
+                source,
+                "INSERT INTO local_media_repository (media_id, media_length) VALUES ('lost1lost', 1)",
+            );
         });
     });
 
@@ -46,6 +51,7 @@ describe("the step verify", function () {
             signingKeyFile,
             secretsFile,
             remoteCache: "carry" as const,
+            acceptMissingMedia: acceptanceOf(["lost1lost"]),
         };
         return { spec, run: made.run };
     }
@@ -124,6 +130,14 @@ describe("the step verify", function () {
         await expectError("SM-E0963", () => verify.act(spec, run));
         const { checks } = run.evidences.at(-1) as { checks: { id: string; state: string }[] };
         expect(checks.filter(({ state }) => state === "not-run").map(({ id }) => id)).to.deep.equal(["media"]);
+    });
+
+    it("warns of media that are accepted as missing, and fails for another list of them", async () => {
+        const { spec, run } = await restored();
+        const other = { ...spec, acceptMissingMedia: acceptanceOf(["lost1lost", "lost2lost"]) };
+        const error = await expectError("SM-E0601", () => verify.act(other, run));
+        expect(error.detail.found).to.contain("1 media have no file").and.to.contain("another list, of 2");
+        expect((await verify.act(spec, run)).warnings.map(({ id }) => id)).to.include("media.complete");
     });
 
     it("does not mark a database as verified that it did not pass", async () => {

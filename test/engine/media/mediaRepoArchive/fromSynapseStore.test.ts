@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { once } from "node:events";
 import { appendFileSync, rmSync, watch } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, rename, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { archivedName } from "../../../../engine/media/mediaRepoArchive/archivedName.ts";
@@ -175,6 +175,32 @@ describe("writing a homeserver's media as an archive", () => {
             expect(written.media).to.equal(1);
             await unpack(parts, join(directory, "unpacked"));
             expect((await checkMediaArchive(join(directory, "unpacked"), { serverName })).items).to.have.length(1);
+        });
+    });
+
+    it("reads folders that lie on another disk", async () => {
+        await withStage(async ({ client, directory, store, write }) => {
+            await fill(client, store, [media("firstMedia", "one")]);
+            await rename(join(store, "local_content"), join(directory, "disk"));
+            await symlink(join(directory, "disk"), join(store, "local_content"));
+            expect(await write()).to.include({ media: 1, bytes: 3 });
+        });
+    });
+
+    it("leaves out exactly the media that are accepted as lacking a file, and refuses another list", async () => {
+        await withStage(async ({ client, store, parts, write }) => {
+            const lost = { row: rowOf("aLostMedia", "gone") };
+            await fill(client, store, [lost, media("zFoundMedia", "here")]);
+            const { detail } = await expectError("SM-E0962", write);
+            const acceptMissing = /acceptMissingMedia (\S+)$/.exec(detail.fix ?? "")?.[1] ?? expect.fail("no value");
+            const other = acceptMissing.replace(/^1:/, "3:");
+            const refused = await expectError("SM-E0967", () => write({ acceptMissing: other }));
+            expect(refused.detail.found).to.contain("1 media have no file").and.to.contain("another list, of 3");
+            expect(await readdir(parts)).to.deep.equal([]);
+            expect(await write({ acceptMissing })).to.deep.include({
+                media: 1,
+                missing: { count: 1, first: ["aLostMedia"] },
+            });
         });
     });
 
