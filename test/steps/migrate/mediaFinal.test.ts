@@ -334,7 +334,7 @@ describe("moving media", () => {
                 expect(complete?.evidence).to.contain("2 have none, which is accepted").and.to.contain("gone1gone");
             }
             const verified = async (acceptMissing?: string) => {
-                const options = { ...{ runDirectory, user: serviceUser() }, acceptMissing };
+                const options = { runDirectory: run().directory, user: serviceUser(), acceptMissing };
                 const digest = results[1]?.treeDigest ?? "";
                 return (await verifyMedia(early.mediaStore, digest, address(), "drop", options)).checks;
             };
