@@ -2,6 +2,7 @@
 import { unreadable } from "../fence/obstacles.ts";
 import { readDefinitions } from "../postgres/catalogue/catalogue.ts";
 import { leftBehind } from "../postgres/catalogue/serverObjects.ts";
+import { changedPrivileges, countedGrantees } from "../postgres/catalogue/privileges.ts";
 import { guests } from "../postgres/catalogue/unreadable.ts";
 import { uncopiedObjects } from "../postgres/directCopy/source.ts";
 import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
@@ -38,6 +39,14 @@ export const copyChecks: readonly AssessmentCheck[] = [
         async run({ client }) {
             const found = await guests(client);
             return found.length === 0 ? [] : [finding("SM-W0563", found.slice(0, 5).join("; "))];
+        },
+    },
+    {
+        id: "privileges-of-others",
+        cost: "cheap",
+        async run({ client }) {
+            const found = countedGrantees(await changedPrivileges(client));
+            return found.length === 0 ? [] : [finding("SM-W0564", found.slice(0, 10).join("; "))];
         },
     },
     {

@@ -12,6 +12,7 @@ import {
     type Definition,
     type OwnedObject,
 } from "../catalogue/catalogue.ts";
+import { changedPrivileges, describePrivileges } from "../catalogue/privileges.ts";
 import { isConnectionLost, type Client } from "../connection.ts";
 import { describeMarker, readMarker } from "../databases/marker.ts";
 import { compareSequences, readSequences, type Sequence } from "../sequences/sequences.ts";
@@ -42,7 +43,8 @@ const equal: Wording = { sequences: "equal", definitions: "equal" };
 /** What keeps every check from being made, and says nothing of the database. */
 const ofTheServer: ReadonlySet<ErrorCode> = new Set(["SM-E1004", "SM-E1102", "SM-E1103", "SM-E1201"]);
 
-type StateCheck = "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners" | "settings";
+type StateCheck =
+    "marker" | "encoding" | "sequences" | "positions" | "definitions" | "owners" | "privileges" | "settings";
 
 /** Runs every check, also after one has failed. Changes nothing. @returns in the order in which they are shown */
 export async function stateChecks(
@@ -70,6 +72,13 @@ export async function stateChecks(
             `${found.length} objects are owned by ${expected.owner}`,
         );
     });
+    const privileges = await orUnmade("database-privileges", async (id) =>
+        outcome(
+            id,
+            describePrivileges(await changedPrivileges(client)),
+            "owners have all rights, and nobody else has more than PostgreSQL gives by itself",
+        ),
+    );
     const settings = await orUnmade("database-settings", async (id) =>
         outcome(
             id,
@@ -77,7 +86,7 @@ export async function stateChecks(
             `neither role ${expected.owner} nor the database has a setting that changes what Synapse does`,
         ),
     );
-    return { marker, encoding, sequences, positions, definitions, owners, settings };
+    return { marker, encoding, sequences, positions, definitions, owners, privileges, settings };
 }
 
 /**

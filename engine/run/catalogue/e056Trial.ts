@@ -26,4 +26,10 @@ export const e056Trial = {
         "it is moved with them and belongs to Synapse's role afterwards; what else connects to it finds neither its role nor its rights on the target",
         "a bridge in the same database? Stop it before the fence, and give it its rights on the target's database, or a database of its own; else move what is not Synapse's away",
     ),
+    "SM-W0564": entry(
+        "check",
+        "roles beside Synapse's have rights in the database, and these do not come along",
+        "on the target nobody but Synapse's role gets in: a dashboard or a script that reads the database finds no rights there",
+        "nothing has to be done for the migration; is somebody's access still wanted? Make the role and `GRANT` it on the target after the move",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

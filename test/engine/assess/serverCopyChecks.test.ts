@@ -47,8 +47,19 @@ describe("what is in a database beside Synapse's own", function () {
 
     it("is nothing in a homeserver's own", async () => {
         const name = await cluster.createDatabase("synapse");
-        for (const id of ["readable-objects", "left-behind", "guests", "needed-extensions"])
+        for (const id of ["readable-objects", "left-behind", "guests", "privileges-of-others", "needed-extensions"])
             expect(await found(name, id), id).to.deep.equal([]);
+    });
+
+    it("is warned of with SM-W0564 where others have rights, which stay behind; what initdb gives is none", async () => {
+        const name = await cluster.createDatabase("synapse");
+        await cluster.query(
+            name,
+            "GRANT SELECT ON public.users, public.events TO migrator; GRANT CREATE ON SCHEMA public TO PUBLIC",
+        );
+        expect(await found(name, "privileges-of-others")).to.deep.equal([
+            "SM-W0564 PUBLIC on 1 object; migrator on 2 objects",
+        ]);
     });
 
     it("is refused with SM-E0560 where the role may not read it, in whatever way, all of it at once", async () => {

@@ -61,7 +61,8 @@ describe("the comparison of a restored database with its manifest", function () 
         expect(checks.filter(({ state }) => state !== "passed")).to.deep.equal([]);
         expect(checks.map(({ id }) => id)).to.deep.equal([
             ...["database-marker", "database-encoding", "database-rows", "database-sequences"],
-            ...["database-sequence-positions", "database-definitions", "database-owners", "database-settings"],
+            ...["database-sequence-positions", "database-definitions", "database-owners", "database-privileges"],
+            "database-settings",
         ]);
         expect(tables).to.have.length(made.manifest.tables.length);
         expect(tables.every(({ equal }) => equal)).to.equal(true);
@@ -221,6 +222,25 @@ describe("the comparison of a restored database with its manifest", function () 
             "UPDATE pg_index SET indisready = false WHERE indexrelid = 'events_ts'::regclass",
             "database-definitions",
             /^missing index public\.events_ts/,
+        ],
+        [
+            "a right that the owner has lost",
+            "REVOKE UPDATE ON access_tokens FROM synapse",
+            "database-privileges",
+            /^its owner synapse lacks UPDATE on table public\.access_tokens$/,
+        ],
+        [
+            "rights of somebody else, of everybody, and on a single column",
+            "GRANT SELECT, DELETE ON users TO migrator; GRANT EXECUTE ON FUNCTION check_partial_state_events() TO PUBLIC;" +
+                "GRANT SELECT (token) ON access_tokens TO PUBLIC; GRANT USAGE ON SEQUENCE events_stream_seq TO PUBLIC",
+            "database-privileges",
+            /^PUBLIC has USAGE on sequence public\.events_stream_seq; PUBLIC has SELECT on table public\.access_tokens, column token; migrator has DELETE, SELECT on table public\.users$/,
+        ],
+        [
+            "a schema in which everybody may make what Synapse then takes for its own",
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "database-privileges",
+            /^PUBLIC has CREATE on schema public$/,
         ],
         [
             "settings of the database and of the role in it that change what Synapse does, beside harmless ones",
