@@ -15,6 +15,7 @@ import {
 import { canaryMedium, deviceNames, removeTraces, roomName, userIdOf } from "../../engine/probe/traces.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { isCommitted } from "../../engine/run/stepState.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 
 const canaryFile = (run: { readonly directory: string }): string => join(run.directory, "canary.json");
@@ -33,6 +34,12 @@ export const canary = defineStep(
         return { canaryFile: canaryFile(run), userId, notLeft };
     },
     async (spec, run) => {
+        // Of a target that may be thrown away even then: its source never serves again, and nobody asks it.
+        if (isCommitted(await run.journal.read())) {
+            run.progress.say("what the test account left stays on the source, which was left for good");
+            await removePrivateFile(canaryFile(run));
+            return;
+        }
         const traces = await readCanaryTraces(canaryFile(run)).catch(() => undefined);
         const left = await removeFromSource(spec, traces, run).catch(reasons);
         run.signal.throwIfAborted();

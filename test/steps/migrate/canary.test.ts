@@ -76,6 +76,21 @@ describe("the test account of a source", function () {
         expect(run.said.join("\n")).not.to.include("stays on the source");
     });
 
+    it("leaves a source alone that was left for good, and keeps none of its tokens", async () => {
+        const spec = specOf();
+        const run = testRun(spec.run.id, spec.run.directory);
+        await prepareRunDirectory(spec.run.directory);
+        await canary.act(spec, run);
+        for (const kind of ["intent", "done"] as const)
+            await run.journal.append({ step: "commit", phase: "cutover", kind });
+        const left = await ours();
+        await canary.undo?.(spec, run);
+        expect(await ours()).to.deep.equal(left);
+        expect(await stat(join(spec.run.directory, "canary.json")).catch(() => "absent")).to.equal("absent");
+        await canary.undo?.(spec, testRun(spec.run.id, spec.run.directory));
+        expect(await ours()).to.deep.equal([]);
+    });
+
     it("at least leaves its room and is logged out where no administrator can be made, and says what stays", async () => {
         const spec = specOf();
         const run = testRun(spec.run.id, spec.run.directory);
