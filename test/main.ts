@@ -16,6 +16,7 @@ const endToEnd = "test/e2e/**/*.test.ts";
 /** Suites of their own, `npm run test:production`, `test:kills` and `test:outages`: they take as long as all of the others. */
 const ownSuites = [
     "test/e2e/production*.test.ts",
+    "test/e2e/failedCopy.test.ts",
     "test/e2e/kills.test.ts",
     "test/e2e/outage.test.ts",
     "test/e2e/diskFull.test.ts",
