@@ -12,18 +12,14 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const mochaProgram = "node_modules/mocha/bin/mocha.js";
 const coverageProgram = "node_modules/c8/bin/c8.js";
-const endToEnd = "test/e2e/**/*.test.ts";
-/** Suites of their own, `npm run test:production`, `test:kills` and `test:outages`: they take as long as all of the others. */
+/** Suites of their own, `npm run test:production` and so on: each takes long, for it starts and stops whole homeservers again and again. */
 const ownSuites = [
-    "test/e2e/production*.test.ts",
-    "test/e2e/failedCopy.test.ts",
-    "test/e2e/kills.test.ts",
-    "test/e2e/outage.test.ts",
-    "test/e2e/diskFull.test.ts",
+    "test/e2e/**/*.test.ts",
+    "test/steps/migrate/{fence,fenceFailure,fenceKept,fenceLooks,giveBack}.test.ts",
 ];
-/** About half of what is left of the parts when the end-to-end tests end: whole folders, so that no file is forgotten. */
+/** Less than half of the tests, beside which the code is checked: whole folders, so that no file is forgotten. */
 const ofFiles = [
-    ...["bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(
+    ...["assess", "bundle", "media", "postgres/directCopy", "postgres/replication", "sqlite", "tables"].map(
         (room) => `engine/${room}`,
     ),
     "steps/export",
@@ -137,12 +133,11 @@ if (chosen.length > 0) process.exit(await run([mochaProgram, ...chosen], environ
 const coverage = await mkdtemp(join(tmpdir(), "synapse-migration-coverage-"));
 const covered = { ...environment, NODE_V8_COVERAGE: coverage };
 try {
-    // The end-to-end test mostly waits for servers and for Pulumi, so that the others fit beside it on two cores.
-    const others = [endToEnd, ...ofFiles].flatMap((pattern) => ["--ignore", pattern]);
-    const own = ownSuites.flatMap((pattern) => ["--ignore", pattern]);
+    // Most of them wait for servers, so that two at a time fit on two cores.
+    const others = [...ownSuites, ...ofFiles].flatMap((pattern) => ["--ignore", pattern]);
     const outcomes = await Promise.all([
         (async () => [
-            await tests("end to end", [endToEnd, ...own], covered, "afterwards"),
+            await timed("types, lint, format, unused code", checkCode),
             await tests(
                 "tests of the assessment, bundles, media, replication and tables",
                 ofFiles,
@@ -150,10 +145,7 @@ try {
                 "afterwards",
             ),
         ])(),
-        (async () => [
-            await timed("types, lint, format, unused code", checkCode),
-            await tests("tests of the other parts", ["test/**/*.test.ts", ...others], covered, "live"),
-        ])(),
+        (async () => [await tests("tests of the other parts", ["test/**/*.test.ts", ...others], covered, "live")])(),
     ]);
     const report = await timed("line coverage of contract, engine, steps and components", () =>
         run([coverageProgram, "report", "--temp-directory", coverage, "--check-coverage"], environment),
@@ -163,7 +155,7 @@ try {
     for (const { title, code, seconds } of all)
         say(`${code === 0 ? "passed" : "FAILED"}  ${String(seconds).padStart(4)} s  ${title}`);
     for (const { title, failures } of all) if (failures !== undefined) say(`\n== ${title}: what failed\n${failures}`);
-    if (standIns) say("the end-to-end tests ran on stand-ins for Pulumi's own plugins");
+    if (standIns) say("what is declared with Pulumi ran on stand-ins for Pulumi's own plugins");
     process.exitCode = all.every(({ code }) => code === 0) ? 0 : 1;
 } finally {
     await rm(coverage, { recursive: true, force: true });
