@@ -179,7 +179,16 @@ function connectionError(error: unknown, address: DatabaseAddress): MigrationErr
             return new MigrationError("SM-E0516", { where, found, cause: error });
         case "42501":
             return new MigrationError("SM-E0515", { where, found, cause: error });
+        case "53100":
+            return new MigrationError("SM-E1201", { where, found, cause: error });
         default:
+            // A file that a login leaves for the next one (src/backend/utils/cache/relcache.c): PostgreSQL does not say what kept it from it.
+            if (found.includes("could not write init file"))
+                return new MigrationError("SM-E1201", {
+                    where,
+                    found: `${found}: the disk of the server's data is full, or may not be written`,
+                    cause: error,
+                });
             // The library's own complaint about a server that asks for a password when there is none.
             if (/client password must be a string|SASL/.test(found)) return refusedLogin(error, address);
             return new MigrationError("SM-E1102", {

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { expect } from "chai";
 import { setTimeout as delay } from "node:timers/promises";
 import { readFile, readdir, stat } from "node:fs/promises";
@@ -235,4 +237,36 @@ describe("parseArchiveList", () => {
             { id: 9, kind: "SEQUENCE SET", schema: "public", name: "s", line: "9; 0 0 SEQUENCE SET public s synapse" },
         ]);
     });
+});
+
+describe("a PostgreSQL server whose disk is full", () => {
+    /** Of a server that refuses every login (PostgreSQL's protocol, "ErrorResponse"). */
+    const refusing = async (code: string, message: string, work: (port: number) => Promise<void>): Promise<void> => {
+        const fields = Buffer.from(`SFATAL\0C${code}\0M${message}\0\0`);
+        const head = Buffer.alloc(5, "E");
+        head.writeInt32BE(fields.length + 4, 1);
+        const server = createServer((socket) => {
+            socket.once("data", () => socket.end(Buffer.concat([head, fields])));
+        }).listen(0, "127.0.0.1");
+        await once(server, "listening");
+        try {
+            await work((server.address() as AddressInfo).port);
+        } finally {
+            server.close();
+            await once(server, "close");
+        }
+    };
+
+    for (const [code, message] of [
+        ["53100", "could not extend file: No space left on device"],
+        ["XX000", "could not write init file"],
+    ] as const)
+        it(`is told with SM-E1201 where it refuses a login with "${message}"`, () =>
+            refusing(code, message, async (port) => {
+                const address = { host: "127.0.0.1", port, name: "synapse", user: "synapse" };
+                const { detail } = await expectError("SM-E1201", () =>
+                    withClient(address, { step: "test" }, () => Promise.resolve()),
+                );
+                expect(detail.found).to.contain(message);
+            }));
 });
