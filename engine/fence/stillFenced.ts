@@ -25,16 +25,17 @@ export async function refuseUnlessStillFenced(
 ): Promise<void> {
     if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
     const address = await sourceAddress(source);
-    const look = (): Promise<readonly string[]> =>
+    const look = (since = token.watermarks) =>
         withClient(address, { step: "fence" }, async (client) => {
             await refuseOthersFence(client, run);
             const sessions = await foreignSessions(client);
             if (sessions.length > 0) throw stillLive(listed(sessions));
-            const { moved, unproven } = judgeMovements(token.watermarks, await readWatermarks(client));
+            const seen = await readWatermarks(client);
+            const { moved, unproven } = judgeMovements(since, seen);
             if (moved.length > 0) throw writtenTo([...moved, ...unproven]);
-            return unproven;
+            return { unproven, seen };
         });
-    const unproven = await look();
+    const { unproven, seen } = await look();
     if (unproven.length === 0) return;
     const copied = step === undefined ? undefined : await copiedTables(step.journal);
     if (step === undefined || copied === undefined) throw writtenTo(unproven);
@@ -43,8 +44,9 @@ export async function refuseUnlessStillFenced(
         () => differsFromCopy(address, copied, step.signal),
     );
     if (differing.length > 0) throw writtenTo([...differing, ...unproven]);
-    // Whoever came meanwhile has a session, or has moved something for certain.
-    await look();
+    // The counters are good again since the failure: whoever wrote behind the reading of the rows has moved them.
+    const meanwhile = (await look(seen)).unproven;
+    if (meanwhile.length > 0) throw writtenTo(meanwhile);
     step.progress.say(
         "the source's server has failed since the fence and lost its counters; every row was compared with the copy anew",
     );
