@@ -1,5 +1,6 @@
 /** The specification and the result of every step: the only module that control plane and data plane share. */
 export * from "./shared.ts";
+export * from "./machine.ts";
 export * from "./source.ts";
 export * from "./mediaStorage.ts";
 export * from "./stage.ts";

@@ -77,6 +77,15 @@ export async function isAlive(process: ProcessIdentity): Promise<boolean> {
     return (await readProcess(process.pid))?.startTicks === process.startTicks;
 }
 
+/** Sends a signal; a process that has just ended needs none. */
+export function signalProcess({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
+    try {
+        process.kill(pid, signal);
+    } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    }
+}
+
 /** The processes below one, nearest first. */
 export function descendants(root: number, processes: readonly ProcessFacts[]): ProcessFacts[] {
     const children = processes.filter(({ parent, pid }) => parent === root && pid !== root);

@@ -60,12 +60,17 @@ export async function runProgram(
         return { stdout, stderr, seconds: (performance.now() - started) / 1000 };
     } catch (error) {
         if (!(error instanceof ExecaError)) throw error;
-        throw new MigrationError("SM-E1101", {
-            where: program,
-            found: redact(`${ending(error, options.timeoutSeconds)}${lastLines(error.stderr)}`),
-            expected: "the program to end with exit code 0",
-        });
+        throw programFailed(program, ending(error, options.timeoutSeconds), error.stderr);
     }
+}
+
+/** @param stderr  whose last lines are told */
+export function programFailed(where: string, ending: string, stderr: unknown): MigrationError {
+    return new MigrationError("SM-E1101", {
+        where,
+        found: redact(`${ending}${lastLines(stderr)}`),
+        expected: "the program to end with exit code 0",
+    });
 }
 
 /** The environment that programs get: nothing but what finds and localises them, and what the caller adds. */

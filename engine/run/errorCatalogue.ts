@@ -21,6 +21,7 @@ import { e10SecretFiles } from "./catalogue/e10SecretFiles.ts";
 import { e11Programs } from "./catalogue/e11Programs.ts";
 import { e12Space } from "./catalogue/e12Space.ts";
 import { e13Replication } from "./catalogue/e13Replication.ts";
+import { e14Machines } from "./catalogue/e14Machines.ts";
 import { e15AfterCommit } from "./catalogue/e15AfterCommit.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 
@@ -50,6 +51,7 @@ export const errorCatalogue = {
     ...e11Programs,
     ...e12Space,
     ...e13Replication,
+    ...e14Machines,
     ...e15AfterCommit,
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -11,6 +11,7 @@ import {
     allProcesses,
     isAlive,
     readProcess,
+    signalProcess,
     waitForEnd,
     type ProcessFacts,
     type ProcessIdentity,
@@ -197,15 +198,6 @@ export async function stopDaemon(
     }
     await removePrivateFile(pidFile);
     return daemon !== undefined;
-}
-
-/** Sends a signal; a process that has just ended needs none. */
-export function signalProcess({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
-    try {
-        process.kill(pid, signal);
-    } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-    }
 }
 
 /**

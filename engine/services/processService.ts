@@ -6,13 +6,14 @@ import { MigrationError } from "../run/errors.ts";
 import { exists } from "../run/exists.ts";
 import { until } from "../run/until.ts";
 import { describeKept, keeperOf } from "./keeper.ts";
-import { didNotComeUp, signalProcess, startDetached, type DetachedProgram } from "./daemon.ts";
+import { didNotComeUp, startDetached, type DetachedProgram } from "./daemon.ts";
 import {
     allProcesses,
     isAlive,
     listeningPorts,
     portsInUse,
     readEnvironment,
+    signalProcess,
     waitForEnd,
     type ProcessFacts,
 } from "../machines/procfs.ts";

@@ -7,7 +7,7 @@ import { fenceContract } from "../../../contract/index.ts";
 import { machineChecks } from "../../../engine/assess/machineChecks.ts";
 import { fenceChecks } from "../../../engine/assess/fenceChecks.ts";
 import { readFenceHolder } from "../../../engine/fence/fenceHolder.ts";
-import { signalProcess } from "../../../engine/services/daemon.ts";
+import { signalProcess } from "../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { homeserversOf } from "../../../engine/services/synapseProcess.ts";
 import { keeperInGroups } from "../../../engine/services/keeper.ts";

@@ -1,0 +1,179 @@
+/** Opens the connection to a machine, starts the helper there, and says in the operator's words why either cannot be done. */
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { z } from "zod";
+import type { SshMachine } from "../../../contract/machine.ts";
+import { MigrationError } from "../../run/errors.ts";
+import { redact } from "../../run/redaction.ts";
+import { FarConnection } from "../far/connection.ts";
+import { connectionDirectory } from "./connectionDirectory.ts";
+import { sshEnvironment } from "./environment.ts";
+import {
+    connectSeconds,
+    knownHostsText,
+    lostAfterSeconds,
+    masterArguments,
+    sshFiles,
+    type SshFiles,
+} from "./sshOptions.ts";
+import { remoteCommand } from "./shellWord.ts";
+
+export interface SshConnection {
+    readonly helper: FarConnection;
+    readonly files: SshFiles;
+    /** Effective user id there. */
+    readonly userId: number;
+    close(): Promise<void>;
+}
+
+/** Debian's package of Synapse has its own; the third is where Red Hat's systems keep one for themselves. */
+const pythons = ["python3", "/opt/venvs/matrix-synapse/bin/python3", "/usr/libexec/platform-python"];
+const helperFile = join(import.meta.dirname, "../far/far_helper.py");
+/** Reads the helper from standard input, whose length comes first. */
+const bootstrap =
+    "import sys; b = sys.stdin.buffer; exec(compile(b.read(int(b.readline())), 'far_helper', 'exec'), {'__name__': 'far_helper'})";
+const hello = z.object({ uid: z.number(), python: z.string() });
+const greetSeconds = 30;
+const endSeconds = 5;
+const linesInError = 6;
+
+type Ssh = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/**
+ * @param name  of the machine, for messages
+ * @throws MigrationError SM-E1401 to SM-E1405
+ */
+export async function openSsh(machine: SshMachine, name: string): Promise<SshConnection> {
+    const failures: MigrationError[] = [];
+    for (const python of pythons) {
+        try {
+            return await openWith(machine, name, python);
+        } catch (error) {
+            if (!(error instanceof MigrationError) || error.code !== "SM-E1405") throw error;
+            failures.push(error);
+        }
+    }
+    throw failures[0] ?? new Error("no interpreter to try");
+}
+
+async function openWith(machine: SshMachine, name: string, python: string): Promise<SshConnection> {
+    const directory = await connectionDirectory();
+    const files = sshFiles(directory);
+    await writeFile(files.knownHosts, knownHostsText(machine), { mode: 0o600 });
+    const command =
+        machine.become === "sudo"
+            ? remoteCommand("sudo", ["-n", "--", python, "-I", "-c", bootstrap])
+            : remoteCommand(python, ["-I", "-c", bootstrap]);
+    // A session of its own: Ctrl-C at our terminal is ours to hear, and ssh finds no terminal to ask at. The kernel ends it with us.
+    const ssh: Ssh = spawn(
+        "setpriv",
+        ["--pdeathsig", "KILL", "--", "ssh", ...masterArguments(machine, files), command],
+        {
+            env: sshEnvironment(),
+            detached: true,
+            stdio: ["pipe", "pipe", "pipe"],
+        },
+    );
+    const stop = async (): Promise<void> => {
+        await ended(ssh);
+        await rm(directory, { recursive: true, force: true });
+    };
+    try {
+        const helper = new FarConnection(ssh.stdin, ssh.stdout);
+        const said = lastWords(ssh);
+        let greeted = false;
+        const lost = once(ssh, "close").then(() => {
+            const error = explain(machine, name, { code: ssh.exitCode, said: said(), greeted });
+            helper.lose(error);
+            return Promise.reject(error);
+        });
+        lost.catch(() => undefined);
+        ssh.once("error", (cause) => {
+            helper.lose(
+                new MigrationError("SM-E1401", {
+                    where: name,
+                    found: `ssh cannot be started: ${cause.message}`,
+                    cause,
+                }),
+            );
+        });
+        const program = await readFile(helperFile);
+        ssh.stdin.write(`${program.length}\n`);
+        ssh.stdin.write(program);
+        const late = timer(connectSeconds + greetSeconds, () =>
+            helper.lose(
+                new MigrationError("SM-E1401", {
+                    where: name,
+                    found: `no answer within ${connectSeconds + greetSeconds} s`,
+                }),
+            ),
+        );
+        const { value } = await helper.ask("hello").finally(() => {
+            clearTimeout(late);
+        });
+        greeted = true;
+        const { uid } = hello.parse(value);
+        return { helper, files, userId: uid, close: stop };
+    } catch (error) {
+        await stop();
+        throw error;
+    }
+}
+
+const timer = (seconds: number, act: () => void): NodeJS.Timeout => setTimeout(act, seconds * 1000);
+
+/** The end of what it writes to its standard error. */
+function lastWords(ssh: Ssh): () => string {
+    let text = "";
+    ssh.stderr.on("data", (chunk: Buffer) => {
+        text = (text + chunk.toString("utf8")).slice(-4096);
+    });
+    return () => redact(text.trim().split("\n").slice(-linesInError).join("\n"));
+}
+
+/** Ends ssh: the helper ends with its input, and what still runs there with the helper. */
+async function ended(ssh: Ssh): Promise<void> {
+    if (ssh.exitCode !== null || ssh.signalCode !== null || ssh.pid === undefined) return;
+    const closed = once(ssh, "close");
+    ssh.stdin.end();
+    ssh.kill("SIGTERM");
+    const late = timer(endSeconds, () => ssh.kill("SIGKILL"));
+    await closed;
+    clearTimeout(late);
+}
+
+interface Ending {
+    readonly code: number | null;
+    readonly said: string;
+    /** The helper had answered before. */
+    readonly greeted: boolean;
+}
+
+/** What ssh, sshd, sudo and shells say when it does not come about; with `LC_ALL=C` it is always the same. */
+function explain(machine: SshMachine, where: string, { code, said, greeted }: Ending): MigrationError {
+    const found = said === "" ? `ssh ended with ${code === null ? "a signal" : `exit code ${code}`}` : said;
+    if (greeted)
+        return new MigrationError("SM-E1401", {
+            where,
+            found: `the connection was lost: ${found}`,
+            expected: `a machine that answers within ${lostAfterSeconds} s`,
+            fix: "is the machine up? Then run the same command again: the step resumes",
+        });
+    if (
+        /Host key verification failed|IDENTIFICATION HAS CHANGED|no matching host key type|No .* host key is known/i.test(
+            said,
+        )
+    )
+        return new MigrationError("SM-E1402", { where, found, expected: machine.hostKey });
+    if (/Permission denied \(|Too many authentication failures|Load key .*: (invalid|error)/i.test(said))
+        return new MigrationError("SM-E1403", { where, found });
+    if (/^sudo: |not in the sudoers file/im.test(said))
+        return /python3?: command not found|platform-python: command not found/i.test(said)
+            ? new MigrationError("SM-E1405", { where, found })
+            : new MigrationError("SM-E1404", { where, found });
+    if (code === 127 || code === 126) return new MigrationError("SM-E1405", { where, found });
+    return new MigrationError("SM-E1401", { where, found });
+}

@@ -1,0 +1,105 @@
+/** A machine that is reached with OpenSSH: one connection for as long as it is held, over which its helper answers and ports are forwarded. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { SshMachine } from "../../../contract/machine.ts";
+import { farFiles } from "../far/farFiles.ts";
+import type { Machine, MachineProgramOptions, ServerAddress } from "../machine.ts";
+import { programFailed, runProgram, type ProgramResult } from "../program.ts";
+import { openSsh, type SshConnection } from "./connect.ts";
+import { sshEnvironment } from "./environment.ts";
+import { forwardArguments } from "./sshOptions.ts";
+
+const forwardSeconds = 30;
+const ran = z.object({ ending: z.string().nullable(), lengths: z.tuple([z.number(), z.number()]) });
+
+/** A machine, and how to let go of it. */
+export interface HeldMachine extends Machine {
+    /** Ends the connection and all that runs there for it. */
+    close(): Promise<void>;
+}
+
+/** Nothing is connected before something is asked. */
+export function sshMachine(description: SshMachine): HeldMachine {
+    const name = `${description.address}${description.become === "sudo" ? " (sudo)" : ""}`;
+    let opening: Promise<SshConnection> | undefined;
+    const opened = (): Promise<SshConnection> => (opening ??= openSsh(description, name));
+    const connect = async () => (await opened()).helper;
+    const reached = new Map<string, Promise<ServerAddress>>();
+
+    const run = async (
+        program: string,
+        args: readonly string[],
+        options: MachineProgramOptions,
+    ): Promise<ProgramResult> => {
+        const { workingDirectory, environment = {}, input = "", user, timeoutSeconds, signal } = options;
+        signal?.throwIfAborted();
+        const helper = await connect();
+        const started = performance.now();
+        const runId = `${process.pid}-${started}-${Math.random()}`;
+        const stop = (): void => void helper.ask("endrun", { runId }).catch(() => undefined);
+        signal?.addEventListener("abort", stop, { once: true });
+        try {
+            const asked = { runId, program, args, environment, timeoutSeconds };
+            const { value, data } = await helper.ask(
+                "run",
+                {
+                    ...asked,
+                    ...(workingDirectory === undefined ? {} : { cwd: workingDirectory }),
+                    ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
+                },
+                Buffer.from(input),
+            );
+            const { ending, lengths } = ran.parse(value);
+            const [stdout, stderr] = [data.subarray(0, lengths[0]), data.subarray(lengths[0])].map((part) =>
+                part.toString("utf8"),
+            );
+            signal?.throwIfAborted();
+            if (ending !== null) throw programFailed(`${program} on ${name}`, ending, stderr ?? "");
+            return { stdout: stdout ?? "", stderr: stderr ?? "", seconds: (performance.now() - started) / 1000 };
+        } finally {
+            signal?.removeEventListener("abort", stop);
+        }
+    };
+
+    const forward = async (connection: SshConnection, { host, port }: ServerAddress): Promise<ServerAddress> => {
+        const isSocket = host.startsWith("/");
+        // A socket in a directory of ours: nobody else on this machine gets to the server through it.
+        const directory = join(connection.files.directory, String(reached.size));
+        await mkdir(directory, { mode: 0o700 });
+        const remote = isSocket ? `${host}/.s.PGSQL.${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
+        await runProgram(
+            "ssh",
+            forwardArguments(description, connection.files, `${directory}/.s.PGSQL.${port}`, remote),
+            {
+                environment: sshEnvironment(),
+                timeoutSeconds: forwardSeconds,
+            },
+        );
+        return { host: directory, port };
+    };
+
+    return {
+        name,
+        isHere: false,
+        files: farFiles(connect),
+        userId: async () => (await opened()).userId,
+        run,
+        signal: async ({ pid, startTicks }, signalName) => {
+            const { value } = await (await connect()).ask("signal", { pid, startTicks, name: signalName });
+            return z.boolean().parse(value);
+        },
+        reach: (address) => {
+            const key = `${address.host} ${address.port}`;
+            const known = reached.get(key) ?? opened().then((connection) => forward(connection, address));
+            reached.set(key, known);
+            return known;
+        },
+        close: async () => {
+            const connection = await opening?.catch(() => undefined);
+            opening = undefined;
+            reached.clear();
+            await connection?.close();
+        },
+    };
+}

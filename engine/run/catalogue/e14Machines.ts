@@ -1,0 +1,35 @@
+/** SM-E14: machines that are reached over ssh. */
+import { entry, type CatalogueEntry } from "./entry.ts";
+
+export const e14Machines = {
+    "SM-E1401": entry(
+        "service",
+        "the machine is not reached",
+        "a step cannot go on without the machine that its homeserver is on, and never waits for it without end",
+        "is the machine up, and does `ssh` reach it from here? Then run the same command again: the step resumes",
+    ),
+    "SM-E1402": entry(
+        "identity",
+        "the machine shows another host key than the one that was pinned",
+        "whoever answers in its place would be given the homeserver's secrets",
+        "was the machine installed anew? Compare `ssh-keyscan` with the key on its console, then set `machine.hostKey` to it",
+    ),
+    "SM-E1403": entry(
+        "secret",
+        "the machine refuses the login",
+        "nothing is known of a machine that lets nobody in",
+        "does `ssh -o BatchMode=yes` with the same address work? Add the key to the agent, or set `machine.identityFile`",
+    ),
+    "SM-E1404": entry(
+        "secret",
+        "sudo asks for a password on the machine, or does not let the user",
+        "a step runs unattended, and has nobody to ask",
+        "let the user run sudo without a password there (`<user> ALL=(ALL) NOPASSWD: ALL` by visudo) for the time of the move, or log in as root",
+    ),
+    "SM-E1405": entry(
+        "usage",
+        "the machine has no Python 3",
+        "files and processes there are read by a program in Python that leaves nothing behind",
+        "install Python 3.6 or newer there, for example `apt-get install python3-minimal`",
+    ),
+} as const satisfies Record<string, CatalogueEntry>;
