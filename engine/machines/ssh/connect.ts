@@ -38,7 +38,8 @@ const bootstrap =
 const hello = z.object({ uid: z.number(), python: z.string() });
 const greetSeconds = 30;
 const endSeconds = 5;
-const linesInError = 6;
+/** ssh frames its warning of another host key in many. */
+const linesKept = 16;
 
 type Ssh = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -131,7 +132,7 @@ function lastWords(ssh: Ssh): () => string {
     ssh.stderr.on("data", (chunk: Buffer) => {
         text = (text + chunk.toString("utf8")).slice(-4096);
     });
-    return () => redact(text.trim().split("\n").slice(-linesInError).join("\n"));
+    return () => redact(text.trim().split("\n").slice(-linesKept).join("\n"));
 }
 
 /** Ends ssh: the helper ends with its input, and what still runs there with the helper. */
@@ -162,12 +163,14 @@ function explain(machine: SshMachine, where: string, { code, said, greeted }: En
             expected: `a machine that answers within ${lostAfterSeconds} s`,
             fix: "is the machine up? Then run the same command again: the step resumes",
         });
-    if (
-        /Host key verification failed|IDENTIFICATION HAS CHANGED|no matching host key type|No .* host key is known/i.test(
-            said,
-        )
-    )
-        return new MigrationError("SM-E1402", { where, found, expected: machine.hostKey });
+    if (/Host key verification failed|no matching host key type/i.test(said)) {
+        const shown = /SHA256:[A-Za-z0-9+/]+/.exec(said)?.[0];
+        return new MigrationError("SM-E1402", {
+            where,
+            found: shown === undefined ? "no key of the pinned kind" : `a key with the fingerprint ${shown}`,
+            expected: machine.hostKey,
+        });
+    }
     if (/Permission denied \(|Too many authentication failures|Load key .*: (invalid|error)/i.test(said))
         return new MigrationError("SM-E1403", { where, found });
     if (/^sudo: |not in the sudoers file/im.test(said))
