@@ -3,6 +3,8 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../../contract/index.ts";
 import type { DatabaseOverrides } from "../../../contract/source.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
+import type { Machine } from "../../machines/machine.ts";
 import { MigrationError, throwAll } from "../../run/errors.ts";
 import { finding } from "../../run/finding.ts";
 import { registerSecret } from "../../run/redaction.ts";
@@ -21,6 +23,8 @@ export interface HomeserverConfig {
     readonly files: readonly string[];
     /** Where Synapse looks for files without a configured path: the directory of the last file. */
     readonly directory: string;
+    /** That it is a homeserver of: its files lie there. */
+    readonly machine: Machine;
     /** The effective top-level sections, as Synapse has them after merging; they hold secrets. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly origins: Readonly<Record<string, ConfigOrigin>>;
@@ -52,6 +56,8 @@ export interface HomeserverConfig {
 }
 
 export interface ReadOptions {
+    /** That the files are on; this one when absent. */
+    readonly machine?: Machine | undefined;
     /**
      * The directory Synapse was started in, against which it resolves relative paths. The configuration does not tell it, so
      * the default is the directory of the last configuration file, and each relative path is a finding SM-W0207.
@@ -127,6 +133,7 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
     const config: Omit<HomeserverConfig, "findings"> = {
         files: merged.files,
         directory,
+        machine: options.machine ?? thisMachine,
         sections: merged.sections,
         origins: merged.origins,
         paths,
