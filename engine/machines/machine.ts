@@ -21,8 +21,13 @@ export interface Machine {
      * @returns false when it has ended
      */
     signal(process: ProcessIdentity, name: "SIGTERM" | "SIGKILL" | "SIGCONT" | "SIGSTOP"): Promise<boolean>;
-    /** Where a server that this machine reaches is reached from here. Stays until the machine is closed. */
-    reach(address: ServerAddress): Promise<ServerAddress>;
+    /**
+     * Where a server that this machine reaches is reached from here: at a socket that nobody but us may use, as a directory like that of
+     * {@link ServerAddress}; or at a port of loopback, which others on this machine may try, too. Stays until the machine is closed.
+     */
+    reach(address: ServerAddress, as: "socket" | "port"): Promise<ServerAddress>;
+    /** A private copy of a small file here, at a path that is good until the machine is closed; of a file that is here, its own path. */
+    here(path: string): Promise<string>;
 }
 
 /** A TCP port of a host as the machine knows it, or a PostgreSQL server's Unix socket: its directory as the host. */
