@@ -22,20 +22,18 @@ export interface Machine {
      */
     signal(process: ProcessIdentity, name: "SIGTERM" | "SIGKILL" | "SIGCONT" | "SIGSTOP"): Promise<boolean>;
     /**
-     * Where a server that this machine reaches is reached from here: at a socket that nobody but us may use, as a directory like that of
-     * {@link ServerAddress}; or at a port of loopback, which others on this machine may try, too. Stays until the machine is closed.
+     * Where a server that this machine reaches is reached from here, until the machine is closed. Of another machine's: at a socket that nobody
+     * but us may use, in a directory of its own and named `.s.PGSQL.<port>`; or at a port of loopback, which others here may try, too.
      */
-    reach(address: ServerAddress, as: "socket" | "port"): Promise<ServerAddress>;
+    reach(address: Reachable, as: "socket" | "port"): Promise<Reachable>;
     /** A private copy of a small file here, at a path that is good until the machine is closed; of a file that is here, its own path. */
     here(path: string): Promise<string>;
 }
 
-/** A TCP port of a host as the machine knows it, or a PostgreSQL server's Unix socket: its directory as the host. */
-export interface ServerAddress {
-    /** A name or address; or, with a leading slash, the directory of `.s.PGSQL.<port>`. */
-    readonly host: string;
-    readonly port: number;
-}
+/** A TCP port of a host as the machine knows it, or the path of a Unix socket. */
+export type Reachable =
+    | { readonly host: string; readonly port: number; readonly socket?: undefined }
+    | { readonly socket: string; readonly host?: undefined };
 
 export type MachineProgramOptions = Pick<
     ProgramOptions,

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import type { SshMachine } from "../../../contract/machine.ts";
 import { farFiles } from "../far/farFiles.ts";
-import type { Machine, MachineProgramOptions, ServerAddress } from "../machine.ts";
+import type { Machine, MachineProgramOptions, Reachable } from "../machine.ts";
 import { programFailed, runProgram, type ProgramResult } from "../program.ts";
 import { openSsh, type SshConnection } from "./connect.ts";
 import { sshEnvironment } from "./environment.ts";
@@ -28,7 +28,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
     let opening: Promise<SshConnection> | undefined;
     const opened = (): Promise<SshConnection> => (opening ??= openSsh(description, name));
     const connect = async () => (await opened()).helper;
-    const reached = new Map<string, Promise<ServerAddress>>();
+    const reached = new Map<string, Promise<Reachable>>();
 
     const run = async (
         program: string,
@@ -65,14 +65,9 @@ export function sshMachine(description: SshMachine): HeldMachine {
         }
     };
 
-    const forward = async (
-        { files }: SshConnection,
-        address: ServerAddress,
-        as: "socket" | "port",
-    ): Promise<ServerAddress> => {
+    const forward = async ({ files }: SshConnection, address: Reachable, as: "socket" | "port"): Promise<Reachable> => {
         const near = await nearEnd(files, address, as);
-        const local = as === "socket" ? socketOf(near) : `${near.host}:${near.port}`;
-        await runProgram("ssh", forwardArguments(description, files, local, remoteEnd(address)), {
+        await runProgram("ssh", forwardArguments(description, files, written(near), written(address)), {
             environment: sshEnvironment(),
             timeoutSeconds: forwardSeconds,
         });
@@ -90,7 +85,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
             return z.boolean().parse(value);
         },
         reach: (address, as) => {
-            const key = `${address.host} ${address.port} ${as}`;
+            const key = `${written(address)} ${as}`;
             const known = reached.get(key) ?? opened().then((connection) => forward(connection, address, as));
             reached.set(key, known);
             return known;
@@ -111,16 +106,14 @@ export function sshMachine(description: SshMachine): HeldMachine {
     };
 }
 
-const socketOf = ({ host, port }: ServerAddress): string => join(host, `.s.PGSQL.${port}`);
-
-function remoteEnd(address: ServerAddress): string {
-    const { host, port } = address;
-    if (host.startsWith("/")) return socketOf(address);
-    return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+/** As `-L` of ssh(1) has it. */
+function written(address: Reachable): string {
+    if (address.socket !== undefined) return address.socket;
+    return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
-/** A directory of its own for each socket, which is named after the port. */
-async function nearEnd(files: SshFiles, { port }: ServerAddress, as: "socket" | "port"): Promise<ServerAddress> {
+async function nearEnd(files: SshFiles, address: Reachable, as: "socket" | "port"): Promise<Reachable> {
     if (as === "port") return { host: "127.0.0.1", port: await freePort() };
-    return { host: await mkdtemp(join(files.directory, "at-")), port };
+    const port = address.socket === undefined ? address.port : /\.s\.PGSQL\.(\d+)$/.exec(address.socket)?.[1];
+    return { socket: join(await mkdtemp(join(files.directory, "at-")), `.s.PGSQL.${port ?? 0}`) };
 }

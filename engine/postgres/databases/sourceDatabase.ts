@@ -1,6 +1,7 @@
 /** Where the source homeserver's database is: from its own configuration, single fields overridden by the stack's. */
+import { dirname, join } from "node:path";
 import type { SelfHostedSource } from "../../../contract/source.ts";
-import type { Machine } from "../../machines/machine.ts";
+import type { Machine, Reachable } from "../../machines/machine.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import { throwAll } from "../../run/errors.ts";
 import type { PostgresDatabase } from "../../synapse/config/databaseSettings.ts";
@@ -57,18 +58,17 @@ async function reachedThrough(
     machine: Machine,
     { host, port, tls }: PostgresDatabase,
 ): Promise<Pick<DatabaseAddress, "machine" | "via" | "tls">> {
+    const place: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
     const isOptional = ["allow", "prefer"].includes(tls.mode) && loopback.has(host);
-    if (host.startsWith("/") || tls.mode === "disable" || isOptional)
-        return { machine: machine.name, via: await machine.reach({ host, port }, "socket"), tls: { mode: "disable" } };
+    const isWithout = place.socket !== undefined || tls.mode === "disable" || isOptional;
+    const near = await machine.reach(place, isWithout ? "socket" : "port");
+    const via = near.socket === undefined ? near : { host: dirname(near.socket), port };
+    if (isWithout) return { machine: machine.name, via, tls: { mode: "disable" } };
     const here = async (path: string | undefined) => (path === undefined ? undefined : machine.here(path));
     const files: Omit<DatabaseTls, "mode"> = {
         rootCertificate: await here(tls.rootCertificate),
         certificate: await here(tls.certificate),
         key: await here(tls.key),
     };
-    return {
-        machine: machine.name,
-        via: await machine.reach({ host, port }, "port"),
-        tls: { mode: tls.mode, ...files },
-    };
+    return { machine: machine.name, via, tls: { mode: tls.mode, ...files } };
 }
