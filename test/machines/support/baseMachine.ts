@@ -9,7 +9,7 @@ import { lineProgress, type Progress } from "../../../engine/run/progress.ts";
 import { redact } from "../../../engine/run/redaction.ts";
 import { reachableCacheDirectory, thisMachine, type Machine } from "../../../toolchain/machine.ts";
 import * as recipe from "./baseRecipe.ts";
-import { machineEnvironment, putSynapse, requirements, type InRoot } from "./machineSynapse.ts";
+import { forRedis, machineEnvironment, putSynapse, requirements, type InRoot } from "./machineSynapse.ts";
 import { ensureOuterPrograms } from "./outerPrograms.ts";
 
 /** Another run of tests may be making it: about two minutes on two cores, longer where packages come slowly. */
@@ -51,7 +51,7 @@ async function make(machine: Machine): Promise<string> {
 
 /** Of all that a base is made of: another one has another name, and neither is in the way of the other. */
 async function digest(): Promise<string> {
-    const content = JSON.stringify({ workmanship, recipe, machineEnvironment });
+    const content = JSON.stringify({ workmanship, recipe, machineEnvironment, forRedis });
     return createHash("sha256")
         .update(content)
         .update(await readFile(requirements))

@@ -173,8 +173,8 @@ async function putBehindNginx(machine: BootedMachine, site: string): Promise<voi
 }
 
 /** A migration of a homeserver that is still bringing its database up to date is a special case. */
-async function backgroundUpdatesDone({ query }: DebianSynapse): Promise<void> {
-    const pending = (): Promise<string> => query("SELECT count(*) FROM background_updates");
+async function backgroundUpdatesDone(synapse: DebianSynapse): Promise<void> {
+    const pending = (): Promise<string> => synapse.query("SELECT count(*) FROM background_updates");
     await until(
         async () => (await pending()).trim() === "0" || undefined,
         { seconds: backgroundSeconds },

@@ -12,11 +12,15 @@ export const machineEnvironment = "/opt/venvs/matrix-synapse";
 /** All that Synapse is built on, of which the file for the toolchain's own environment is the only list. */
 export const requirements = join(import.meta.dirname, "..", "..", "..", "toolchain", "synapse-requirements.txt");
 
+/** What Debian's package has for workers, and the toolchain's own environment has no use for. */
+export const forRedis = ["hiredis==3.5.0", "txredisapi==1.5.0"] as const;
+
 /** Runs a program in the machine's root. */
 export type InRoot = (program: string, args: readonly string[], timeoutSeconds: number) => Promise<string>;
 
 const python = join(machineEnvironment, "bin", "python");
 const minutes = 60;
+const pipInstall = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
 /** To build psycopg2 with. */
 const buildPackages = ["gcc", "libc6-dev", "libpq-dev", "python3-dev"];
 
@@ -33,6 +37,9 @@ export async function putSynapse(machine: Machine, root: string, inRoot: InRoot,
     const isSamePython = (await readdir(join(root, machineEnvironment, "lib"))).includes(basename(dirname(packages)));
     if (isSamePython) {
         await copyEnvironment(dirname(dirname(ours.python)), packages, place, root);
+        await machine.run(ours.python, [...pipInstall, "--no-deps", "--no-compile", "--target", place, ...forRedis], {
+            timeoutSeconds: 10 * minutes,
+        });
         if (await runs(inRoot)) {
             await inRoot(python, ["-m", "compileall", "-q", "-j", "0", place.slice(root.length)], 10 * minutes);
             return;
@@ -74,7 +81,7 @@ async function copyEnvironment(from: string, packages: string, place: string, ro
 }
 
 async function runs(inRoot: InRoot): Promise<boolean> {
-    return inRoot(python, ["-c", "import psycopg2, synapse.app.homeserver"], 2 * minutes).then(
+    return inRoot(python, ["-c", "import hiredis, psycopg2, txredisapi, synapse.app.homeserver"], 2 * minutes).then(
         () => true,
         () => false,
     );
@@ -89,8 +96,7 @@ async function installAnew(machine: Machine, root: string, inRoot: InRoot, progr
         ["-q", "-y", "install", "--no-install-recommends", ...buildPackages],
         20 * minutes,
     );
-    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
     await progress.during("installing Synapse in the machines' Debian", () =>
-        inRoot(python, [...pip, "--force-reinstall", "-r", inside], 30 * minutes),
+        inRoot(python, [...pipInstall, "--force-reinstall", "-r", inside, ...forRedis], 30 * minutes),
     );
 }
