@@ -1,6 +1,12 @@
 /** What engine and steps ask of the machine that a deployment is on: this one, or one that is reached over ssh. None of them asks which. */
-import type { ProcessIdentity } from "./procfs.ts";
 import type { ProgramOptions, ProgramResult } from "./program.ts";
+
+/** A process, told apart from a later one with the same number by when it started. */
+export interface ProcessIdentity {
+    readonly pid: number;
+    /** Clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). */
+    readonly startTicks: string;
+}
 
 /**
  * Names are kept whatever bytes they have: a byte that is no UTF-8 stands as the lone surrogate U+DC80 to U+DCFF, as in Python (PEP 383).
@@ -85,6 +91,8 @@ export interface MachineFiles {
     realpath(path: string): Promise<string | undefined>;
     /** Names in a directory, sorted by their bytes. */
     list(directory: string): Promise<string[]>;
+    /** What a link says; undefined for what is not there or is no link. */
+    readLink(path: string): Promise<string | undefined>;
     /** What the links in a directory say, by name; other entries and those that may not be read are left out. */
     links(directory: string): Promise<ReadonlyMap<string, string>>;
     /**

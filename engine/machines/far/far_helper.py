@@ -94,6 +94,15 @@ def op_list(path):
     return [os.fsdecode(name) for name in names_in(path)]
 
 
+def op_readlink(path):
+    try:
+        return if_there(lambda: os.readlink(path))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+
+
 def op_links(path):
     found = {}
     for name in os.listdir(path):

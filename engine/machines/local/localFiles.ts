@@ -22,6 +22,7 @@ export const localFiles: MachineFiles = {
     lstat: (path) => ifThere(async () => factsOf(await lstat(path, { bigint: true }))),
     realpath: (path) => ifThere(() => realpath(path)),
     list: (directory) => namesIn(directory),
+    readLink: (path) => ifThere(() => readlink(path), "EINVAL"),
     links,
     read,
     pour,
@@ -216,11 +217,11 @@ function factsOf(stats: BigIntStats): FileFacts {
     };
 }
 
-async function ifThere<T>(look: () => Promise<T>): Promise<T | undefined> {
+async function ifThere<T>(look: () => Promise<T>, ...further: readonly string[]): Promise<T | undefined> {
     try {
         return await look();
     } catch (error) {
-        if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined;
+        if (["ENOENT", "ENOTDIR", ...further].some((code) => hasCode(error, code))) return undefined;
         throw error;
     }
 }
