@@ -116,11 +116,20 @@ export interface MachineFiles {
      *
      * @param root  absolute; `top` is relative to it, and so are all paths
      */
-    walk(root: string, top: string, signal?: AbortSignal): AsyncIterable<WalkedEntry>;
+    walk(root: string, top: string, options?: WalkOptions): AsyncIterable<WalkedEntry>;
     /** Atomic: the old content or the new. Keeps owner and mode of what was there where none are given; 0600 for a new file. */
     write(path: string, content: string | Uint8Array, options?: WriteOptions): Promise<void>;
     /** Removes a file or an empty directory; nothing happens where there is none. */
     remove(path: string): Promise<void>;
+}
+
+export interface WalkOptions {
+    /**
+     * Names of the directories below the top that are entered; of others only they themselves are met. Of what Python's and JavaScript's
+     * expressions have in common, without flags, and for a whole name.
+     */
+    readonly enters?: RegExp | undefined;
+    readonly signal?: AbortSignal | undefined;
 }
 
 export interface ReadFile {

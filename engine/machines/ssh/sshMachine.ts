@@ -51,7 +51,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
                     ...(workingDirectory === undefined ? {} : { cwd: workingDirectory }),
                     ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
                 },
-                Buffer.from(input),
+                { data: Buffer.from(input) },
             );
             const { ending, lengths } = ran.parse(value);
             const [stdout, stderr] = [data.subarray(0, lengths[0]), data.subarray(lengths[0])].map((part) =>
