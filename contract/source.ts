@@ -1,23 +1,46 @@
 /** The homeserver that is left, as the steps are told about it: a running one, or files that carry one. */
 import { z } from "zod";
+import { machine } from "./machine.ts";
 import { absolutePath, port } from "./shared.ts";
 
-/** The machine that a homeserver lives on. */
-const host = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local") })]);
+/** A homeserver that is a process with a pid file, started by hand or by an init script. */
+const processService = z.strictObject({
+    kind: z.literal("process"),
+    /** Synapse's `pid_file`. */
+    pidFile: absolutePath,
+    /**
+     * Starts the server so that it outlives its caller, an argument a word. When absent, the command line, directory and user that the
+     * running process had when it was fenced are used.
+     */
+    command: z.array(z.string()).min(1).optional(),
+});
+export type ProcessService = z.infer<typeof processService>;
+
+/** As systemd.unit(5) has it, without the templates that no process runs as: `matrix-synapse`, `matrix-synapse-worker@one.service`. */
+const serviceUnit = z
+    .string()
+    .max(247)
+    .regex(
+        /^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\@-]+)?$/,
+        "must be the name of a service, for example matrix-synapse, and no path",
+    )
+    .transform((name) => (name.endsWith(".service") ? name : `${name}.service`))
+    .refine((name) => !/@\.service$/.test(name), "is a template: name what runs, for example worker@one.service")
+    .refine(
+        (name) => !/\.(target|socket|timer|path|slice|scope|mount|device|swap|automount)\.service$/.test(name),
+        "must be a service: targets, sockets and timers of it are found",
+    );
+
+/** A homeserver that systemd runs. */
+const systemdService = z.strictObject({
+    kind: z.literal("systemd"),
+    /** Its own unit first; workers' units are found by their configuration, and may be named as well. */
+    units: z.array(serviceUnit).min(1),
+});
+export type SystemdService = z.infer<typeof systemdService>;
 
 /** How the homeserver's processes are controlled. */
-const service = z.discriminatedUnion("kind", [
-    z.strictObject({
-        kind: z.literal("process"),
-        /** Synapse's `pid_file`. */
-        pidFile: absolutePath,
-        /**
-         * Starts the server so that it outlives its caller, an argument a word. When absent, the command line, directory and user that the
-         * running process had when it was fenced are used.
-         */
-        command: z.array(z.string()).min(1).optional(),
-    }),
-]);
+const service = z.discriminatedUnion("kind", [processService, systemdService]);
 export type Service = z.infer<typeof service>;
 
 /** How a connection to PostgreSQL is protected (PostgreSQL manual 32.19). */
@@ -38,7 +61,7 @@ const databaseOverrides = z.strictObject({
 export type DatabaseOverrides = z.infer<typeof databaseOverrides>;
 
 /**
- * Where directories that the configuration names are on this machine: `{"/data": "/srv/matrix/data"}` for one that a container is given
+ * Where directories that the configuration names are on its machine: `{"/data": "/srv/matrix/data"}` for one that a container is given
  * under another name. The longest that fits counts.
  */
 const paths = z.record(absolutePath, absolutePath);
@@ -50,7 +73,8 @@ export const selfHostedSource = z.strictObject({
     /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
     homeserverConfig: z.array(absolutePath).min(1),
     paths: paths.optional(),
-    host,
+    /** All paths are of this machine, but that of `passwordFile`, which is the operator's. */
+    machine,
     service,
     /** The password stays in the configuration or in `passwordFile`. */
     database: databaseOverrides.extend({ passwordFile: absolutePath.optional() }).optional(),

@@ -1,6 +1,6 @@
 /** Checks of the machine: is the service what the stack says, and is there room for what will be written? */
 import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
-import { serviceControl } from "../services/service.ts";
+import { sourceService } from "../services/service.ts";
 import { carriedFolders } from "../media/layout.ts";
 import { openStore } from "../media/readStore.ts";
 import { newScanNotes, scanStore } from "../media/scan.ts";
@@ -28,7 +28,7 @@ export const machineChecks: readonly AssessmentCheck[] = [
         id: "source-service",
         cost: "cheap",
         async run({ spec }) {
-            const status = await serviceControl(spec.source.service).status();
+            const status = await sourceService(spec.source).status();
             // What runs without its pid file is what the fence's own check tells.
             return status.running || (await unnamedHomeserver(spec.source)).length > 0
                 ? []

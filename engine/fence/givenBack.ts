@@ -1,19 +1,17 @@
 /** A fence that failed gives the source back: nothing was copied yet, so it may serve again at once. */
-import { isAlive, waitForEnd } from "../machines/procfs.ts";
 import { MigrationError, MigrationErrors } from "../run/errors.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 import type { StepRun } from "../run/step.ts";
-import type { RecordedProcess } from "../services/serviceControl.ts";
+import { ranBefore, type ServiceControl } from "../services/serviceControl.ts";
 import type { FenceHolder } from "./fenceHolder.ts";
 
-/** A homeserver that was told to stop may still finish what it does. */
-const endSeconds = 120;
 /** It was sent SIGTERM and is still there. */
 const endsSlowly = "SM-E0711" satisfies ErrorCode;
 
 export interface FailedFence {
     readonly run: StepRun;
     readonly holder: FenceHolder;
+    readonly service: ServiceControl;
     /** An earlier run fenced the source, and may have got far: its target may serve. */
     readonly takenOver: boolean;
     /** The source has been told to stop, or may have been. */
@@ -36,19 +34,20 @@ export async function givenBack(error: unknown, fence: FailedFence): Promise<unk
     return error instanceof MigrationError ? told(error) : error;
 }
 
-async function outcome(error: unknown, { run, holder, takenOver, told, lift }: FailedFence): Promise<string> {
+async function outcome(error: unknown, { run, holder, service, takenOver, told, lift }: FailedFence): Promise<string> {
     if (takenOver)
         return "the source stays stopped: an earlier run has fenced it, and may have moved it; declare phase `stage` to take this run back";
     try {
-        const { process } = holder.service;
-        const wasStopped = process !== undefined && (await hasEnded(process, told && endsByItself(error, run.signal)));
+        const ran = ranBefore(holder.service);
+        // As long as it is there it would pass for one that serves.
+        const wasStopped = ran && (await service.hasEnded(holder.service, told && endsByItself(error, run.signal)));
         await lift();
         // As its undo would have it: a next attempt begins anew, with an instant of its own at which the downtime begins.
         for (const kind of ["undo", "undone"] as const)
             await run.journal.append({ step: "fence", phase: "migrate", kind });
         return wasStopped
             ? "the source was stopped and was started again: it serves as before"
-            : process === undefined
+            : !ran
               ? "nothing: the source did not run before, and was not started"
               : "nothing: the source was not stopped";
     } catch (failure) {
@@ -60,16 +59,4 @@ async function outcome(error: unknown, { run, holder, takenOver, told, lift }: F
 /** The wait for the homeserver's end was given up, and it may end at any moment. */
 function endsByItself(error: unknown, signal: AbortSignal): boolean {
     return signal.aborted || (error instanceof MigrationError && error.code === endsSlowly);
-}
-
-/**
- * Whether the process that ran before has ended. One that is about to is waited for: as long as it is there it would pass for one that serves.
- *
- * @throws Error when it does not end
- */
-async function hasEnded(process: RecordedProcess, isEnding: boolean): Promise<boolean> {
-    if (!isEnding) return !(await isAlive(process));
-    const left = await waitForEnd([process], endSeconds);
-    if (left.length === 0) return true;
-    throw new Error(`process ${process.pid} was told to stop and has not ended`);
 }

@@ -2,12 +2,14 @@
 import { z } from "zod";
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { sharedListeners } from "../machines/heldSockets.ts";
+import { sourceMachine } from "../machines/sourceMachine.ts";
 import { query, queryOne, quotedName, type Client } from "../postgres/connection.ts";
 import { unreadableObjects } from "../postgres/catalogue/unreadable.ts";
 import { markerSchema } from "../postgres/databases/marker.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
+import { sourceService } from "../services/service.ts";
 import { describe } from "../services/synapseProcess.ts";
-import { describeWithHolder, homeserverProcesses, lookAtSessions } from "./sessionOwners.ts";
+import { describeWithHolder, lookAtSessions } from "./sessionOwners.ts";
 
 export interface Obstacle {
     readonly code: ErrorCode;
@@ -25,7 +27,7 @@ export async function sessionObstacles(
 ): Promise<Obstacle[]> {
     const { foreign, unknown, serverPorts } = await lookAtSessions(client, source, patience.seconds, patience.signal);
     const described = async (session: (typeof unknown)[number]): Promise<string> =>
-        describeWithHolder(session, serverPorts);
+        describeWithHolder(sourceMachine(source), session, serverPorts);
     const obstacles: Obstacle[] = [];
     if (foreign.length > 0) {
         const lines = foreign
@@ -129,14 +131,17 @@ export async function exemptRoles(client: Client): Promise<Obstacle[]> {
     });
 }
 
-/** SM-E0726: socket activation, or a parent that has handed its listener over. */
+/** SM-E0726: a parent that has handed its listener over; socket activation, where nobody knows that a unit of systemd is stopped with it. */
 export async function heldListeners(source: SelfHostedSource): Promise<Obstacle[]> {
-    const [main, ...others] = await homeserverProcesses(source);
+    const [main, ...others] = (await sourceService(source).status()).processes;
     if (main === undefined) return [];
-    const shared = await sharedListeners(
+    const holders = await sharedListeners(
+        sourceMachine(source),
         main.pid,
         others.map(({ pid }) => pid),
     );
+    // systemd gives the listeners of socket units away, and those are stopped with the service.
+    const shared = holders.filter(({ holder }) => source.service.kind !== "systemd" || holder.pid !== 1);
     if (shared.length === 0) return [];
     const lines = shared.slice(0, shown).map(({ port, holder }) => `port ${port}: ${describe(holder)}`);
     return [{ code: "SM-E0726", found: lines.join("\n") }];

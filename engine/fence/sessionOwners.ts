@@ -2,11 +2,14 @@
 import { z } from "zod";
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { connectionsOf, holderOfConnection } from "../machines/heldSockets.ts";
-import { readProcess, type ProcessFacts } from "../machines/procfs.ts";
+import type { Machine } from "../machines/machine.ts";
+import { sourceMachine } from "../machines/sourceMachine.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { until } from "../run/until.ts";
-import { serviceControl } from "../services/service.ts";
-import { describe, relatives } from "../services/synapseProcess.ts";
+import { describeKept } from "../services/keeper.ts";
+import { sourceService } from "../services/service.ts";
+import type { ServiceControl } from "../services/serviceControl.ts";
+import { describe, looksLikeSynapse } from "../services/synapseProcess.ts";
 import { readHomeserverConfig, requirePostgres } from "../synapse/config/homeserverConfig.ts";
 import { describeSession, foreignSessions, type Session } from "./writingSessions.ts";
 
@@ -66,7 +69,8 @@ export async function lookAtSessions(
     signal?: AbortSignal,
 ): Promise<SessionOwners> {
     // The homeserver's own settings: what the stack overrides is how we connect.
-    const config = requirePostgres(await readHomeserverConfig(source.homeserverConfig));
+    const machine = sourceMachine(source);
+    const config = requirePostgres(await readHomeserverConfig(source.homeserverConfig, { machine }));
     const { host, port, user } = source.database ?? {};
     const us = await queryOne(
         client,
@@ -76,12 +80,13 @@ export async function lookAtSessions(
     const sameWay = host === undefined && port === undefined && user === undefined;
     const role = sameWay ? us.role : config.user;
     const serverPorts = new Set([config.port, port, us.port].flatMap((known) => known ?? []));
+    const service = sourceService(source, signal);
     let seen: SessionOwners = { own: [], foreign: [], unknown: [], serverPorts };
     await until(
         async () => {
-            const before = await portsOf(source, serverPorts);
+            const before = await portsOf(service, machine, serverPorts);
             const sessions = await foreignSessions(client);
-            const after = await portsOf(source, serverPorts);
+            const after = await portsOf(service, machine, serverPorts);
             seen = { ...sessionOwners(sessions, { role, ports: new Set([...before, ...after]) }), serverPorts };
             return seen.foreign.length === 0 || undefined;
         },
@@ -90,24 +95,24 @@ export async function lookAtSessions(
     return seen;
 }
 
-/** A session and, where this machine tells it, the process at its other end. */
-export async function describeWithHolder(session: Session, serverPorts: ReadonlySet<number>): Promise<string> {
-    const holder =
-        session.port === null || session.port < 0 ? undefined : await holderOfConnection(session.port, serverPorts);
-    return describeSession(session) + (holder === undefined ? "" : `, held by ${describe(holder)}`);
+/** A session and, where its machine tells it, the process at its other end. */
+export async function describeWithHolder(
+    machine: Machine,
+    session: Session,
+    serverPorts: ReadonlySet<number>,
+): Promise<string> {
+    const { port } = session;
+    const holder = port === null || port < 0 ? undefined : await holderOfConnection(machine, port, serverPorts);
+    if (holder === undefined) return describeSession(session);
+    // A worker with a configuration of its own is stopped where its unit is named.
+    const kept = looksLikeSynapse(holder.argv) ? await describeKept(machine, holder) : describe(holder);
+    return `${describeSession(session)}, held by ${kept}`;
 }
 
-/** Synapse's processes: the one of the pid file, those below it, and those beside it that share its configuration. */
-export async function homeserverProcesses({ service }: SelfHostedSource): Promise<ProcessFacts[]> {
-    const { record } = await serviceControl(service).status();
-    const main = record.process === undefined ? undefined : await readProcess(record.process.pid);
-    if (main === undefined) return [];
-    const { below, beside } = await relatives(main);
-    return [main, ...below, ...beside];
-}
-
-async function portsOf(source: SelfHostedSource, serverPorts: ReadonlySet<number>): Promise<number[]> {
-    const ends = await Promise.all((await homeserverProcesses(source)).map(({ pid }) => connectionsOf(pid)));
+/** Client ports of all that is known of the service's processes: of workers, too. */
+async function portsOf(service: ServiceControl, machine: Machine, serverPorts: ReadonlySet<number>): Promise<number[]> {
+    const { processes } = await service.status();
+    const ends = await Promise.all(processes.map(({ pid }) => connectionsOf(machine, pid)));
     return ends
         .flat()
         .filter(({ remotePort }) => serverPorts.has(remotePort))

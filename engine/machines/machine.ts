@@ -1,6 +1,12 @@
 /** What engine and steps ask of the machine that a deployment is on: this one, or one that is reached over ssh. None of them asks which. */
-import type { ProcessIdentity } from "./procfs.ts";
 import type { ProgramOptions, ProgramResult } from "./program.ts";
+
+/** A process, told apart from a later one with the same number by when it started. */
+export interface ProcessIdentity {
+    readonly pid: number;
+    /** Clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). */
+    readonly startTicks: string;
+}
 
 /**
  * Names are kept whatever bytes they have: a byte that is no UTF-8 stands as the lone surrogate U+DC80 to U+DCFF, as in Python (PEP 383).
@@ -21,16 +27,19 @@ export interface Machine {
      * @returns false when it has ended
      */
     signal(process: ProcessIdentity, name: "SIGTERM" | "SIGKILL" | "SIGCONT" | "SIGSTOP"): Promise<boolean>;
-    /** Where a server that this machine reaches is reached from here. Stays until the machine is closed. */
-    reach(address: ServerAddress): Promise<ServerAddress>;
+    /**
+     * Where a server that this machine reaches is reached from here, until the machine is closed. Of another machine's: at a socket that nobody
+     * but us may use, in a directory of its own and named `.s.PGSQL.<port>`; or at a port of loopback, which others here may try, too.
+     */
+    reach(address: Reachable, as: "socket" | "port"): Promise<Reachable>;
+    /** A private copy of a small file here, at a path that is good until the machine is closed; of a file that is here, its own path. */
+    here(path: string): Promise<string>;
 }
 
-/** A TCP port of a host as the machine knows it, or a PostgreSQL server's Unix socket: its directory as the host. */
-export interface ServerAddress {
-    /** A name or address; or, with a leading slash, the directory of `.s.PGSQL.<port>`. */
-    readonly host: string;
-    readonly port: number;
-}
+/** A TCP port of a host as the machine knows it, or the path of a Unix socket. */
+export type Reachable =
+    | { readonly host: string; readonly port: number; readonly socket?: undefined }
+    | { readonly socket: string; readonly host?: undefined };
 
 export type MachineProgramOptions = Pick<
     ProgramOptions,
@@ -82,6 +91,8 @@ export interface MachineFiles {
     realpath(path: string): Promise<string | undefined>;
     /** Names in a directory, sorted by their bytes. */
     list(directory: string): Promise<string[]>;
+    /** What a link says; undefined for what is not there or is no link. */
+    readLink(path: string): Promise<string | undefined>;
     /** What the links in a directory say, by name; other entries and those that may not be read are left out. */
     links(directory: string): Promise<ReadonlyMap<string, string>>;
     /**

@@ -1,5 +1,6 @@
-/** Says of a path which machine it is on, where that is another one than this. */
+/** How a place is told in messages: with its machine, where that is another one than this. */
 import type { Machine } from "./machine.ts";
 
-export const placeOn = ({ isHere, name }: Pick<Machine, "isHere" | "name">, path: string): string =>
-    isHere ? path : `${path} on ${name}`;
+export function placeOn({ isHere, name }: Pick<Machine, "isHere" | "name">, place: string): string {
+    return isHere ? place : `${place} on ${name}`;
+}

@@ -1,13 +1,9 @@
 /** What Linux tells about processes in /proc: who they are, how they were started, what they listen on. */
-import { readdir, readFile, readlink } from "node:fs/promises";
 import { until } from "../run/until.ts";
-
-/** A process, told apart from a later one with the same number by when it started. */
-export interface ProcessIdentity {
-    readonly pid: number;
-    /** Clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). */
-    readonly startTicks: string;
-}
+import { keepingIn, type Keeping } from "./controlGroup.ts";
+import type { ProcessIdentity } from "./machine.ts";
+import { orElse, procText, type ProcReader } from "./procText.ts";
+import { listenState, socketsIn, socketsOf } from "./tcpTable.ts";
 
 export interface ProcessFacts extends ProcessIdentity {
     readonly parent: number;
@@ -20,50 +16,55 @@ export interface ProcessFacts extends ProcessIdentity {
     readonly argv: readonly string[];
     /** Undefined where we may not look: another user's process, and we are not root. */
     readonly workingDirectory: string | undefined;
+    readonly keeping: Keeping;
 }
 
 /** The process, or undefined when there is none, or only a zombie whose parent has not yet asked for its end. */
-export async function readProcess(pid: number): Promise<ProcessFacts | undefined> {
-    try {
-        const [stat, status, commandLine] = await Promise.all(
-            ["stat", "status", "cmdline"].map((name) => readFile(`/proc/${pid}/${name}`, "utf8")),
-        );
-        // The second field is the name in parentheses and may hold anything, parentheses and blanks included.
-        const fields = (stat ?? "").slice((stat ?? "").lastIndexOf(")") + 2).split(" ");
-        const [state, parent, , session] = fields;
-        const startTicks = fields[19];
-        if (startTicks === undefined || state === "Z" || state === "X") return undefined;
-        const line = (name: string): string[] =>
-            new RegExp(`^${name}:[ \\t]*(.*)$`, "m")
-                .exec(status ?? "")?.[1]
-                ?.trim()
-                .split(/\s+/) ?? [];
-        return {
-            pid,
-            startTicks,
-            parent: Number(parent),
-            session: Number(session),
-            uid: Number(line("Uid")[1]),
-            gid: Number(line("Gid")[1]),
-            groups: line("Groups")
-                .filter((id) => id !== "")
-                .map(Number),
-            umask: Number.parseInt(line("Umask")[0] ?? "022", 8),
-            argv: (commandLine ?? "").replace(/\0$/, "").split("\0"),
-            workingDirectory: await readlink(`/proc/${pid}/cwd`).catch(() => undefined),
-        };
-    } catch {
-        return undefined;
-    }
+export async function readProcess(machine: ProcReader, pid: number): Promise<ProcessFacts | undefined> {
+    return orElse(readFacts(machine, pid), undefined);
+}
+
+async function readFacts(machine: ProcReader, pid: number): Promise<ProcessFacts | undefined> {
+    const of = (name: string): Promise<string> => procText(machine, `/proc/${pid}/${name}`);
+    // All at once: a machine that is reached over a network is asked, and answers, one time.
+    const [stat, status, commandLine, groups, workingDirectory] = await Promise.all([
+        of("stat"),
+        of("status"),
+        of("cmdline"),
+        orElse(of("cgroup"), ""),
+        orElse(machine.files.readLink(`/proc/${pid}/cwd`), undefined),
+    ]);
+    // The second field is the name in parentheses and may hold anything, parentheses and blanks included.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state, parent, , session] = fields;
+    const startTicks = fields[19];
+    if (startTicks === undefined || state === "Z" || state === "X") return undefined;
+    const line = (name: string): string[] =>
+        new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1]?.trim().split(/\s+/) ?? [];
+    return {
+        pid,
+        startTicks,
+        parent: Number(parent),
+        session: Number(session),
+        uid: Number(line("Uid")[1]),
+        gid: Number(line("Gid")[1]),
+        groups: line("Groups")
+            .filter((id) => id !== "")
+            .map(Number),
+        umask: Number.parseInt(line("Umask")[0] ?? "022", 8),
+        argv: commandLine.replace(/\0$/, "").split("\0"),
+        workingDirectory,
+        keeping: keepingIn(groups),
+    };
 }
 
 /** Every process there is at this moment. */
-export async function allProcesses(): Promise<ProcessFacts[]> {
-    const numbers = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-    return (await Promise.all(numbers.map(readProcess))).filter((found) => found !== undefined);
+export async function allProcesses(machine: ProcReader): Promise<ProcessFacts[]> {
+    const numbers = (await machine.files.list("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+    return (await Promise.all(numbers.map((pid) => readProcess(machine, pid)))).filter((found) => found !== undefined);
 }
 
-/** Whether the number is taken: also by a process that has ended and whose parent has not yet asked for its end. */
+/** Whether the number is taken on the machine that this program runs on: also by a process that has ended and whose parent has not yet asked for its end. */
 export function exists(pid: number): boolean {
     try {
         return process.kill(pid, 0);
@@ -73,11 +74,11 @@ export function exists(pid: number): boolean {
 }
 
 /** Whether this very process still runs: not ended, and its number not given to another. */
-export async function isAlive(process: ProcessIdentity): Promise<boolean> {
-    return (await readProcess(process.pid))?.startTicks === process.startTicks;
+export async function isAlive(machine: ProcReader, process: ProcessIdentity): Promise<boolean> {
+    return (await readProcess(machine, process.pid))?.startTicks === process.startTicks;
 }
 
-/** Sends a signal; a process that has just ended needs none. */
+/** Sends a signal on the machine that this program runs on; a process that has just ended needs none. */
 export function signalProcess({ pid }: ProcessIdentity, signal: NodeJS.Signals): void {
     try {
         process.kill(pid, signal);
@@ -100,6 +101,7 @@ const pollMilliseconds = 50;
  * @returns those that still run when the time is over
  */
 export async function waitForEnd<P extends ProcessIdentity>(
+    machine: ProcReader,
     processes: readonly P[],
     timeoutSeconds: number,
     signal?: AbortSignal,
@@ -107,7 +109,7 @@ export async function waitForEnd<P extends ProcessIdentity>(
     let left: P[] = [];
     await until(
         async () => {
-            const alive = await Promise.all(processes.map(isAlive));
+            const alive = await Promise.all(processes.map((process) => isAlive(machine, process)));
             left = processes.filter((_, index) => alive[index]);
             return left.length === 0 || undefined;
         },
@@ -121,10 +123,11 @@ export async function waitForEnd<P extends ProcessIdentity>(
  * Empty where we may not look.
  */
 export async function readEnvironment(
+    machine: ProcReader,
     pid: number,
     wanted: ReadonlySet<string>,
 ): Promise<{ values: Record<string, string>; otherNames: string[] }> {
-    const text = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+    const text = await orElse(procText(machine, `/proc/${pid}/environ`, 16_384), "");
     const values: Record<string, string> = {};
     const otherNames: string[] = [];
     for (const entry of text.split("\0")) {
@@ -138,35 +141,13 @@ export async function readEnvironment(
 }
 
 /** TCP ports that a process listens on, in ascending order. Empty where we may not look. */
-export async function listeningPorts(pid: number): Promise<number[]> {
-    const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
-    const links = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => "")));
-    const sockets = new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
-    const listening = await listeningSockets(String(pid));
-    const ports = listening.filter(({ inode }) => sockets.has(inode)).map(({ port }) => port);
+export async function listeningPorts(machine: ProcReader, pid: number): Promise<number[]> {
+    const [held, listening] = await Promise.all([socketsOf(machine, pid), socketsIn(machine, pid, listenState)]);
+    const ports = listening.filter(({ inode }) => held.has(inode)).map(({ localPort }) => localPort);
     return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/** All TCP ports on which anything listens in our network namespace. */
-export async function portsInUse(): Promise<Set<number>> {
-    return new Set((await listeningSockets("self")).map(({ port }) => port));
-}
-
-/** State of a listening socket in /proc/net/tcp (include/net/tcp_states.h). */
-const listenState = "0A";
-
-async function listeningSockets(process: string): Promise<{ port: number; inode: string }[]> {
-    const tables = await Promise.all(
-        ["tcp", "tcp6"].map((name) => readFile(`/proc/${process}/net/${name}`, "utf8").catch(() => "")),
-    );
-    return tables.flatMap((table) =>
-        table
-            .split("\n")
-            .slice(1)
-            .flatMap((line) => {
-                const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
-                const port = Number.parseInt(local.split(":")[1] ?? "", 16);
-                return state === listenState && Number.isInteger(port) ? [{ port, inode }] : [];
-            }),
-    );
+/** All TCP ports on which anything listens in the network namespace that the machine is looked at from. */
+export async function portsInUse(machine: ProcReader): Promise<Set<number>> {
+    return new Set((await socketsIn(machine, "self", listenState)).map(({ localPort }) => localPort));
 }

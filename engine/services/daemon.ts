@@ -14,8 +14,9 @@ import {
     signalProcess,
     waitForEnd,
     type ProcessFacts,
-    type ProcessIdentity,
 } from "../machines/procfs.ts";
+import { thisMachine } from "../machines/local/localMachine.ts";
+import type { ProcessIdentity } from "../machines/machine.ts";
 import { baseEnvironment } from "../machines/program.ts";
 
 export interface DetachedProgram {
@@ -79,7 +80,7 @@ export async function startDetached(program: DetachedProgram): Promise<DetachedP
             child.once("error", reject);
         });
         child.unref();
-        const started = child.pid === undefined ? undefined : await readProcess(child.pid);
+        const started = child.pid === undefined ? undefined : await readProcess(thisMachine, child.pid);
         const exitCode = (): number | undefined => child.exitCode ?? (child.signalCode === null ? undefined : 128);
         // A program that has ended at once is no process any more. That is no error here: waiting for its answer reports it, with its log.
         return { pid: child.pid ?? 0, startTicks: started?.startTicks ?? "0", exitCode };
@@ -152,9 +153,9 @@ export async function runningDaemon(pidFile: string, recognise: Recognise): Prom
         throw error;
     });
     const [, pid, startTicks] = /^(\d+) (\d+)\n$/.exec(text ?? "") ?? [];
-    const named = pid === undefined ? undefined : await readProcess(Number(pid));
+    const named = pid === undefined ? undefined : await readProcess(thisMachine, Number(pid));
     if (named?.startTicks === startTicks && named !== undefined && recognise(named)) return named;
-    return (await allProcesses()).find(recognise);
+    return (await allProcesses(thisMachine)).find(recognise);
 }
 
 /** Recognises what these options start. */
@@ -183,10 +184,10 @@ export async function stopDaemon(
     const daemon = await runningDaemon(pidFile, recognise);
     if (daemon !== undefined) {
         signalProcess(daemon, "SIGTERM");
-        let left = await waitForEnd([daemon], options.graceSeconds);
+        let left = await waitForEnd(thisMachine, [daemon], options.graceSeconds);
         if (left.length > 0 && options.kill === true) {
             signalProcess(daemon, "SIGKILL");
-            left = await waitForEnd([daemon], killSeconds);
+            left = await waitForEnd(thisMachine, [daemon], killSeconds);
         }
         if (left.length > 0) {
             throw new MigrationError("SM-E0711", {
@@ -224,7 +225,7 @@ export async function waitUntilReady(options: {
     await until(
         async () => {
             if (await ready()) return true;
-            if (await isAlive(daemon)) return undefined;
+            if (await isAlive(thisMachine, daemon)) return undefined;
             throw await failed(`process ${daemon.pid} has ended`);
         },
         { seconds: timeoutSeconds, signal },

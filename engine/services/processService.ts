@@ -1,37 +1,32 @@
 /** A homeserver that is a plain process with a pid file: nothing but itself, or a watchdog nobody told us of, keeps it running. */
-import { constants } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import type { Service } from "../../contract/index.ts";
-import { MigrationError } from "../run/errors.ts";
-import { exists } from "../run/exists.ts";
-import { until } from "../run/until.ts";
-import { describeKept, keeperOf } from "./keeper.ts";
-import { didNotComeUp, startDetached, type DetachedProgram } from "./daemon.ts";
+import type { ProcessService } from "../../contract/index.ts";
+import type { Machine } from "../machines/machine.ts";
 import {
     allProcesses,
     isAlive,
     listeningPorts,
     portsInUse,
     readEnvironment,
-    signalProcess,
     waitForEnd,
     type ProcessFacts,
 } from "../machines/procfs.ts";
-import { baseEnvironment } from "../machines/program.ts";
-import { namedProcess, writePidFile } from "./pidFile.ts";
-import { configFiles, describe, looksLikeSynapse, relatives, sharingConfiguration } from "./synapseProcess.ts";
-import type { RecordedProcess, ServiceControl, ServiceStatus, StoppedService } from "./serviceControl.ts";
-
-/**
- * Variables whose values are kept, because a Python program is found by them or works differently without them. Of all others only the
- * names are kept: environments are where people put secrets, and this record is written to a file and shown.
- */
-const keptVariables = new Set(
-    "PATH HOME LANG LC_ALL TZ VIRTUAL_ENV PYTHONPATH LD_PRELOAD SYNAPSE_CACHE_FACTOR SYNAPSE_CONFIG_PATH".split(" "),
-);
+import { MigrationError } from "../run/errors.ts";
+import { until } from "../run/until.ts";
+import { describeKept, keeperOf } from "./keeper.ts";
+import { namedProcess } from "./pidFile.ts";
+import { keptVariables, requireRestartable, startAgain } from "./processStart.ts";
+import type {
+    RecordedProcess,
+    ServiceControl,
+    ServiceStatus,
+    StoppedProcess,
+    StoppedService,
+    WatchedService,
+} from "./serviceControl.ts";
+import { describe, looksLikeSynapse, relatives, sharingConfiguration } from "./synapseProcess.ts";
 
 export interface ProcessServiceOptions {
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
     /** How long Synapse may take to end; it finishes requests and writes what it holds. */
     readonly stopSeconds?: number;
     /** How long after its end a watchdog is waited for. */
@@ -42,88 +37,87 @@ export interface ProcessServiceOptions {
     readonly foregroundSeconds?: number;
 }
 
-export function processService(service: Service, options: ProcessServiceOptions = {}): ServiceControl {
+export function processService(
+    service: ProcessService,
+    machine: Machine,
+    options: ProcessServiceOptions = {},
+): ServiceControl {
     const { pidFile } = service;
+    const name = machine.isHere ? pidFile : `${pidFile} on ${machine.name}`;
+    const place: Place = { machine, pidFile, name };
 
     let keeper: string | undefined;
 
     const status = async (): Promise<ServiceStatus> => {
-        const main = await requireHomeserver(pidFile);
+        const main = await requireHomeserver(place);
         if (main === undefined) {
-            return { running: false, record: { kind: "process" }, evidence: [`${pidFile} names no running process`] };
+            const evidence = [`${name} names no running process`];
+            return { running: false, record: { kind: "process" }, evidence, processes: [] };
         }
-        const others = await relatives(main);
+        const others = await relatives(machine, main);
+        const processes = [main, ...others.below, ...others.beside];
         return {
             running: true,
-            record: { kind: "process", process: await record(main) },
-            evidence: [main, ...others.below, ...others.beside].map(describe),
+            record: { kind: "process", process: await record(machine, main) },
+            evidence: processes.map(describe),
+            processes,
         };
     };
 
-    const stop = async (): Promise<StoppedService> => {
-        const main = await requireHomeserver(pidFile);
+    const stop = async (): Promise<StoppedProcess> => {
+        const main = await requireHomeserver(place);
         if (main === undefined) return { kind: "process" };
-        const recorded = await record(main);
-        if (service.command === undefined) await requireRestartable(recorded, pidFile);
-        const { below, beside } = await relatives(main);
-        if (beside.length > 0) throw stillRunning(pidFile, beside.map(describe), "nothing was changed");
-        keeper = await keeperOf(main);
+        const recorded = await record(machine, main);
+        await requireRestartable(machine, recorded, service);
+        const { below, beside } = await relatives(machine, main);
+        if (beside.length > 0) throw stillRunning(name, beside.map(describe), "nothing was changed");
+        keeper = await keeperOf(machine, main);
         // Looked at once more, as time has passed since its number was read.
-        if (await isAlive(main)) signalProcess(main, "SIGTERM");
-        const left = await waitForEnd([main, ...below], options.stopSeconds ?? stopSecondsByDefault, options.signal);
+        await machine.signal(main, "SIGTERM");
+        const seconds = options.stopSeconds ?? stopSecondsByDefault;
+        const left = await waitForEnd(machine, [main, ...below], seconds, options.signal);
         if (left.length > 0) {
             throw new MigrationError("SM-E0711", {
-                where: pidFile,
-                found: `${left.map(describe).join("\n")}\nstill running ${options.stopSeconds ?? stopSecondsByDefault} s after SIGTERM`,
+                where: name,
+                found: `${left.map(describe).join("\n")}\nstill running ${seconds} s after SIGTERM`,
                 changed: "it was sent SIGTERM",
             });
         }
-        await watch(pidFile, recorded, { seconds: options.settleSeconds ?? 1, keeper, signal: options.signal });
+        await watch(place, recorded, { seconds: options.settleSeconds ?? 1, keeper, signal: options.signal });
         return { kind: "process", process: recorded };
     };
 
-    const staysDown = async ({ process: ended }: StoppedService, signal?: AbortSignal): Promise<number> => {
-        if (ended === undefined) return 0;
-        const seconds = keeper === undefined ? watchedSeconds : keptSeconds;
-        await watch(pidFile, ended, { seconds, keeper, signal });
-        return seconds;
+    const staysDown = async (stopped: StoppedService, signal?: AbortSignal): Promise<WatchedService> => {
+        const ended = processIn(stopped);
+        const seconds = ended === undefined ? 0 : keeper === undefined ? watchedSeconds : keptSeconds;
+        if (ended !== undefined) await watch(place, ended, { seconds, keeper, signal });
+        return { seconds, evidence: "the process has ended" };
     };
 
-    const start = async ({ process: recorded }: StoppedService, { comesBack = false } = {}): Promise<void> => {
-        if (recorded === undefined || (await findHomeserver(pidFile)) !== undefined) return;
+    const hasEnded = async (before: StoppedService, isEnding: boolean): Promise<boolean> => {
+        const ran = processIn(before);
+        if (ran === undefined) return false;
+        if (!isEnding) return !(await isAlive(machine, ran));
+        const left = await waitForEnd(machine, [ran], options.stopSeconds ?? stopSecondsByDefault);
+        if (left.length === 0) return true;
+        throw new Error(`process ${ran.pid} was told to stop and has not ended`);
+    };
+
+    const start = async (stopped: StoppedService, { comesBack = false } = {}): Promise<void> => {
+        const recorded = processIn(stopped);
+        if (recorded === undefined || (await findHomeserver(place)) !== undefined) return;
         const isBack = async (): Promise<true | undefined> =>
-            sharingConfiguration(recorded, await allProcesses()).length > 0 || undefined;
+            sharingConfiguration(recorded, await allProcesses(machine)).length > 0 || undefined;
         if (comesBack && (await until(isBack, { seconds: keptSeconds, signal: options.signal })) === true) return;
-        const logFile = join(dirname(pidFile), `${basename(pidFile, ".pid")}-restart.log`);
-        const child = await startDetached({ ...asItRan(recorded, service.command), logFile });
-        const seconds = options.startSeconds ?? 120;
-        const started = performance.now();
-        const secondsSince = (): number => (performance.now() - started) / 1000;
-        let named = service.command !== undefined;
-        await until(
-            async () => {
-                const running = await findHomeserver(pidFile);
-                if (running !== undefined) return running;
-                const code = child.exitCode();
-                if (code !== undefined && code !== 0)
-                    throw await didNotComeUp(`it ended with exit code ${code}`, logFile, seconds);
-                // Synapse writes its pid file only when it makes itself a daemon; else whoever started it did, and that is us now.
-                if (
-                    !named &&
-                    code === undefined &&
-                    secondsSince() > (options.foregroundSeconds ?? foregroundSecondsByDefault)
-                ) {
-                    await writePidFile(pidFile, child.pid, recorded);
-                    named = true;
-                }
-                return undefined;
-            },
-            { seconds, everyMilliseconds: pollMilliseconds, signal: options.signal },
-            () => didNotComeUp(`${pidFile} names no running homeserver`, logFile, seconds),
-        );
+        await startAgain(machine, recorded, service, {
+            isUp: async () => (await findHomeserver(place)) !== undefined,
+            seconds: options.startSeconds ?? 120,
+            foregroundSeconds: options.foregroundSeconds ?? foregroundSecondsByDefault,
+            signal: options.signal,
+        });
     };
 
-    return { status, stop, staysDown, start };
+    return { name, status, stop, staysDown, hasEnded, start };
 }
 
 const stopSecondsByDefault = 120;
@@ -133,35 +127,40 @@ const keptSeconds = 12;
 const pollMilliseconds = 50;
 const foregroundSecondsByDefault = 5;
 
-/** How it is started again: as the administrator says, by ourselves; or as it ran, as whom it ran. */
-function asItRan(recorded: RecordedProcess, command: readonly string[] | undefined): Omit<DetachedProgram, "logFile"> {
-    const [program = "", ...args] = command ?? recorded.argv;
-    const { workingDirectory, uid, gid, groups, umask } = recorded;
-    // A given command may well change the user itself, as init scripts do.
-    if (command !== undefined) return { program, args, workingDirectory, environment: baseEnvironment() };
-    const user = process.geteuid?.() === 0 ? { user: { uid, gid, groups } } : {};
-    return { program, args, workingDirectory, environment: recorded.environment, umask, ...user };
+/** Where the service is, and what messages call it. */
+interface Place {
+    readonly machine: Machine;
+    readonly pidFile: string;
+    readonly name: string;
+}
+
+function processIn(stopped: StoppedService): RecordedProcess | undefined {
+    if (stopped.kind !== "process") throw new Error(`a service of kind ${stopped.kind} is no process`);
+    return stopped.process;
 }
 
 /** The live homeserver that the pid file names; undefined when there is none. */
-async function findHomeserver(pidFile: string): Promise<ProcessFacts | undefined> {
-    const found = await namedProcess(pidFile);
+async function findHomeserver({ machine, pidFile }: Place): Promise<ProcessFacts | undefined> {
+    const found = await namedProcess(machine, pidFile);
     return found !== undefined && looksLikeSynapse(found.argv) ? found : undefined;
 }
 
 /** Like {@link findHomeserver}, and refuses a pid file that names something else. */
-async function requireHomeserver(pidFile: string): Promise<ProcessFacts | undefined> {
-    const found = await namedProcess(pidFile);
+async function requireHomeserver({ machine, pidFile, name }: Place): Promise<ProcessFacts | undefined> {
+    const found = await namedProcess(machine, pidFile);
     if (found === undefined || looksLikeSynapse(found.argv)) return found;
     throw new MigrationError("SM-E0710", {
-        where: pidFile,
+        where: name,
         found: describe(found),
         expected: "a command line with synapse.app.homeserver",
     });
 }
 
-async function record(main: ProcessFacts): Promise<RecordedProcess> {
-    const { values, otherNames } = await readEnvironment(main.pid, keptVariables);
+async function record(machine: Machine, main: ProcessFacts): Promise<RecordedProcess> {
+    const [{ values, otherNames }, ports] = await Promise.all([
+        readEnvironment(machine, main.pid, keptVariables),
+        listeningPorts(machine, main.pid),
+    ]);
     const { pid, startTicks, uid, gid, groups, umask, argv, workingDirectory } = main;
     return {
         pid,
@@ -174,31 +173,8 @@ async function record(main: ProcessFacts): Promise<RecordedProcess> {
         umask,
         environment: values,
         otherVariables: otherNames,
-        ports: await listeningPorts(main.pid),
+        ports,
     };
-}
-
-/** Refuses to stop what could not be started again: a daemon that was started with relative paths has lost where they began. */
-async function requireRestartable(recorded: RecordedProcess, pidFile: string): Promise<void> {
-    const problems: string[] = [];
-    const [program = ""] = recorded.argv;
-    const places = program.includes("/")
-        ? [resolve(recorded.workingDirectory, program)]
-        : (recorded.environment["PATH"] ?? "").split(":").map((directory) => join(directory, program));
-    const runnable = await Promise.all(places.map((path) => exists(path, constants.X_OK)));
-    if (!runnable.includes(true)) problems.push(`its program ${program} is not found`);
-    for (const file of configFiles(recorded)) {
-        if (!(await exists(file))) problems.push(`its configuration ${file} is not found`);
-    }
-    if (process.geteuid?.() !== 0 && process.geteuid?.() !== recorded.uid) {
-        problems.push(`it runs as user ${recorded.uid}, and we may not`);
-    }
-    if (problems.length === 0) return;
-    throw new MigrationError("SM-E0712", {
-        where: `process ${recorded.pid} of ${pidFile}, started in ${recorded.workingDirectory}`,
-        found: `it could not be started again as it runs: ${problems.join("; ")}`,
-        fix: "say in `source.service.command` how it is started, with absolute paths",
-    });
 }
 
 interface Watched {
@@ -209,13 +185,19 @@ interface Watched {
 }
 
 /** Looks for a while whether something starts the service again: by its pid file, its command line, or its ports. */
-async function watch(pidFile: string, ended: RecordedProcess, { seconds, keeper, signal }: Watched): Promise<void> {
+async function watch(place: Place, ended: RecordedProcess, { seconds, keeper, signal }: Watched): Promise<void> {
+    const { machine, name } = place;
+    const kept = (found: ProcessFacts): Promise<string> => describeKept(machine, found);
     const back = await until(
         async () => {
-            const [named, all, ports] = await Promise.all([findHomeserver(pidFile), allProcesses(), portsInUse()]);
+            const [named, all, ports] = await Promise.all([
+                findHomeserver(place),
+                allProcesses(machine),
+                portsInUse(machine),
+            ]);
             const evidence = [
-                ...(named === undefined ? [] : [`${pidFile} names ${await describeKept(named)}`]),
-                ...(await Promise.all(sharingConfiguration(ended, all).map(describeKept))),
+                ...(named === undefined ? [] : [`${name} names ${await kept(named)}`]),
+                ...(await Promise.all(sharingConfiguration(ended, all).map(kept))),
                 ...ended.ports
                     .filter((port) => ports.has(port))
                     .map((port) => `something listens on port ${port} again`),
@@ -225,13 +207,12 @@ async function watch(pidFile: string, ended: RecordedProcess, { seconds, keeper,
         { seconds, everyMilliseconds: pollMilliseconds, signal },
     );
     const before = keeper === undefined ? [] : [`the one that was stopped was kept by ${keeper}`];
-    if (back !== undefined)
-        throw stillRunning(pidFile, [...back, ...before], "the process that ran before was stopped");
+    if (back !== undefined) throw stillRunning(name, [...back, ...before], "the process that ran before was stopped");
 }
 
-function stillRunning(pidFile: string, evidence: readonly string[], changed: string): MigrationError {
+function stillRunning(where: string, evidence: readonly string[], changed: string): MigrationError {
     return new MigrationError("SM-E0702", {
-        where: pidFile,
+        where,
         found: evidence.join("\n"),
         expected: "no process of the homeserver but the one of the pid file, and none after it",
         changed,

@@ -3,7 +3,9 @@ import { basename, resolve } from "node:path";
 import { redact } from "../run/redaction.ts";
 import type { ServiceUser } from "../machines/serviceUser.ts";
 import type { Recognise } from "./daemon.ts";
-import { allProcesses, descendants, type ProcessFacts, type ProcessIdentity } from "../machines/procfs.ts";
+import type { ProcessIdentity } from "../machines/machine.ts";
+import type { ProcReader } from "../machines/procText.ts";
+import { allProcesses, descendants, type ProcessFacts } from "../machines/procfs.ts";
 
 /** Whether a command line is that of one of Synapse's processes, started as a module, by its console script, or from its source. */
 export function looksLikeSynapse(argv: readonly string[]): boolean {
@@ -33,8 +35,11 @@ export function homeserverWith(configFile: string, user: ServiceUser | undefined
 }
 
 /** Processes below the main one, and other live Synapse processes of the same configuration beside it: workers. */
-export async function relatives(main: ProcessFacts): Promise<{ below: ProcessFacts[]; beside: ProcessFacts[] }> {
-    const all = await allProcesses();
+export async function relatives(
+    machine: ProcReader,
+    main: ProcessFacts,
+): Promise<{ below: ProcessFacts[]; beside: ProcessFacts[] }> {
+    const all = await allProcesses(machine);
     const below = descendants(main.pid, all);
     const family = new Set([main.pid, ...below.map(({ pid }) => pid)]);
     const beside = sharingConfiguration(main, all).filter(({ pid }) => !family.has(pid));
@@ -46,15 +51,17 @@ export function sharingConfiguration(
     of: Pick<ProcessFacts, "argv" | "workingDirectory">,
     all: readonly ProcessFacts[],
 ): ProcessFacts[] {
-    const files = new Set(configFiles(of));
-    return all.filter((other) => looksLikeSynapse(other.argv) && configFiles(other).some((file) => files.has(file)));
+    return usingConfiguration(configFiles(of), all);
+}
+
+/** Live Synapse processes that were started with one of these configuration files, or directories of them. */
+export function usingConfiguration(files: readonly string[], all: readonly ProcessFacts[]): ProcessFacts[] {
+    return all.filter((one) => looksLikeSynapse(one.argv) && configFiles(one).some((file) => files.includes(file)));
 }
 
 /** Live homeservers that were started with one of these configuration files, by whomever. */
-export async function homeserversOf(files: readonly string[]): Promise<ProcessFacts[]> {
-    return (await allProcesses()).filter(
-        (found) => looksLikeSynapse(found.argv) && configFiles(found).some((file) => files.includes(file)),
-    );
+export async function homeserversOf(machine: ProcReader, files: readonly string[]): Promise<ProcessFacts[]> {
+    return usingConfiguration(files, await allProcesses(machine));
 }
 
 const longestDescription = 300;

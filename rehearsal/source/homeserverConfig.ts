@@ -1,11 +1,10 @@
 /** The files of a source homeserver: what an administrator would have in /etc/matrix-synapse. */
-import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { giveToServiceUser, makeServiceDirectory } from "../directory.ts";
 import type { DatabaseAddress } from "./cluster.ts";
-import { signingKey, unpaddedBase64 } from "./signingKey.ts";
+import { makeIdentity, type HomeserverIdentity } from "./identity.ts";
 
 export interface HomeserverConfigArgs {
     readonly directory: string;
@@ -20,19 +19,12 @@ export interface SqliteFile {
     readonly file: string;
 }
 
-export interface HomeserverFiles {
+export interface HomeserverFiles extends HomeserverIdentity {
     readonly configFile: string;
     readonly pidFile: string;
     readonly logFile: string;
     readonly mediaStore: string;
     readonly signingKeyFile: string;
-    readonly registrationSharedSecret: string;
-    readonly macaroonSecretKey: string;
-    /** `{"ed25519:a_AbCd": "<unpadded base64 of the public key>"}`. */
-    readonly verifyKeys: Readonly<Record<string, string>>;
-    /** Keys that no longer sign but still verify, with the instant they expired, in milliseconds. */
-    readonly oldVerifyKeys: Readonly<Record<string, { readonly key: string; readonly expired_ts: number }>>;
-    readonly pepper: string;
 }
 
 /** Far above what filling needs: filling is to be bound by the server, not by its patience. */
@@ -50,17 +42,8 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
         giveToServiceUser(file);
         return file;
     };
-    const key = signingKey(`ed25519:a_${randomBytes(2).toString("hex")}`, randomBytes(32));
-    const oldKey = signingKey(`ed25519:a_old${randomBytes(1).toString("hex")}`, randomBytes(32));
-    const oldVerifyKeys = { [oldKey.id]: { key: oldKey.publicKey, expired_ts: 1_700_000_000_000 } };
-    const secrets = {
-        registration_shared_secret: randomBytes(24).toString("base64url"),
-        macaroon_secret_key: randomBytes(24).toString("base64url"),
-        form_secret: randomBytes(24).toString("base64url"),
-    };
-    // With a password of up to 40 bytes it stays below the 72 bytes that bcrypt looks at: a wrong pepper is noticed.
-    const pepper = unpaddedBase64(randomBytes(21));
-    const signingKeyFile = write(`${serverName}.signing.key`, `ed25519 ${key.id.slice(8)} ${key.seed}\n`);
+    const { identity, signingKey, settings } = makeIdentity();
+    const signingKeyFile = write(`${serverName}.signing.key`, signingKey);
     const pidFile = join(directory, "homeserver.pid");
     const logFile = join(directory, "homeserver.log");
     const configFile = write(
@@ -73,24 +56,10 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
             database: database(args.database),
             log_config: write(`${serverName}.log.config`, logConfig(logFile)),
             media_store_path: mediaStore,
-            ...secrets,
+            ...settings,
             signing_key_path: signingKeyFile,
-            old_signing_keys: oldVerifyKeys,
-            password_config: { pepper },
-            bcrypt_rounds: bcryptRounds,
-            allow_guest_access: true,
-            enable_registration: false,
-            presence: { enabled: false },
-            url_preview_enabled: false,
             report_stats: false,
-            // Nobody of the federation can be reached from a rehearsal.
-            federation_domain_whitelist: [],
-            trusted_key_servers: [],
-            suppress_key_server_warning: true,
-            max_upload_size: "20M",
-            // A fresh database has background updates to do; without pauses they are done when the server is filled.
-            background_updates: { sleep_enabled: false },
-            ...rateLimits(),
+            ...settingsForFilling(),
         }),
     );
     return {
@@ -99,11 +68,7 @@ export function writeHomeserverFiles(args: HomeserverConfigArgs): HomeserverFile
         logFile,
         mediaStore,
         signingKeyFile,
-        registrationSharedSecret: secrets.registration_shared_secret,
-        macaroonSecretKey: secrets.macaroon_secret_key,
-        verifyKeys: { [key.id]: key.publicKey },
-        oldVerifyKeys,
-        pepper,
+        ...identity,
     };
 }
 
@@ -131,7 +96,20 @@ const logConfig = (file: string): string =>
         disable_existing_loggers: false,
     });
 
-const rateLimits = (): object => ({
+/** What a homeserver must let pass to be filled in seconds, and to have one of each kind of user. */
+export const settingsForFilling = (): object => ({
+    bcrypt_rounds: bcryptRounds,
+    allow_guest_access: true,
+    enable_registration: false,
+    presence: { enabled: false },
+    url_preview_enabled: false,
+    // Nobody of the federation can be reached from a rehearsal.
+    federation_domain_whitelist: [],
+    trusted_key_servers: [],
+    suppress_key_server_warning: true,
+    max_upload_size: "20M",
+    // A fresh database has background updates to do; without pauses they are done when the server is filled.
+    background_updates: { sleep_enabled: false },
     rc_message: unlimited,
     rc_registration: unlimited,
     rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },

@@ -6,7 +6,7 @@ import { until } from "../../engine/run/until.ts";
 import { sortedJson } from "./sortedJson.ts";
 import type { ExpectedEvent, ExpectedMedia, Expectations, ExpectedRoom } from "./expectations.ts";
 import { readHistory, readState } from "./history.ts";
-import type { SourceHomeserver } from "./homeserver.ts";
+import type { HomeserverIdentity } from "./identity.ts";
 import { matrixPath, MatrixClient, type JsonObject } from "./matrixClient.ts";
 import type { Site } from "./population/site.ts";
 import { deactivate, registerAccount, registerAccounts, registerGuest } from "./population/accounts.ts";
@@ -20,8 +20,16 @@ import { join, makeRooms, upgradeRoom, type Room } from "./population/rooms.ts";
 const leaveSeconds = 30;
 const pollMilliseconds = 50;
 
+/** A running homeserver, wherever it is. */
+export interface FilledHomeserver {
+    readonly serverName: string;
+    /** Without a final slash. */
+    readonly baseUrl: string;
+    readonly files: Omit<HomeserverIdentity, "macaroonSecretKey">;
+}
+
 export interface PopulationArgs {
-    readonly homeserver: SourceHomeserver;
+    readonly homeserver: FilledHomeserver;
     /** At least 2. */
     readonly users: number;
     /** At least 1; 4 for one of each kind. */

@@ -26,11 +26,14 @@ import { makeReadOnly, readOnlySetting, restoreReadOnly } from "../../engine/fen
 import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fence/writingSessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
 import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
-import { serviceControl } from "../../engine/services/service.ts";
+import { sourceService } from "../../engine/services/service.ts";
+import { ranBefore, type WatchedService } from "../../engine/services/serviceControl.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { placeOn } from "../../engine/machines/placeOn.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { eachOf } from "../../engine/run/eachOf.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
@@ -48,7 +51,7 @@ const servingSeconds = 120;
 export const fence = defineStep(
     fenceContract,
     async ({ source, target }, run) => {
-        const service = serviceControl(source.service, { signal: run.signal });
+        const service = sourceService(source, run.signal);
         const address = await sourceAddress(source);
         const before = await readFenceHolder(dirname(run.directory));
         // An attempt that was killed may have stopped it: then there is nothing left to look at before.
@@ -76,12 +79,14 @@ export const fence = defineStep(
             // The downtime begins here, whatever this step still has to do.
             const fencedAt = await run.recorded(fencedAtAction, () => Promise.resolve(new Date().toISOString()));
             told = true;
-            const watched = (watching: Promise<number>): Promise<number> =>
+            const watched = (watching: Promise<WatchedService>): Promise<WatchedService> =>
                 watching.catch((error: unknown) => {
                     comesBack = error instanceof MigrationError;
                     throw error;
                 });
-            const stopped = await run.progress.during("stopping the source homeserver", () => service.stop());
+            const stopped = await run.progress.during("stopping the source homeserver", () =>
+                service.stop(holder.service),
+            );
             const together = new Together(run.signal);
             const watching = together.part(watched(service.staysDown(stopped, together.signal)));
             const proving = proveFenced(source, run, { fencedAt, watching, signal: together.signal });
@@ -89,7 +94,7 @@ export const fence = defineStep(
             return result;
         } catch (error) {
             const back = () => lift(source, run, holder, comesBack);
-            throw await givenBack(error, { run, holder, takenOver, told, lift: back });
+            throw await givenBack(error, { run, holder, service, takenOver, told, lift: back });
         }
     },
     async ({ source, target }, run) => {
@@ -146,8 +151,8 @@ async function tryTarget(
 /** A source that was told to stop, and has. */
 interface Stopped {
     readonly fencedAt: string;
-    /** For how many seconds it was seen to stay so, in the end. */
-    readonly watching: Promise<number>;
+    /** How long it was seen to stay so, in the end. */
+    readonly watching: Promise<WatchedService>;
     readonly signal: AbortSignal;
 }
 
@@ -168,7 +173,7 @@ async function proveFenced(
         await delay(stillSeconds * 1000, undefined, { signal });
         const moved = movements(before, await readWatermarks(client));
         if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
-        const watchedSeconds = await watching;
+        const { seconds: watchedSeconds, evidence: stopped } = await watching;
         const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
         await writeToken(run.directory, token);
         await run.evidence({
@@ -176,7 +181,7 @@ async function proveFenced(
                 {
                     id: "service-stopped",
                     state: "passed",
-                    evidence: `the process has ended and nothing took its place for ${watchedSeconds} s`,
+                    evidence: `${stopped}; nothing took its place for ${watchedSeconds} s`,
                 },
                 { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
                 {
@@ -202,8 +207,8 @@ async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder,
     const address = await sourceAddress(source);
     await withClient(address, { step: "fence" }, (client) => restoreReadOnly(client, address.name, holder.readOnly));
     await run.progress.during("starting the source homeserver again", async () => {
-        await serviceControl(source.service).start(holder.service, { comesBack });
-        if (holder.service.process !== undefined) await serving(source);
+        await sourceService(source).start(holder.service, { comesBack });
+        if (ranBefore(holder.service)) await serving(source);
     });
     await rm(tokenFile(run.directory), { force: true });
     await withClient(address, { step: "fence" }, (client) => releaseSource(client, run.reference));
@@ -211,7 +216,8 @@ async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder,
 }
 
 /**
- * How the service ran was lost with the work directory: the database gets back what its record has, the rest is a person's to do.
+ * How the service ran was lost with the work directory: the database gets back what its record has. What systemd runs says itself how it ran; the
+ * rest is a person's to do.
  *
  * @throws MigrationError SM-E0744 where the source does not run
  */
@@ -221,9 +227,16 @@ async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run:
         await restoreReadOnly(client, address.name, record.readOnly);
         await releaseSource(client, run.reference);
     });
-    if ((await serviceControl(source.service).status()).running) return;
+    const service = sourceService(source);
+    const { running, record: found } = await service.status();
+    if (running) return;
+    if (ranBefore(found)) {
+        await run.progress.during("starting the source homeserver again", () => service.start(found));
+        await serving(source);
+        return;
+    }
     throw new MigrationError("SM-E0744", {
-        where: source.service.pidFile,
+        where: service.name,
         found: `${dirname(run.directory)} has no record of how it ran`,
         expected: "the record that the fence made",
         changed: "the fence was lifted: the database may be written to again, and nobody holds it",
@@ -232,9 +245,10 @@ async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run:
 
 /** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
 async function serving(source: SelfHostedSource): Promise<void> {
-    const { clientBaseUrl } = await readSourceConfig(source);
-    if (clientBaseUrl === undefined) return;
-    const api = new MatrixApi(clientBaseUrl);
+    const config = await readSourceConfig(source);
+    const baseUrl = await ownBaseUrl(config);
+    if (baseUrl === undefined) return;
+    const api = new MatrixApi(baseUrl);
     await until(
         async () => {
             const answer = await api.ask("/_matrix/client/versions").catch(() => undefined);
@@ -243,7 +257,7 @@ async function serving(source: SelfHostedSource): Promise<void> {
         { seconds: servingSeconds },
         () =>
             new MigrationError("SM-E0712", {
-                where: clientBaseUrl,
+                where: placeOn(config.machine, config.clientBaseUrl ?? baseUrl),
                 found: `the source was started and does not answer after ${servingSeconds} s`,
                 expected: "200 from /_matrix/client/versions",
                 changed: "the fence is lifted and the source was started",

@@ -9,7 +9,7 @@ import type { LineKind } from "../../engine/run/progress.ts";
 import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { undoSteps, type StepFinder } from "../../engine/run/undoFromJournal.ts";
-import { serviceControl } from "../../engine/services/service.ts";
+import { sourceService } from "../../engine/services/service.ts";
 
 /**
  * What `fence --undo` does, by the same functions and under the same rules of ownership. Its own intent is in the journal before it looks
@@ -33,7 +33,7 @@ export function giveBackStep(stepNamed: StepFinder): AnyStep {
         await undoSteps([fenceContract.name], run.directory, stepNamed, { write, signal: run.signal, forGood: true });
         const kept = join(runDirectoryPaths(run.directory).specs, `${fenceContract.name}.json`);
         const { source } = fenceContract.spec.parse(JSON.parse(await readFile(kept, "utf8")));
-        const { running } = await serviceControl(source.service).status();
+        const { running } = await sourceService(source).status();
         const at = await run.recorded("put-back", () => Promise.resolve(new Date().toISOString()));
         return { failed, code, serves: running, at };
     });

@@ -1,6 +1,7 @@
 /** The end of a machine, as far as processes see it: all of them end at once, and nothing starts them again. */
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
 import { waitForEnd } from "../../engine/machines/procfs.ts";
 import { until } from "../../engine/run/until.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
@@ -11,7 +12,7 @@ export async function powerCut(directory: string): Promise<void> {
     expect(all, `processes of ${directory}`).not.to.deep.equal([]);
     const started = all.flatMap(({ pid }) => startOf(pid));
     for (const { pid } of all) process.kill(pid, "SIGKILL");
-    await waitForEnd(started, 20);
+    await waitForEnd(thisMachine, started, 20);
     await until(
         () => processesBelow(directory).length === 0 || undefined,
         { seconds: 20 },

@@ -44,6 +44,7 @@ export function farFiles(connect: () => Promise<FarConnection>): MachineFiles {
         lstat: (path) => asked(orUndefined(farFacts), "lstat", { path }),
         realpath: (path) => asked(orUndefined(z.string()), "realpath", { path }),
         list: (path) => asked(z.array(z.string()), "list", { path }),
+        readLink: (path) => asked(orUndefined(z.string()), "readlink", { path }),
         links: async (path) =>
             new Map(Object.entries(await asked(z.record(z.string(), z.string()), "links", { path }))),
         read: async (path, { atMost, followLinks = true }) => {

@@ -102,6 +102,15 @@ def op_list(path):
     return [decoded(name) for name in sorted(os.listdir(encoded(path)))]
 
 
+def op_readlink(path):
+    try:
+        return if_there(lambda: decoded(os.readlink(encoded(path))))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+
+
 def op_links(path):
     found, directory = {}, encoded(path)
     for name in os.listdir(directory):

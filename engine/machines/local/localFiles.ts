@@ -19,6 +19,7 @@ export const localFiles: MachineFiles = {
     lstat: (path) => ifThere(async () => factsOf(await lstat(pathOf(path), { bigint: true }))),
     realpath: (path) => ifThere(async () => nameOf(await realpath(pathOf(path), { encoding: "buffer" }))),
     list: namesIn,
+    readLink: (path) => ifThere(async () => nameOf(await readlink(pathOf(path), { encoding: "buffer" })), "EINVAL"),
     links,
     read,
     pour,
@@ -134,11 +135,11 @@ async function remove(path: string): Promise<void> {
     await (facts?.kind === "directory" ? rmdir(pathOf(path)) : rm(pathOf(path), { force: true }));
 }
 
-async function ifThere<T>(look: () => Promise<T>): Promise<T | undefined> {
+async function ifThere<T>(look: () => Promise<T>, ...further: readonly string[]): Promise<T | undefined> {
     try {
         return await look();
     } catch (error) {
-        if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined;
+        if (["ENOENT", "ENOTDIR", ...further].some((code) => hasCode(error, code))) return undefined;
         throw error;
     }
 }

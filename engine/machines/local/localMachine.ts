@@ -11,9 +11,10 @@ export const thisMachine: Machine = {
     userId: () => Promise.resolve(process.geteuid?.() ?? 0),
     run: runProgram,
     signal: async (process, name) => {
-        if (!(await isAlive(process))) return false;
+        if (!(await isAlive({ files: localFiles }, process))) return false;
         signalProcess(process, name);
         return true;
     },
     reach: (address) => Promise.resolve(address),
+    here: (path) => Promise.resolve(path),
 };

@@ -1,6 +1,7 @@
 /** The lock file of a PostgreSQL data directory whose server has died: when it stands in the way of the next start, and only then. */
 import { readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { thisMachine } from "../../machines/local/localMachine.ts";
 import { allProcesses, exists, readProcess } from "../../machines/procfs.ts";
 import { until } from "../../run/until.ts";
 
@@ -19,7 +20,7 @@ const lockOf = (data: string): string => join(data, "postmaster.pid");
 /** Whether the process that the data directory names is there and works in it. */
 export async function isServed(data: string): Promise<boolean> {
     const lock = await lockedBy(data);
-    const working = lock === undefined ? undefined : (await readProcess(lock.pid))?.workingDirectory;
+    const working = lock === undefined ? undefined : (await readProcess(thisMachine, lock.pid))?.workingDirectory;
     return working !== undefined && working === (await realpath(data));
 }
 
@@ -36,7 +37,7 @@ export async function removeStaleLock(data: string): Promise<void> {
     const stands = await until(
         async () => {
             if (!exists(lock.pid)) return false;
-            return (await readProcess(lock.pid)) === undefined ? undefined : true;
+            return (await readProcess(thisMachine, lock.pid)) === undefined ? undefined : true;
         },
         { seconds: endSeconds },
     );
@@ -46,5 +47,5 @@ export async function removeStaleLock(data: string): Promise<void> {
 
 async function hasProcesses(data: string): Promise<boolean> {
     const directory = await realpath(data);
-    return (await allProcesses()).some(({ workingDirectory }) => workingDirectory === directory);
+    return (await allProcesses(thisMachine)).some(({ workingDirectory }) => workingDirectory === directory);
 }

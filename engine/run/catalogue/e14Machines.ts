@@ -1,4 +1,4 @@
-/** SM-E14: machines that are reached over ssh. */
+/** SM-E14: machines that are reached over ssh, and services that systemd runs on whatever machine. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
 export const e14Machines = {
@@ -31,6 +31,42 @@ export const e14Machines = {
         "the machine has no Python 3",
         "files and processes there are read by a program in Python that leaves nothing behind",
         "install Python 3.6 or newer there, for example `apt-get install python3-minimal`",
+    ),
+    "SM-E1420": entry(
+        "usage",
+        "a unit of systemd that the configuration names is not there",
+        "the homeserver that is left would go on running, under another name",
+        "does `systemctl list-units '*synapse*'` on the machine show it? Set `source.service.units` to that",
+    ),
+    "SM-E1421": entry(
+        "usage",
+        "systemd does not answer on the machine",
+        "it is asked for the homeserver's units, and told to stop them",
+        "does `systemctl status` work there? A homeserver that something else runs has `service: {kind: process}`",
+    ),
+    "SM-E1422": entry(
+        "secret",
+        "only root may stop the homeserver's units",
+        "a unit that is not stopped for good comes back at the next boot",
+        "run this as root; for another machine set `machine.become` to `sudo`, or log in as root",
+    ),
+    "SM-E1423": entry(
+        "service",
+        "a unit cannot be kept from starting",
+        "whoever restarts the machine would have two homeservers that sign as one",
+        "can files be written below /etc/systemd/system there, and does `systemctl daemon-reload` work? Where that directory is made by a tool (NixOS), disable the homeserver in that tool, and say `service: {kind: process}`",
+    ),
+    "SM-E1424": entry(
+        "state",
+        "a unit is held for another homeserver",
+        "who holds it counts on it to stay stopped",
+        "is `source.service.units` the same, in the same order, as when the homeserver was fenced? Else roll back that other move first",
+    ),
+    "SM-E1425": entry(
+        "usage",
+        "a unit that the configuration names runs something else than Synapse",
+        "stopping it would stop a service that is not moved",
+        "set `source.service.units` to the homeserver's own unit, and to its workers' if you like",
     ),
     "SM-E1440": entry(
         "service",

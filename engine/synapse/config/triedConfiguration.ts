@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MediaStorageProvider, Source } from "../../../contract/index.ts";
 import { recordUser, targetUser } from "../../machines/targetUser.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
 import { isAlive, readProcess } from "../../machines/procfs.ts";
 import { removeTree } from "../../run/heldDirectory.ts";
 import { secretsFileName, secretsFileText } from "../secrets/secretsFile.ts";
@@ -99,6 +100,7 @@ async function writeForm(tried: TriedConfiguration, directory: string, isolated:
     await writeTargetFiles(directory, "configure", "tried", {
         contents,
         copies: files.copies,
+        from: config.machine,
         ownDirectories: [files.logs, mediaStore],
     });
     return files;
@@ -109,7 +111,7 @@ const prefix = "synapse-migration-config-";
 /** Does its work in a directory that is removed however it ends; after a kill that leaves no time for it, by whoever comes here next. */
 async function inPrivate<T>(work: (directory: string) => Promise<T>): Promise<T> {
     await removeLeftBehind();
-    const self = await readProcess(process.pid);
+    const self = await readProcess(thisMachine, process.pid);
     const directory = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-${self?.startTicks ?? 0}-`));
     try {
         // The user that Synapse runs as goes through to what is its own.
@@ -125,7 +127,7 @@ export async function removeLeftBehind(): Promise<void> {
     for (const name of await readdir(tmpdir())) {
         const [pid, startTicks] = name.startsWith(prefix) ? name.slice(prefix.length).split("-") : [];
         if (pid === undefined || startTicks === undefined) continue;
-        if (await isAlive({ pid: Number(pid), startTicks })) continue;
+        if (await isAlive(thisMachine, { pid: Number(pid), startTicks })) continue;
         // What is somebody else's is somebody else's to remove.
         await removeTree(join(tmpdir(), name)).catch(() => undefined);
     }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { expect } from "chai";
 import { sessionOwners } from "../../../engine/fence/sessionOwners.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { connectionsOf, holderOfConnection, sharedListeners } from "../../../engine/machines/heldSockets.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { testCluster } from "../../support/cluster.ts";
@@ -43,10 +44,12 @@ describe("the sessions on a source's database", () => {
         await withClient(cluster.superuserAddress(), { step: "test" }, async (client) => {
             const { rows } = await client.query<{ port: number }>("SELECT inet_client_port() AS port");
             const port = rows[0]?.port ?? 0;
-            const ours = (await connectionsOf(process.pid)).filter(({ localPort }) => localPort === port);
+            const ours = (await connectionsOf(thisMachine, process.pid)).filter(({ localPort }) => localPort === port);
             expect(ours.map(({ remotePort }) => remotePort)).to.deep.equal([cluster.port]);
-            expect(await holderOfConnection(port, new Set([cluster.port]))).to.include({ pid: process.pid });
-            expect(await holderOfConnection(port, new Set([1]))).to.equal(undefined);
+            expect(await holderOfConnection(thisMachine, port, new Set([cluster.port]))).to.include({
+                pid: process.pid,
+            });
+            expect(await holderOfConnection(thisMachine, port, new Set([1]))).to.equal(undefined);
         });
     });
 });
@@ -60,14 +63,14 @@ describe("a listening socket", () => {
         const heir = spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "ignore", handle.fd] });
         await once(heir, "spawn");
         try {
-            const shared = await sharedListeners(heir.pid ?? 0, []);
+            const shared = await sharedListeners(thisMachine, heir.pid ?? 0, []);
             expect(shared.map((each) => [each.port, each.holder.pid])).to.deep.equal([[port, process.pid]]);
-            expect(await sharedListeners(heir.pid ?? 0, [process.pid])).to.deep.equal([]);
+            expect(await sharedListeners(thisMachine, heir.pid ?? 0, [process.pid])).to.deep.equal([]);
         } finally {
             heir.kill("SIGKILL");
             await once(heir, "exit");
             server.close();
         }
-        expect(await sharedListeners(process.pid, [])).to.deep.equal([]);
+        expect(await sharedListeners(thisMachine, process.pid, [])).to.deep.equal([]);
     });
 });

@@ -71,6 +71,7 @@ describe("files of a machine that is far away", () => {
         await alike((files) => files.lstat(path));
         await alike((files) => files.realpath(path));
         await alike((files) => files.list(path));
+        await alike((files) => files.readLink(path));
         await alike(async (files) => [...(await files.links(path))].sort());
         await alike((files) => files.read(path, { atMost: 5 }));
         await alike((files) => files.read(path, { atMost: 1000, followLinks: false }));

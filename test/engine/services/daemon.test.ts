@@ -15,6 +15,7 @@ import {
     waitUntilReady,
     type DaemonOptions,
 } from "../../../engine/services/daemon.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { expectError } from "../../support/expectError.ts";
 import { untilItPasses } from "../../support/waiting.ts";
@@ -82,7 +83,7 @@ describe("a server of ours", () => {
         const other = exactly({ ...options, args: ["another"] });
         expect(await runningDaemon(file, other)).to.equal(undefined);
         expect(await stopDaemon(file, other, { graceSeconds: 1, kill: true })).to.equal(false);
-        expect(await readProcess(pid)).to.not.equal(undefined);
+        expect(await readProcess(thisMachine, pid)).to.not.equal(undefined);
     });
 
     it("gets nothing of our environment but what finds programs", async () => {
@@ -102,7 +103,7 @@ describe("a server of ours", () => {
         options = { ...options, user: { uid: 65534, gid: 65534 } };
         const { pid } = await startDaemon(options);
         await told();
-        expect(await readProcess(pid)).to.deep.include({ uid: 65534, gid: 65534, groups: [] });
+        expect(await readProcess(thisMachine, pid)).to.deep.include({ uid: 65534, gid: 65534, groups: [] });
         expect((await stat(options.logFile)).mode & 0o777).to.equal(0o600);
     });
 

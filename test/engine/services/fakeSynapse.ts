@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { allProcesses, isAlive, waitForEnd, type ProcessFacts } from "../../../engine/machines/procfs.ts";
 import { baseEnvironment } from "../../../engine/machines/program.ts";
 import { startDetached } from "../../../engine/services/daemon.ts";
@@ -94,11 +95,11 @@ export async function fakeSynapse(): Promise<FakeSynapse> {
             return Number((await untilItPasses(fake.told))["pid"]);
         },
         told: async () => JSON.parse(await readFile(toldFile, "utf8")) as Record<string, unknown>,
-        processes: async () => (await allProcesses()).filter((found) => found.argv.includes(configFile)),
+        processes: async () => (await allProcesses(thisMachine)).filter((found) => found.argv.includes(configFile)),
         remove: async () => {
             const left = await fake.processes();
-            for (const found of left) if (await isAlive(found)) process.kill(found.pid, "SIGKILL");
-            await waitForEnd(left, 5);
+            for (const found of left) if (await isAlive(thisMachine, found)) process.kill(found.pid, "SIGKILL");
+            await waitForEnd(thisMachine, left, 5);
             await rm(directory, { recursive: true });
         },
     };

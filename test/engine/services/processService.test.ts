@@ -6,18 +6,27 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { processService } from "../../../engine/services/processService.ts";
 import { serviceControl } from "../../../engine/services/service.ts";
-import { recordedProcess, stoppedService } from "../../../engine/services/serviceControl.ts";
+import {
+    recordedProcess,
+    stoppedService,
+    type RecordedProcess,
+    type StoppedService,
+} from "../../../engine/services/serviceControl.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { isAlive, readProcess } from "../../../engine/machines/procfs.ts";
 import { looksLikeSynapse } from "../../../engine/services/synapseProcess.ts";
 import { expectError } from "../../support/expectError.ts";
 import { fakeSynapse, type FakeSynapse } from "./fakeSynapse.ts";
 import { untilItPasses } from "../../support/waiting.ts";
 
+const processIn = (stopped: StoppedService): RecordedProcess | undefined =>
+    stopped.kind === "process" ? stopped.process : undefined;
+
 describe("a homeserver that is a process", () => {
     let fake: FakeSynapse;
     const quick = { settleSeconds: 0.2, stopSeconds: 5, startSeconds: 15, foregroundSeconds: 0.5 };
     const control = (options = {}) =>
-        processService({ kind: "process", pidFile: fake.pidFile }, { ...quick, ...options });
+        processService({ kind: "process", pidFile: fake.pidFile }, thisMachine, { ...quick, ...options });
 
     beforeEach(async () => {
         fake = await fakeSynapse();
@@ -29,9 +38,9 @@ describe("a homeserver that is a process", () => {
         const pid = await fake.start({ user, environment: { LC_ALL: "C", REGISTRATION_SECRET: "hunter2hunter2" } });
         const before = await fake.told();
         const stopped = await control().stop();
-        expect(await readProcess(pid)).to.equal(undefined);
-        expect(stopped.process).to.deep.include({ pid, uid: 65534, gid: 65534, umask: 0o27, workingDirectory: "/" });
-        expect(stopped.process?.argv).to.deep.equal([...fake.argv]);
+        expect(await readProcess(thisMachine, pid)).to.equal(undefined);
+        expect(processIn(stopped)).to.deep.include({ pid, uid: 65534, gid: 65534, umask: 0o27, workingDirectory: "/" });
+        expect(processIn(stopped)?.argv).to.deep.equal([...fake.argv]);
 
         await control().start(stoppedService.parse(JSON.parse(JSON.stringify(stopped))));
         const after = await untilItPasses(fake.told);
@@ -44,19 +53,19 @@ describe("a homeserver that is a process", () => {
     it("keeps the names of other variables and no value of theirs", async () => {
         await fake.start({ environment: { REGISTRATION_SECRET: "hunter2hunter2" } });
         const { record } = await control().status();
-        expect(record.process?.otherVariables).to.include("REGISTRATION_SECRET");
+        expect(processIn(record)?.otherVariables).to.include("REGISTRATION_SECRET");
         expect(JSON.stringify(record)).not.to.contain("hunter2");
     });
 
     it("tells in its status how it runs, without stopping it", async () => {
         await fake.configure({ port: 0 });
         const pid = await fake.start();
-        const status = await serviceControl({ kind: "process", pidFile: fake.pidFile }).status();
+        const status = await serviceControl({ kind: "process", pidFile: fake.pidFile }, thisMachine).status();
         expect(status.running).to.equal(true);
         expect(status.evidence).to.have.length(1);
         expect(status.evidence[0]).to.match(new RegExp(`^process ${pid}: /usr/bin/python3 -m synapse.app.homeserver`));
-        expect(recordedProcess.parse(status.record.process).ports).to.have.length(1);
-        expect(await readProcess(pid)).not.to.equal(undefined);
+        expect(recordedProcess.parse(processIn(status.record)).ports).to.have.length(1);
+        expect(await readProcess(thisMachine, pid)).not.to.equal(undefined);
     });
 
     it("stays stopped when it was not running", async () => {
@@ -81,7 +90,7 @@ describe("a homeserver that is a process", () => {
             const error = await expectError("SM-E0710", () => control().stop());
             expect(error.detail.found).to.contain("sleep 60");
             expect(other.exitCode).to.equal(null);
-            expect(await readProcess(other.pid ?? 0)).not.to.equal(undefined);
+            expect(await readProcess(thisMachine, other.pid ?? 0)).not.to.equal(undefined);
         } finally {
             other.kill("SIGKILL");
             await once(other, "exit");
@@ -97,14 +106,14 @@ describe("a homeserver that is a process", () => {
         await fake.configure({ stubborn: true });
         const pid = await fake.start();
         await expectError("SM-E0711", () => control({ stopSeconds: 0.3 }).stop());
-        expect(await readProcess(pid)).not.to.equal(undefined);
+        expect(await readProcess(thisMachine, pid)).not.to.equal(undefined);
     });
 
     it("waits for the processes below it as well", async () => {
         await fake.configure({ children: ["stubborn"] });
         const pid = await fake.start();
         const error = await expectError("SM-E0711", () => control({ stopSeconds: 0.5 }).stop());
-        expect(await readProcess(pid)).to.equal(undefined);
+        expect(await readProcess(thisMachine, pid)).to.equal(undefined);
         expect(error.detail.found).to.match(/^process \d+: /);
     });
 
@@ -115,14 +124,14 @@ describe("a homeserver that is a process", () => {
         const error = await expectError("SM-E0702", () => control().stop());
         expect(error.detail.found).to.contain(`process ${workerPid}: /usr/bin/python3 -m synapse.app.generic_worker`);
         expect(error.block).to.contain("nothing was changed");
-        expect(await readProcess(pid)).not.to.equal(undefined);
+        expect(await readProcess(thisMachine, pid)).not.to.equal(undefined);
     });
 
     it("reports SM-E0702 when a watchdog starts it again", async () => {
         const pid = await fake.start();
         const watchdog = (async () => {
             await untilItPasses(async () => {
-                if ((await readProcess(pid)) !== undefined) throw new Error("still there");
+                if ((await readProcess(thisMachine, pid)) !== undefined) throw new Error("still there");
             });
             await fake.start();
         })();
@@ -135,10 +144,10 @@ describe("a homeserver that is a process", () => {
     it("reports SM-E0702 when something else takes its port", async () => {
         await fake.configure({ port: 0 });
         const pid = await fake.start();
-        const port = (await control().status()).record.process?.ports[0] ?? 0;
+        const port = processIn((await control().status()).record)?.ports[0] ?? 0;
         const server = createServer();
         const taken = untilItPasses(async () => {
-            if ((await readProcess(pid)) !== undefined) throw new Error("still there");
+            if ((await readProcess(thisMachine, pid)) !== undefined) throw new Error("still there");
             server.listen(port, "127.0.0.1");
             await once(server, "listening");
         });
@@ -159,7 +168,7 @@ describe("a homeserver that is a process", () => {
         const error = await expectError("SM-E0712", () => control().stop());
         expect(error.detail.found).to.contain("/homeserver.yaml is not found");
         expect(error.detail.fix).to.contain("source.service.command");
-        const found = await readProcess(pid);
+        const found = await readProcess(thisMachine, pid);
         expect(found).not.to.equal(undefined);
         process.kill(pid, "SIGKILL");
     });
@@ -168,7 +177,7 @@ describe("a homeserver that is a process", () => {
         const relative = ["/usr/bin/python3", "-m", "synapse.app.homeserver", "-c", "homeserver.yaml", "--daemonize"];
         await fake.start({ argv: relative });
         const command = ["env", `PYTHONPATH=${join(fake.directory, "packages")}`, ...fake.argv];
-        const given = processService({ kind: "process", pidFile: fake.pidFile, command }, quick);
+        const given = processService({ kind: "process", pidFile: fake.pidFile, command }, thisMachine, quick);
         const stopped = await given.stop();
         await given.start(stopped);
         expect((await fake.processes()).map(({ argv }) => argv)).to.deep.equal([[...fake.argv]]);
@@ -208,6 +217,6 @@ describe("a command line", () => {
     });
 
     it("of a process that has ended tells nothing", async () => {
-        expect(await isAlive({ pid: 2 ** 22 + 1, startTicks: "1" })).to.equal(false);
+        expect(await isAlive(thisMachine, { pid: 2 ** 22 + 1, startTicks: "1" })).to.equal(false);
     });
 });

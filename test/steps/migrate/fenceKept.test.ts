@@ -7,10 +7,12 @@ import { fenceContract } from "../../../contract/index.ts";
 import { machineChecks } from "../../../engine/assess/machineChecks.ts";
 import { fenceChecks } from "../../../engine/assess/fenceChecks.ts";
 import { readFenceHolder } from "../../../engine/fence/fenceHolder.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { signalProcess } from "../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { homeserversOf } from "../../../engine/services/synapseProcess.ts";
-import { keeperInGroups } from "../../../engine/services/keeper.ts";
+import { keepingIn } from "../../../engine/machines/controlGroup.ts";
+import { describeKeeper } from "../../../engine/services/keeper.ts";
 import { fence } from "../../../steps/migrate/fence.ts";
 import { expectError } from "../../support/expectError.ts";
 import { done, sourceOf } from "../../support/migrationSpecs.ts";
@@ -18,6 +20,8 @@ import { startTestSynapse, type TestSynapse } from "../../support/synapse.ts";
 import { untilTrue } from "../../support/waiting.ts";
 import { findingsOf } from "../../engine/assess/runCheck.ts";
 import { fencedSource } from "./fencedSource.ts";
+
+const keeperInGroups = (groups: string): string | undefined => describeKeeper(keepingIn(groups));
 
 describe("who keeps a homeserver running", () => {
     it("is told by its control group: a unit, a container, and nobody where it was started by hand or by cron", () => {
@@ -45,7 +49,7 @@ describe("a source that something keeps running", function () {
             await once(keeper, "exit");
         }
         keeper = undefined;
-        const left = () => homeserversOf([synapse.homeserver.files.configFile]);
+        const left = () => homeserversOf(thisMachine, [synapse.homeserver.files.configFile]);
         for (const one of await left()) signalProcess(one, "SIGTERM");
         await untilTrue(async () => (await left()).length === 0);
     });

@@ -8,6 +8,7 @@ import { gateway } from "../../../steps/stage/gateway.ts";
 import { gatewayProcess } from "../../../engine/gateway/gatewayProcess.ts";
 import { gatewayFiles, writeGatewayState } from "../../../engine/gateway/state.ts";
 import { runningDaemon } from "../../../engine/services/daemon.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { expectError } from "../../support/expectError.ts";
@@ -51,7 +52,7 @@ describe("the step gateway", () => {
         expect(await pid()).to.equal(first);
         await gateway.undo?.(spec, run());
         expect(await readdir(directory)).to.deep.equal([]);
-        expect(await readProcess(first ?? 0)).to.equal(undefined);
+        expect(await readProcess(thisMachine, first ?? 0)).to.equal(undefined);
         await gateway.undo?.(spec, run());
     });
 
@@ -59,14 +60,16 @@ describe("the step gateway", () => {
         const { url } = await gateway.act(spec, run());
         const killed = (await pid()) ?? 0;
         process.kill(killed, "SIGKILL");
-        await untilItPasses(async () => expect(await readProcess(killed)).to.equal(undefined));
+        await untilItPasses(async () => expect(await readProcess(thisMachine, killed)).to.equal(undefined));
         expect((await gateway.act(spec, run())).url).to.equal(url);
     });
 
     it("runs as the service user once it listens", async () => {
         await gateway.act(spec, run());
         const uid = serviceUser()?.uid ?? process.geteuid?.();
-        await untilItPasses(async () => expect((await readProcess((await pid()) ?? 0))?.uid).to.equal(uid));
+        await untilItPasses(async () =>
+            expect((await readProcess(thisMachine, (await pid()) ?? 0))?.uid).to.equal(uid),
+        );
         const { mode, uid: owner } = await stat(spec.directory);
         expect(mode & 0o777).to.equal(serviceUser() === undefined ? 0o700 : 0o750);
         expect(owner).to.equal(process.geteuid?.());

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { gatewayFiles, readGatewayState } from "../../../engine/gateway/state.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { readProcess } from "../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../engine/machines/serviceUser.ts";
 import { placeFile } from "../../../engine/media/copyFile.ts";
@@ -72,7 +73,8 @@ const user = serviceUser() ?? { uid: -1, gid: -1 };
         children.push(child);
         return child.pid ?? 0;
     };
-    const pidLine = async (pid: number): Promise<string> => `${pid} ${(await readProcess(pid))?.startTicks ?? ""}\n`;
+    const pidLine = async (pid: number): Promise<string> =>
+        `${pid} ${(await readProcess(thisMachine, pid))?.startTicks ?? ""}\n`;
 
     it("has root make, give away and remove nothing where it links the gateway's directory to", async () => {
         await earlierTarget();
@@ -112,7 +114,7 @@ const user = serviceUser() ?? { uid: -1, gid: -1 };
         await gateway.undo?.(specOf(), testRun("r1", above));
         expect(await readdir(target)).to.deep.equal([".configure.files.json"]);
         await expectRefused(url);
-        expect(await readProcess(victim)).to.not.equal(undefined);
+        expect(await readProcess(thisMachine, victim)).to.not.equal(undefined);
     });
 
     it("has root copy no media and remove none through a link in the store, and empty no file for the probe", async () => {
@@ -176,16 +178,16 @@ const user = serviceUser() ?? { uid: -1, gid: -1 };
     it("names no process of another user to root in a pid file of its own: SM-E0710", async () => {
         const pidFile = join(above, "homeserver.pid");
         await plant(pidFile, `${ofRoot()}\n`);
-        const error = await expectError("SM-E0710", () => namedProcess(pidFile));
+        const error = await expectError("SM-E0710", () => namedProcess(thisMachine, pidFile));
         expect(error.detail.found).to.contain(`in a file that user id ${user.uid} wrote`);
         await rm(pidFile);
         await writeFile(pidFile, `${ofRoot()}\n`);
-        expect((await namedProcess(pidFile))?.argv).to.deep.equal(["sleep", "60"]);
+        expect((await namedProcess(thisMachine, pidFile))?.argv).to.deep.equal(["sleep", "60"]);
         await chmod(pidFile, 0o666);
-        await expectError("SM-E0710", () => namedProcess(pidFile));
+        await expectError("SM-E0710", () => namedProcess(thisMachine, pidFile));
         await rm(pidFile);
         await symlink("/proc/self/stat", pidFile);
-        await expectError("SM-E0710", () => namedProcess(pidFile));
+        await expectError("SM-E0710", () => namedProcess(thisMachine, pidFile));
     });
 });
 

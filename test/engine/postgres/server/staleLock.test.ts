@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
+import { thisMachine } from "../../../../engine/machines/local/localMachine.ts";
 import { readProcess } from "../../../../engine/machines/procfs.ts";
 import { serviceUser } from "../../../../engine/machines/serviceUser.ts";
 import {
@@ -60,10 +61,10 @@ describe("the lock of a PostgreSQL server that has died", function () {
         const dead = Number(line);
         // The shell would ask for its end; what it has become does not.
         const parent = child.pid ?? 0;
-        const isAnother = async () => (await readProcess(parent))?.argv[0] === "sleep" || undefined;
+        const isAnother = async () => (await readProcess(thisMachine, parent))?.argv[0] === "sleep" || undefined;
         expect(await until(isAnother, { seconds: 20 })).to.equal(true);
         process.kill(dead, "SIGKILL");
-        await until(async () => (await readProcess(dead)) === undefined || undefined, { seconds: 10 });
+        await until(async () => (await readProcess(thisMachine, dead)) === undefined || undefined, { seconds: 10 });
         return { live: parent, dead };
     }
 
