@@ -4,7 +4,9 @@ import { randomInt } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { isAlive, readProcess, type ProcessIdentity } from "../../../engine/machines/procfs.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
+import type { ProcessIdentity } from "../../../engine/machines/machine.ts";
+import { isAlive, readProcess } from "../../../engine/machines/procfs.ts";
 import { lockFile } from "../../../engine/run/fileLock.ts";
 import { machinesDirectory } from "./baseMachine.ts";
 import { makeGroups, processesIn, removeGroups } from "./controlGroups.ts";
@@ -38,7 +40,7 @@ process.on("exit", () => {
 /** Takes a directory that belongs to this process, after removing those of processes that are gone. */
 export async function takeDirectory(): Promise<MachineDirectory> {
     const parent = machinesDirectory();
-    const owner = await readProcess(process.pid);
+    const owner = await readProcess(thisMachine, process.pid);
     if (owner === undefined) throw new Error("this process is not in /proc");
     // Without the lock, one process could remove a directory that another one has just taken.
     const lock = await lockFile(join(parent, "machines.lock"), `a test, process ${process.pid}`, lockSeconds);
@@ -98,7 +100,7 @@ async function sweep(parent: string): Promise<Set<number>> {
         if (Number.isNaN(number)) continue;
         const path = join(parent, name);
         const owner = stored(join(path, ownerFile), ownerShape);
-        if (owner !== undefined && (await isAlive(owner))) taken.add(number);
+        if (owner !== undefined && (await isAlive(thisMachine, owner))) taken.add(number);
         else removeMachine({ path, number, groups: stored(join(path, groupsFile), groupsShape) ?? [] });
     }
     return taken;
