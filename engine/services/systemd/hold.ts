@@ -106,7 +106,8 @@ export async function placeHold(machine: Machine, wanted: Omit<Hold, "madeDirect
             await machine.run("mkdir", ["-p", "-m", "755", "--", directoryOf(unit)], { timeoutSeconds: makeSeconds });
         await machine.files.write(holdFile(unit), textOf({ ...wanted, madeDirectory }), { mode: 0o644 });
     } catch (error) {
-        if (error instanceof MigrationError && error.code !== "SM-E1101") throw error;
+        const isRefused = error instanceof MigrationError ? error.code === "SM-E1101" : isSystemError(error);
+        if (!isRefused) throw error;
         throw new MigrationError("SM-E1423", {
             where: `${holdFile(unit)} on ${machine.name}`,
             found: error instanceof MigrationError ? error.detail.found : String(error),
@@ -114,6 +115,8 @@ export async function placeHold(machine: Machine, wanted: Omit<Hold, "madeDirect
         });
     }
 }
+
+const isSystemError = (error: unknown): boolean => error instanceof Error && "code" in error;
 
 /** Lets a unit start again. Its directory goes where it was made for this, unless somebody has put something into it. */
 export async function removeHold(
