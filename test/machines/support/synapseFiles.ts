@@ -16,7 +16,7 @@ export interface MachineDatabase {
 export const mediaStore = `${synapseUser.home}/media`;
 export const signingKeyFile = "/etc/matrix-synapse/homeserver.signing.key";
 export const logDirectory = "/var/log/matrix-synapse";
-export const mainPort = 8008;
+const mainPort = 8008;
 const replicationPort = 9093;
 const firstWorkerPort = 8083;
 
@@ -31,7 +31,7 @@ export interface SynapseFilesArgs {
 }
 
 /** Each worker, and the port it is asked at. */
-export const workerPort = (index: number): number => firstWorkerPort + index;
+const workerPort = (index: number): number => firstWorkerPort + index;
 
 /** Path and content. All are secret, or as good as. */
 export function synapseFiles(args: SynapseFilesArgs): Record<string, string> {
