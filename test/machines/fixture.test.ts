@@ -146,6 +146,10 @@ describe("whole machines for tests", function () {
             from.run(["python3", "-c", program, `http://${to.address}/`]);
         expect(await ask(one, other)).to.equal("200\n");
         expect(await ask(other, one)).to.equal("200\n");
+        // Processes of another machine would be there as 0 (cgroups(7)), and no unit would be seen to stop.
+        const groups = ["find", "/sys/fs/cgroup", "-path", "*/nginx.service/cgroup.procs"];
+        const processes = await one.run([...groups, "-exec", "cat", "{}", "+"]);
+        expect(processes.trim().split("\n")).to.satisfy((pids: string[]) => pids.every((pid) => Number(pid) > 0));
         await one.run(["systemctl", "stop", "nginx.service"], { timeoutSeconds: 20 });
         expect(await ask(one, other)).to.equal("200\n");
         expect(await other.run(["systemctl", "is-active", "nginx.service"])).to.equal("active\n");

@@ -1,5 +1,5 @@
 /** Synapse in the machines' Debian, where its own package has it. */
-import { cp, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MigrationError } from "../../../engine/run/errors.ts";
 import type { Progress } from "../../../engine/run/progress.ts";
@@ -87,6 +87,9 @@ async function runs(inRoot: InRoot): Promise<boolean> {
     );
 }
 
+/** Where a Debian-like system has the certificates that it trusts, as one file. */
+const trusted = "/etc/ssl/certs/ca-certificates.crt";
+
 async function installAnew(machine: Machine, root: string, inRoot: InRoot, progress: Progress): Promise<void> {
     const inside = "/var/tmp/synapse-requirements.txt";
     await writeFile(join(root, inside), await readFile(requirements));
@@ -96,7 +99,12 @@ async function installAnew(machine: Machine, root: string, inRoot: InRoot, progr
         ["-q", "-y", "install", "--no-install-recommends", ...buildPackages],
         20 * minutes,
     );
+    // What pip is set to here may be a registry, or a way to one, that only this machine trusts.
+    const own = await readFile(join(root, trusted));
+    await writeFile(join(root, trusted), await readFile(join(machine.root, trusted)));
     await progress.during("installing Synapse in the machines' Debian", () =>
         inRoot(python, [...pipInstall, "--force-reinstall", "-r", inside, ...forRedis], 30 * minutes),
     );
+    await writeFile(join(root, trusted), own);
+    await rm(join(root, inside));
 }
