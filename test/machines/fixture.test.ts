@@ -9,9 +9,9 @@ import { checkHomeserver } from "../../rehearsal/check.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 import { smallPopulation } from "../support/synapse.ts";
 import { untilTrue } from "../support/waiting.ts";
-import { baseMachine } from "./support/baseMachine.ts";
-import { installDebianSynapse, type DebianSynapse } from "./support/debianSynapse.ts";
-import { bootMachine, type BootedMachine } from "./support/machine.ts";
+import { baseMachine } from "../../rehearsal/machines/baseMachine.ts";
+import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 
 const silent = lineProgress(
     "check",

@@ -1,7 +1,7 @@
 /** The configuration of a Synapse on a machine, in the files that Debian's package reads it from. */
 import { stringify } from "yaml";
-import { settingsForFilling } from "../../../rehearsal/source/homeserverConfig.ts";
-import type { NewIdentity } from "../../../rehearsal/source/identity.ts";
+import { settingsForFilling } from "../source/homeserverConfig.ts";
+import type { NewIdentity } from "../source/identity.ts";
 import { synapseUser } from "./baseRecipe.ts";
 import { workersDirectory } from "./synapseUnits.ts";
 

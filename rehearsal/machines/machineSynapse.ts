@@ -1,16 +1,16 @@
 /** Synapse in the machines' Debian, where its own package has it. */
 import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { MigrationError } from "../../../engine/run/errors.ts";
-import type { Progress } from "../../../engine/run/progress.ts";
-import type { Machine } from "../../../toolchain/machine.ts";
-import { ensureSynapse } from "../../../toolchain/synapse.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import type { Progress } from "../../engine/run/progress.ts";
+import type { Machine } from "../../toolchain/machine.ts";
+import { ensureSynapse } from "../../toolchain/synapse.ts";
 
 /** Where Synapse's own package for Debian puts its environment. */
 export const machineEnvironment = "/opt/venvs/matrix-synapse";
 
 /** All that Synapse is built on, of which the file for the toolchain's own environment is the only list. */
-export const requirements = join(import.meta.dirname, "..", "..", "..", "toolchain", "synapse-requirements.txt");
+export const requirements = join(import.meta.dirname, "..", "..", "toolchain", "synapse-requirements.txt");
 
 /** What Debian's package has for workers, and the toolchain's own environment has no use for. */
 export const forRedis = ["hiredis==3.5.0", "txredisapi==1.5.0"] as const;

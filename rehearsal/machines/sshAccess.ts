@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runProgram, type ProgramResult } from "../../../engine/machines/program.ts";
+import { runProgram, type ProgramResult } from "../../engine/machines/program.ts";
 
 export interface KeyPair {
     /** As OpenSSH keeps it. */
