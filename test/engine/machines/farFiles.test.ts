@@ -434,7 +434,7 @@ describe("the connection to a machine's helper", () => {
                     for (const [at, data] of contents.entries()) {
                         const answer = await asked[at];
                         expect(answer?.value).to.equal(at);
-                        expect(answer?.data.equals(data)).to.equal(true);
+                        expect(Buffer.concat(answer?.parts ?? []).equals(data)).to.equal(true);
                     }
                 },
             ),
