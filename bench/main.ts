@@ -18,8 +18,9 @@ import { measureLimits } from "./limits.ts";
 import type { Bench } from "./methods/method.ts";
 import { direct, load } from "./methods/ours.ts";
 import { compressed, directory, encrypted, pgcopydb } from "./methods/programs.ts";
+import { measureMediaSsh } from "./mediaSsh/mediaSsh.ts";
 import { readOptions, type BenchOptions } from "./options.ts";
-import type { BenchResult, DowntimeRun, SizeResult } from "./results/results.ts";
+import type { BenchResult, DowntimeRun, MediaSshResult, SizeResult } from "./results/results.ts";
 import { describeResult } from "./results/tables.ts";
 import { writeResult } from "./results/write.ts";
 import { BenchServer } from "./server.ts";
@@ -32,17 +33,21 @@ const methods = [compressed, encrypted, bundle, comparedBundle, load, directory,
 const say = (line: string): void => void process.stderr.write(`[bench] ${line}\n`);
 const [processor, cores] = [cpus()[0]?.model ?? "unknown", cpus().length];
 const options = readOptions(process.argv.slice(2), cores);
-const { postgres } = await ensureToolchain({ postgres: true, synapse: true }, say);
+/** All but this one move a database. */
+const isMediaAlone = options.only.every((part) => part === "media-ssh");
+const { postgres } = await ensureToolchain({ postgres: true, synapse: !isMediaAlone }, say);
 if (postgres === undefined) throw new Error("the toolchain has no PostgreSQL");
 
 /** Of the last size: it does not depend on it. */
 let calibration: BenchResult["calibration"];
 const sizes: SizeResult[] = [];
-for (const events of options.size) sizes.push(await benchSize(events, options, postgres));
+const mediaSsh = options.only.includes("media-ssh") ? await benchMedia(options) : undefined;
+if (!isMediaAlone) for (const events of options.size) sizes.push(await benchSize(events, options, postgres));
 const { jobs, rounds } = options;
 const result: BenchResult = {
     ...{ format: 1, at: new Date().toISOString(), jobs, rounds, sizes },
     ...(calibration === undefined ? {} : { calibration }),
+    ...(mediaSsh === undefined ? {} : { mediaSsh }),
     machine: { cores, model: processor, memoryBytes: totalmem() },
     versions: { PostgreSQL: postgres.version, Synapse: synapseVersion, "Node.js": process.versions.node },
 };
@@ -54,13 +59,7 @@ async function benchSize(
     { only, rounds, jobs, sameVersion }: BenchOptions,
     postgres: PostgresPrograms,
 ): Promise<SizeResult> {
-    const work = makeRehearsalDirectory();
-    const cleanUp = (signal: NodeJS.Signals): void => {
-        say(`${signal}: cleaning up`);
-        void removeRehearsalDirectory(work).finally(() => process.exit(interrupted));
-    };
-    for (const signal of interruptions) process.once(signal, cleanUp);
-    try {
+    return inDirectory(async (work) => {
         const [from, to] = [join(work, "source"), join(work, "target")];
         await copyGenerated(from, events, postgres, say);
         await BenchServer.create(to, postgres.directory);
@@ -107,9 +106,26 @@ async function benchSize(
             },
             ...(limits === undefined ? {} : { limits }),
         };
+    });
+}
+
+async function benchMedia({ rounds, files }: BenchOptions): Promise<MediaSshResult> {
+    return inDirectory((work) => measureMediaSsh(work, files, rounds, say));
+}
+
+/** For the bench's files; removed also when it is interrupted. */
+async function inDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
+    const directory = makeRehearsalDirectory();
+    const cleanUp = (signal: NodeJS.Signals): void => {
+        say(`${signal}: cleaning up`);
+        void removeRehearsalDirectory(directory).finally(() => process.exit(interrupted));
+    };
+    for (const signal of interruptions) process.once(signal, cleanUp);
+    try {
+        return await work(directory);
     } finally {
         for (const signal of interruptions) process.off(signal, cleanUp);
-        await removeRehearsalDirectory(work);
+        await removeRehearsalDirectory(directory);
     }
 }
 

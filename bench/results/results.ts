@@ -77,6 +77,21 @@ const sizeResult = z.strictObject({
 });
 export type SizeResult = z.infer<typeof sizeResult>;
 
+/** A media store that is copied over ssh to loopback. */
+const mediaSshRun = z.strictObject({
+    /** Seconds of a pass that copies everything, and of one that finds everything copied. */
+    first: seconds,
+    unchanged: seconds,
+    peakBytes: count.optional(),
+});
+export type MediaSshRun = z.infer<typeof mediaSshRun>;
+const mediaSsh = z.strictObject({
+    files: count,
+    bytes: count,
+    ways: z.array(z.strictObject({ way: z.string(), runs: z.array(mediaSshRun) })),
+});
+export type MediaSshResult = z.infer<typeof mediaSsh>;
+
 export const benchResult = z.strictObject({
     format: z.literal(1),
     at: z.iso.datetime(),
@@ -88,5 +103,6 @@ export const benchResult = z.strictObject({
     sizes: z.array(sizeResult),
     /** What the assessment's calibration finds here, bytes a second: its reference. */
     calibration: z.strictObject({ copyIn: z.number(), index: z.number() }).optional(),
+    mediaSsh: mediaSsh.optional(),
 });
 export type BenchResult = z.infer<typeof benchResult>;

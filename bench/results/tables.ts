@@ -1,7 +1,15 @@
 /** Results as text: tables of Markdown, which people read in a terminal too. */
 import { goalsOf, reached, secondsOf, type Goal } from "./goals.ts";
 import { median, spread } from "./statistics.ts";
-import type { BenchResult, DowntimeRun, Limits, MeasuredMethod, Processor, SizeResult } from "./results.ts";
+import type {
+    BenchResult,
+    DowntimeRun,
+    Limits,
+    MeasuredMethod,
+    MediaSshResult,
+    Processor,
+    SizeResult,
+} from "./results.ts";
 
 const absent = "–";
 
@@ -15,6 +23,7 @@ export function describeResult(result: BenchResult): string {
             .map(([name, version]) => `${name} ${version}`)
             .join(", "),
         ...result.sizes.map((size) => describeSize(size, machine.cores)),
+        ...(result.mediaSsh === undefined ? [] : [mediaSshTable(result.mediaSsh)]),
         ...(result.calibration === undefined ? [] : [calibrationText(result.calibration)]),
         ...goalSection(goalsOf(result).filter(({ found }) => found !== undefined)),
     ].join("\n\n");
@@ -28,6 +37,34 @@ function describeSize(size: SizeResult, cores: number): string {
         ...(limits === undefined ? [] : [limitText(limits, methods, cores)]),
         ...(downtime.length === 0 ? [] : [downtimeTable(downtime, "replicate")]),
         ...(strictDowntime.length === 0 ? [] : [downtimeTable(strictDowntime, "replicate, every row compared")]),
+    ].join("\n\n");
+}
+
+/** A line for each way: medians, from the fastest to the slowest run, and how many times as fast as rsync. */
+export function mediaSshTable({ files, bytes, ways }: MediaSshResult): string {
+    const secondsOfWay = (wanted: string, part: "first" | "unchanged"): number[] =>
+        ways.find(({ way }) => way === wanted)?.runs.map((run) => run[part]) ?? [];
+    const cell = (way: string, part: "first" | "unchanged"): string[] => {
+        const { median: own, min, max } = spread(secondsOfWay(way, part));
+        const against = (other: string): string => `${(median(secondsOfWay(other, part)) / own).toFixed(2)}×`;
+        return [`${own.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`, against("rsync"), against("rsync --fsync")];
+    };
+    const header = [
+        "first pass s",
+        "vs rsync",
+        "vs rsync --fsync",
+        "nothing changed s",
+        "vs rsync",
+        "vs rsync --fsync",
+    ];
+    const rows = ways.map(({ way, runs }) => {
+        const peaks = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
+        const peak = peaks.length === 0 ? absent : (Math.max(...peaks) / 2 ** 20).toFixed(0);
+        return [way, ...cell(way, "first"), ...cell(way, "unchanged"), peak];
+    });
+    return [
+        `### Media over ssh to loopback: ${files} files, ${megabytes(bytes)} MB`,
+        table(["way", ...header, "peak MiB"], rows),
     ].join("\n\n");
 }
 

@@ -103,7 +103,7 @@ export interface MachineFiles {
      */
     read(path: string, options: { readonly atMost: number; readonly followLinks?: boolean }): Promise<ReadFile>;
     /**
-     * Hands over what is in a file as it is read. The path is resolved once, and what it leads to is opened without following any further link.
+     * Hands over what is in a file as it is read; what is handed over is not touched again. The path is resolved once, and what it leads to is opened without following any further link.
      *
      * @returns what was known of the file before and after
      */

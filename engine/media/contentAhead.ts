@@ -17,7 +17,7 @@ export async function contentAhead(
     const pour: Pour = (take) => files.pour(file.path, take, signal);
     if (isHere || file.size > smallFileBytes) return pour;
     const chunks: Buffer[] = [];
-    const poured = await pour((chunk) => void chunks.push(Buffer.from(chunk)));
+    const poured = await pour((chunk) => void chunks.push(chunk));
     return async (take) => {
         for (const chunk of chunks) await take(chunk);
         return poured;

@@ -5,8 +5,10 @@ import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { thisMachine } from "../machines/local/localMachine.ts";
 import type { FileContent, FileFacts, MachineFiles, PouredFile } from "../machines/machine.ts";
+import { runProgram } from "../machines/program.ts";
 import { MigrationError } from "../run/errors.ts";
-import { holdBelow, type Owner } from "../run/heldDirectory.ts";
+import { hasCode, holdBelow, type HeldDirectory, type NewDirectory, type Owner } from "../run/heldDirectory.ts";
+import type { HeldFolders } from "./heldFolders.ts";
 import { partialSuffix } from "./scan.ts";
 
 export type { FileContent, Owner };
@@ -23,6 +25,23 @@ export const hashFile = (path: string, signal?: AbortSignal): Promise<FileConten
 export interface StorePlace {
     readonly root: string;
     readonly path: string;
+    /**
+     * `later`: what is written is only safe from the end of the machine once {@link syncStore} is done, which is one wait for the disk and not
+     * three for each file.
+     */
+    readonly durable?: "now" | "later";
+    /** Of the root, for whoever places many files. */
+    readonly folders?: HeldFolders;
+}
+
+const syncSeconds = 3600;
+
+/** Has all that was written to the file system of a store written to its disk. */
+export async function syncStore(root: string, signal?: AbortSignal): Promise<void> {
+    await runProgram("sync", ["--file-system", root], {
+        timeoutSeconds: syncSeconds,
+        ...(signal === undefined ? {} : { signal }),
+    });
 }
 
 /** A file of this size or less is read whole before a place is made for it. */
@@ -64,10 +83,10 @@ export async function copyFile(
     if (from.size > smallFileBytes)
         return placeFile(target, owner, async (copy) => finish(copy, await pour((chunk) => writeWhole(copy, chunk))));
     const chunks: Buffer[] = [];
-    const poured = await pour((chunk) => void chunks.push(Buffer.from(chunk)));
+    const poured = await pour((chunk) => void chunks.push(chunk));
     if (!isStill(poured.before, poured.after)) return undefined;
     return placeFile(target, owner, async (copy) => {
-        for (const chunk of chunks) await writeWhole(copy, chunk);
+        await writeAll(copy, chunks, size);
         return finish(copy, poured);
     });
 }
@@ -76,7 +95,8 @@ const isStill = (before: FileFacts, after: FileFacts): boolean =>
     before.identity === after.identity && before.mtime === after.mtime && before.size === after.size;
 
 /**
- * Makes a file of a store: a partial file beside its place, synced, then renamed. A kill at any moment leaves the old file or the new one.
+ * Makes a file of a store: a partial file beside its place, synced, then renamed. A kill at any moment leaves the old file or the new one;
+ * so does the end of the machine, unless it is to be durable later.
  * The store belongs to Synapse's user, who may exchange directories for links while we work: none is followed.
  *
  * @param fill  gets the empty file; undefined leaves the place as it was
@@ -87,24 +107,13 @@ export async function placeFile(
     owner: Owner | undefined,
     fill: (copy: FileHandle) => Promise<FileContent | undefined>,
 ): Promise<FileContent | undefined> {
+    const place = (directory: HeldDirectory): Promise<FileContent | undefined> =>
+        placeIn(directory, target, owner, fill);
     try {
-        // Each directory gets the owner that Synapse needs to write into it.
-        const directory = await holdBelow(target.root, dirname(target.path), { mode: directoryMode, owner });
-        const to = directory.at(basename(target.path));
-        const partial = `${to}${partialSuffix}`;
+        if (target.folders !== undefined) return await target.folders.in(dirname(target.path), place);
+        const directory = await holdBelow(target.root, dirname(target.path), newFolder(owner));
         try {
-            await rm(partial, { force: true });
-            const content = await fillFile(partial, owner, fill);
-            if (content === undefined) {
-                await rm(partial);
-                return undefined;
-            }
-            await rename(partial, to);
-            await directory.handle.sync();
-            return content;
-        } catch (error) {
-            await rm(partial, { force: true });
-            throw error;
+            return await place(directory);
         } finally {
             await directory.close();
         }
@@ -113,18 +122,50 @@ export async function placeFile(
     }
 }
 
+/** Of a store: each gets the owner that Synapse needs to write into it. */
+export const newFolder = (owner: Owner | undefined): NewDirectory => ({ mode: directoryMode, owner });
+
+async function placeIn(
+    directory: HeldDirectory,
+    { path, durable }: StorePlace,
+    owner: Owner | undefined,
+    fill: (copy: FileHandle) => Promise<FileContent | undefined>,
+): Promise<FileContent | undefined> {
+    const to = directory.at(basename(path));
+    const partial = `${to}${partialSuffix}`;
+    try {
+        const content = await fillFile(partial, owner, fill, durable);
+        if (content === undefined) {
+            await rm(partial);
+            return undefined;
+        }
+        await rename(partial, to);
+        if (durable !== "later") await directory.handle.sync();
+        return content;
+    } catch (error) {
+        await rm(partial, { force: true });
+        throw error;
+    }
+}
+
 async function fillFile(
     path: string,
     owner: Owner | undefined,
     fill: (copy: FileHandle) => Promise<FileContent | undefined>,
+    durable: StorePlace["durable"],
 ): Promise<FileContent | undefined> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    const copy = await open(path, flags, fileMode);
+    const copy = await open(path, flags, fileMode).catch(async (error: unknown) => {
+        if (!hasCode(error, "EEXIST")) throw error;
+        // Of a pass that was killed.
+        await rm(path);
+        return open(path, flags, fileMode);
+    });
     try {
         const content = await fill(copy);
         await copy.chmod(fileMode);
         if (owner !== undefined) await copy.chown(owner.uid, owner.gid);
-        await copy.sync();
+        if (durable !== "later") await copy.sync();
         return content;
     } finally {
         await copy.close();
@@ -136,6 +177,13 @@ function fullDisk(error: unknown, { root, path }: StorePlace): MigrationError | 
     if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
     const changed = "files were copied; those stay, and are not copied again";
     return new MigrationError("SM-E1201", { where: root, found: `no space for ${path}`, changed, cause: error });
+}
+
+/** In one call, where that takes everything, as nearly every one does. */
+async function writeAll(file: FileHandle, chunks: readonly Buffer[], bytes: number): Promise<void> {
+    if (bytes === 0) return;
+    const { bytesWritten } = await file.writev(chunks);
+    if (bytesWritten < bytes) await writeWhole(file, Buffer.concat(chunks).subarray(bytesWritten));
 }
 
 /** Writes all of a piece, however many calls that takes. */

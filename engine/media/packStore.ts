@@ -77,8 +77,7 @@ async function add(
         bytes += chunk.length;
         if (bytes > size) throw changed("more");
         hash.update(chunk);
-        // The archive keeps what it is given for a while; who pours does not.
-        if (!sink.write(Buffer.from(chunk))) await drained(sink);
+        if (!sink.write(chunk)) await drained(sink);
     });
     if (bytes !== size) throw changed(String(bytes));
     sink.end(null);

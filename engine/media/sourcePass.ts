@@ -5,7 +5,8 @@ import { createHash } from "node:crypto";
 import { placeOn } from "../machines/placeOn.ts";
 import { MigrationError } from "../run/errors.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
-import { copyFile, hashFile, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
+import { copyFile, hashFile, newFolder, syncStore, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
+import { HeldFolders } from "./heldFolders.ts";
 import { inOrder } from "./inOrder.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
 import type { ReadStore } from "./readStore.ts";
@@ -59,6 +60,15 @@ const farFilesAtOnce = 128;
 
 /** Safe to repeat, and to kill: files that are copied already are not copied again. */
 export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
+    const folders = new HeldFolders(args.targetRoot, newFolder(args.owner));
+    try {
+        return await copyInto(folders, args);
+    } finally {
+        await folders.close();
+    }
+}
+
+async function copyInto(folders: HeldFolders, args: CopyPassArgs): Promise<CopyPass> {
     const { index, source } = args;
     const notes = newScanNotes();
     const digest = new TreeDigest();
@@ -66,7 +76,7 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     const seen = new Set<string>();
     const changing: string[] = [];
     let [files, bytes, copied, sparse, removed] = [0, 0, 0, 0, 0];
-    const work = async (file: StoredFile) => ({ file, done: await carry(args, file) });
+    const work = async (file: StoredFile) => ({ file, done: await carry(args, file, folders) });
     for await (const { file, done } of inOrder(
         scanStore(source, args.folders, notes),
         source.machine.isHere ? filesAtOnce : farFilesAtOnce,
@@ -95,6 +105,8 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
         index.delete(path);
         removed++;
     }
+    // A machine that ends before this may have files of the index other than they were copied: the final pass reads each, and mends it.
+    if (copied > 0) await syncStore(args.targetRoot, args.signal);
     const treeDigest = digest.value();
     return { files, bytes, copied, removed, changing, sparse, notes, treeDigest, seen, walk: walk.digest("hex") };
 }
@@ -113,6 +125,7 @@ function walkLine({ path, size, mtime }: StoredFile): string {
 async function carry(
     { source, targetRoot, index, owner, signal }: CopyPassArgs,
     file: StoredFile,
+    folders: HeldFolders,
 ): Promise<{ entry: IndexEntry; copied: boolean } | "gone" | "changing"> {
     const { path, size, mtime } = file;
     const known = index.get(path);
@@ -130,7 +143,8 @@ async function carry(
             if (theirs.sha256 === ours.sha256 && theirs.size === size)
                 return { entry: remember(index, { path, size, mtime, sha256: theirs.sha256 }), copied: false };
         }
-        const content = await copyFile(files, { path: from, size }, { root: targetRoot, path }, owner, signal);
+        const place = { root: targetRoot, path, durable: "later", folders } as const;
+        const content = await copyFile(files, { path: from, size }, place, owner, signal);
         if (content?.size !== size) {
             // Copied whole, but not what the walk saw: the next pass sees it as it is now.
             return "changing";

@@ -94,22 +94,13 @@ export async function shapeDirectory(path: string, shape: DirectoryShape): Promi
  * @param path  relative, with slashes; none of its names is `..`
  * @param make  how those are made that are not there
  */
-export async function holdBelow(
-    root: string,
-    path: string,
-    make?: { readonly mode: number; readonly owner: Owner | undefined },
-): Promise<HeldDirectory> {
+export async function holdBelow(root: string, path: string, make?: NewDirectory): Promise<HeldDirectory> {
     let held = await holdDirectory(root);
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
         const parent = held;
         try {
-            if (name === "..") throw unfitDirectory(`${root}/${path}`, "a name that leads upwards");
-            const isNew = make !== undefined && (await made(parent.at(name), make.mode));
-            held = await holdDirectory(parent.at(name));
-            if (make?.owner !== undefined && (isNew || (await isUnfinished(held, make))))
-                await held.handle.chown(make.owner.uid, make.owner.gid);
+            held = await holdIn(parent, name, make);
         } catch (error) {
-            if (held !== parent) await held.close();
             if (!(error instanceof MigrationError)) throw error;
             throw unfitDirectory(`${root}/${path}`, `${name}: ${error.detail.found}`, error);
         } finally {
@@ -117,6 +108,31 @@ export async function holdBelow(
         }
     }
     return held;
+}
+
+/** How directories are made that are not there. */
+export interface NewDirectory {
+    readonly mode: number;
+    readonly owner: Owner | undefined;
+}
+
+/** Opens a directory in another one, not through a link. */
+export async function holdIn(parent: HeldDirectory, name: string, make?: NewDirectory): Promise<HeldDirectory> {
+    if (name === "..") throw unfitDirectory(parent.path, "a name that leads upwards");
+    const there = await holdDirectory(parent.at(name)).catch((error: unknown) => {
+        if (make === undefined || !hasCode(error, "ENOENT")) throw error;
+        return undefined;
+    });
+    const isNew = there === undefined && make !== undefined && (await made(parent.at(name), make.mode));
+    const held = there ?? (await holdDirectory(parent.at(name)));
+    try {
+        if (make?.owner !== undefined && (isNew || (await isUnfinished(held, make))))
+            await held.handle.chown(make.owner.uid, make.owner.gid);
+        return held;
+    } catch (error) {
+        await held.close();
+        throw error;
+    }
 }
 
 /** Whether a kill came between the making of a directory and its change of owner: what it was made for could not use it. */

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from "node:stream";
 import { z } from "zod";
 import { MigrationError } from "../../run/errors.ts";
+import { ByteQueue } from "./byteQueue.ts";
 
 /** Both a length of a header in JSON and one of the bytes that follow it. */
 const lengthBytes = 8;
@@ -19,7 +20,8 @@ const answer = z.object({
 
 export interface Answer {
     readonly value: unknown;
-    readonly data: Buffer;
+    /** What came with it, in the pieces that it came in; {@link joined} makes one of them. */
+    readonly parts: readonly Buffer[];
 }
 
 export interface AskOptions {
@@ -40,10 +42,9 @@ export class FarConnection {
     readonly #input: Writable;
     readonly #name: string;
     readonly #waiting = new Map<number, Waiting>();
-    #received: Buffer[] = [];
-    #receivedBytes = 0;
-    /** Bytes of the answer that is coming in, once its lengths are there. */
-    #wanted = lengthBytes;
+    readonly #received = new ByteQueue();
+    /** Lengths of the answer that is coming in. */
+    #coming: { readonly header: number; readonly data: number } | undefined;
     #next = 1;
     #lost: Error | undefined;
 
@@ -83,7 +84,7 @@ export class FarConnection {
     /** Nothing will be answered any more: whoever waits, and whoever asks from now on, gets the error. */
     public lose(error: Error): void {
         this.#lost ??= error;
-        this.#received = [];
+        this.#received.clear();
         for (const { reject } of this.#waiting.values()) reject(this.#lost);
         this.#waiting.clear();
     }
@@ -91,41 +92,26 @@ export class FarConnection {
     #take(chunk: Buffer): void {
         if (this.#lost !== undefined) return;
         this.#received.push(chunk);
-        this.#receivedBytes += chunk.length;
-        while (this.#receivedBytes >= this.#wanted) {
-            const [header, data] = this.#lengths();
-            const whole = lengthBytes + header + data;
-            if (whole > largestAnswer) {
-                this.#garbled(`an answer of ${whole} bytes`);
+        for (;;) {
+            if (this.#coming === undefined) {
+                if (this.#received.length < lengthBytes) return;
+                const lengths = this.#received.take(lengthBytes);
+                this.#coming = { header: lengths.readUInt32BE(0), data: lengths.readUInt32BE(4) };
+            }
+            const { header, data } = this.#coming;
+            if (header + data > largestAnswer) {
+                this.#garbled(`an answer of ${header + data} bytes`);
                 return;
             }
-            this.#wanted = whole;
-            if (this.#receivedBytes < whole) return;
-            const frame = this.#joined();
-            this.#received = frame.length === whole ? [] : [frame.subarray(whole)];
-            this.#receivedBytes = frame.length - whole;
-            this.#wanted = lengthBytes;
-            const text = frame.toString("utf8", lengthBytes, lengthBytes + header);
-            if (!this.#answered(text, frame.subarray(lengthBytes + header, whole))) return;
+            if (this.#received.length < header + data) return;
+            this.#coming = undefined;
+            const text = this.#received.take(header).toString("utf8");
+            if (!this.#answered(text, this.#received.takeParts(data))) return;
         }
     }
 
-    #lengths(): [header: number, data: number] {
-        const [first] = this.#received;
-        const start = first !== undefined && first.length >= lengthBytes ? first : this.#joined();
-        return [start.readUInt32BE(0), start.readUInt32BE(4)];
-    }
-
-    /** What was received, in one piece: each byte is copied once, when an answer is whole. */
-    #joined(): Buffer {
-        const [first] = this.#received;
-        const joined = this.#received.length === 1 && first !== undefined ? first : Buffer.concat(this.#received);
-        this.#received = [joined];
-        return joined;
-    }
-
     /** @returns whether it is an answer */
-    #answered(header: string, data: Buffer): boolean {
+    #answered(header: string, parts: readonly Buffer[]): boolean {
         const parsed = answer.safeParse(parsedJson(header));
         if (!parsed.success) {
             this.#garbled(JSON.stringify(header.slice(0, 200)));
@@ -133,10 +119,10 @@ export class FarConnection {
         }
         const { id, value, more, code, message } = parsed.data;
         const waiting = this.#waiting.get(id);
-        if (more === true) waiting?.onPart?.({ value, data });
+        if (more === true) waiting?.onPart?.({ value, parts });
         else {
             this.#waiting.delete(id);
-            if (code === undefined) waiting?.resolve({ value, data });
+            if (code === undefined) waiting?.resolve({ value, parts });
             else waiting?.reject(this.#refused(code, message ?? "", waiting.describe));
         }
         return true;

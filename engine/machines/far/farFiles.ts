@@ -1,6 +1,7 @@
 /** Files of a machine that is reached through its helper. */
 import { z } from "zod";
 import type { FileContent, MachineFiles, WalkedEntry, WalkOptions } from "../machine.ts";
+import { joined } from "./byteQueue.ts";
 import type { Answer, AskOptions, FarConnection } from "./connection.ts";
 import { farEntries, farFacts } from "./farFacts.ts";
 import { farPour } from "./farPour.ts";
@@ -48,8 +49,8 @@ export function farFiles(connect: () => Promise<FarConnection>): MachineFiles {
         links: async (path) =>
             new Map(Object.entries(await asked(z.record(z.string(), z.string()), "links", { path }))),
         read: async (path, { atMost, followLinks = true }) => {
-            const { value, data } = await ask("read", { path, atMost, follow: followLinks });
-            return { content: data, facts: farFacts.parse(value) };
+            const { value, parts } = await ask("read", { path, atMost, follow: followLinks });
+            return { content: joined(parts), facts: farFacts.parse(value) };
         },
         pour: farPour(ask),
         hash: async (path, signal) => {

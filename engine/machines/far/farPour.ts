@@ -1,5 +1,6 @@
 /** Content of files that comes in pieces: those of many small files in one answer, those of a large one some ahead of who takes them. */
 import type { FileFacts, MachineFiles } from "../machine.ts";
+import { ByteQueue } from "./byteQueue.ts";
 import type { Answer, AskOptions } from "./connection.ts";
 import { farPieces, type FarPiece } from "./farFacts.ts";
 
@@ -9,7 +10,8 @@ interface Piece {
     readonly before: FileFacts;
     readonly after: FileFacts;
     readonly isLast: boolean;
-    readonly data: Buffer;
+    readonly parts: readonly Buffer[];
+    readonly length: number;
 }
 
 interface Wanted {
@@ -32,12 +34,13 @@ export function farPour(ask: Ask): MachineFiles["pour"] {
 
     const request = async (wanted: readonly Wanted[]): Promise<void> => {
         const open = new Set(wanted);
-        const onPart = ({ value, data }: Answer): void => {
-            let at = 0;
+        const onPart = ({ value, parts }: Answer): void => {
+            const content = new ByteQueue();
+            for (const part of parts) content.push(part);
             for (const row of farPieces.parse(value)) {
                 const one = wanted[row[0]];
                 if (one !== undefined) open.delete(one);
-                at = answer(one, row, data, at);
+                answer(one, row, content);
             }
         };
         const named = wanted.map(({ path, offset }) => [path, offset]);
@@ -80,7 +83,7 @@ export function farPour(ask: Ask): MachineFiles["pour"] {
         const ahead = [piece(path, 0)];
         let [asked, first]: [number, FileFacts | undefined] = [0, undefined];
         for (let offset = 0; ;) {
-            const { before, after, isLast, data } = await (ahead.shift() ?? piece(path, offset));
+            const { before, after, isLast, parts, length } = await (ahead.shift() ?? piece(path, offset));
             signal?.throwIfAborted();
             // Opened anew for each piece: another file of the same name must not be taken for the rest of this one.
             if (first !== undefined && !isSame(first, before)) return { before: first, after: before };
@@ -92,23 +95,23 @@ export function farPour(ask: Ask): MachineFiles["pour"] {
                 asked += pieceBytes
             )
                 ahead.push(piece(path, asked));
-            if (data.length > 0) await take(data);
-            offset += data.length;
+            for (const part of parts) await take(part);
+            offset += length;
             if (isLast) return { before: first, after };
         }
     };
 }
 
-/** @returns where in the data the next one's begins */
-function answer(wanted: Wanted | undefined, row: FarPiece, data: Buffer, at: number): number {
+/** @param content  what comes with the rows from this one on */
+function answer(wanted: Wanted | undefined, row: FarPiece, content: ByteQueue): void {
     if (row.length === 3) {
         const [, code, message] = row;
         wanted?.reject(Object.assign(new Error(`${code}: ${message}, open '${wanted.path}'`), { code }));
-        return at;
+        return;
     }
     const [, before, after, isLast, length] = row;
-    wanted?.resolve({ before, after: after ?? before, isLast, data: data.subarray(at, at + length) });
-    return at + length;
+    const parts = content.takeParts(length);
+    wanted?.resolve({ before, after: after ?? before, isLast, parts, length });
 }
 
 const isSame = (one: FileFacts, other: FileFacts): boolean =>

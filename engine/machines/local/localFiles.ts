@@ -77,19 +77,31 @@ async function pour(
     take: (chunk: Buffer) => Promise<void> | void,
     signal?: AbortSignal,
 ): Promise<PouredFile> {
+    return readThrough(path, (size) => Buffer.allocUnsafeSlow(size), take, signal);
+}
+
+/** @param room  gives a place of so many bytes for the next chunk */
+async function readThrough(
+    path: string,
+    room: (bytes: number) => Buffer,
+    take: (chunk: Buffer) => Promise<void> | void,
+    signal?: AbortSignal,
+): Promise<PouredFile> {
     const file = await openResolved(pathOf(path));
     try {
         const before = factsOf(await file.stat({ bigint: true }));
         if (before.kind !== "file") throw notRegular(path, before.kind);
-        // One more than it has: the end of a small file is met in the same call.
-        const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(before.size + 1, smallestChunk)));
-        for (;;) {
+        // One more than it has: the end of a small file is met in the same place.
+        const bytes = Math.min(chunkBytes, Math.max(before.size + 1, smallestChunk));
+        let buffer = room(bytes);
+        for (let filled = 0; ;) {
             signal?.throwIfAborted();
-            const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-            if (bytesRead === 0) break;
-            await take(buffer.subarray(0, bytesRead));
+            const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, null);
+            if (bytesRead > 0) await take(buffer.subarray(filled, filled + bytesRead));
+            else return { before, after: factsOf(await file.stat({ bigint: true })) };
+            filled += bytesRead;
+            if (filled === buffer.length) [buffer, filled] = [room(bytes), 0];
         }
-        return { before, after: factsOf(await file.stat({ bigint: true })) };
     } finally {
         await file.close();
     }
@@ -109,8 +121,11 @@ async function openResolved(path: string | Buffer): Promise<FileHandle> {
 async function hash(path: string, signal?: AbortSignal): Promise<FileContent> {
     const digest = createHash("sha256");
     let size = 0;
-    await pour(
+    let place: Buffer | undefined;
+    await readThrough(
         path,
+        // Nobody keeps what is hashed.
+        (bytes) => (place ??= Buffer.allocUnsafe(bytes)),
         (chunk) => {
             digest.update(chunk);
             size += chunk.length;

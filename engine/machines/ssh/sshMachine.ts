@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import type { SshMachine } from "../../../contract/machine.ts";
+import { joined } from "../far/byteQueue.ts";
 import { farFiles } from "../far/farFiles.ts";
 import type { Machine, MachineProgramOptions, Reachable } from "../machine.ts";
 import { programFailed, runProgram, type ProgramResult } from "../program.ts";
@@ -44,7 +45,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
         signal?.addEventListener("abort", stop, { once: true });
         try {
             const asked = { runId, program, args, environment, timeoutSeconds };
-            const { value, data } = await helper.ask(
+            const { value, parts } = await helper.ask(
                 "run",
                 {
                     ...asked,
@@ -53,6 +54,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
                 },
                 { data: Buffer.from(input) },
             );
+            const data = joined(parts);
             const { ending, lengths } = ran.parse(value);
             const [stdout, stderr] = [data.subarray(0, lengths[0]), data.subarray(lengths[0])].map((part) =>
                 part.toString("utf8"),

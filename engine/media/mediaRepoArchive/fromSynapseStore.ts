@@ -189,8 +189,7 @@ async function addFile(
     const poured = pour(async (chunk) => {
         if (content.destroyed) throw new Error("the archive takes no more");
         hash.update(chunk);
-        // The archive keeps what it is given for a while; who pours does not.
-        if (!content.write(Buffer.from(chunk))) await drained(content);
+        if (!content.write(chunk)) await drained(content);
     });
     poured.then(
         () => content.end(),
