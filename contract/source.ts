@@ -1,9 +1,7 @@
 /** The homeserver that is left, as the steps are told about it: a running one, or files that carry one. */
 import { z } from "zod";
+import { machine } from "./machine.ts";
 import { absolutePath, port } from "./shared.ts";
-
-/** The machine that a homeserver lives on. */
-const host = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("local") })]);
 
 /** A homeserver that is a process with a pid file, started by hand or by an init script. */
 const processService = z.strictObject({
@@ -63,7 +61,7 @@ const databaseOverrides = z.strictObject({
 export type DatabaseOverrides = z.infer<typeof databaseOverrides>;
 
 /**
- * Where directories that the configuration names are on this machine: `{"/data": "/srv/matrix/data"}` for one that a container is given
+ * Where directories that the configuration names are on its machine: `{"/data": "/srv/matrix/data"}` for one that a container is given
  * under another name. The longest that fits counts.
  */
 const paths = z.record(absolutePath, absolutePath);
@@ -75,7 +73,8 @@ export const selfHostedSource = z.strictObject({
     /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
     homeserverConfig: z.array(absolutePath).min(1),
     paths: paths.optional(),
-    host,
+    /** All paths are of this machine, but that of `passwordFile`, which is the operator's. */
+    machine,
     service,
     /** The password stays in the configuration or in `passwordFile`. */
     database: databaseOverrides.extend({ passwordFile: absolutePath.optional() }).optional(),

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { assessContract, giveBackContract } from "../contract/index.ts";
 import { phaseOf, stepNamed, stepNames } from "./registry.ts";
 import { boundedOutput } from "../engine/run/boundedOutput.ts";
+import { closeMachines } from "../engine/machines/openMachine.ts";
 import { endingOf } from "../engine/run/ending.ts";
 import { MigrationError } from "../engine/run/errors.ts";
 import { interruption } from "../engine/run/interruption.ts";
@@ -183,4 +184,6 @@ try {
     const { lines, exitCode } = endingOf(error, stopped);
     output.end(lines);
     process.exitCode = exitCode;
+} finally {
+    await closeMachines();
 }

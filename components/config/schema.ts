@@ -21,7 +21,7 @@ const paths = z.preprocess((value) => (typeof value === "string" ? [value] : val
 const sourceSchema = z.discriminatedUnion("kind", [
     selfHostedSource
         .omit({ serverName: true })
-        .extend({ homeserverConfig: paths, host: selfHostedSource.shape.host.default({ kind: "local" }) }),
+        .extend({ homeserverConfig: paths, machine: selfHostedSource.shape.machine.default({ kind: "local" }) }),
     bundleSource
         .omit({ serverName: true })
         .extend({ database: paths, media: paths.optional(), homeserverConfig: paths.optional() }),

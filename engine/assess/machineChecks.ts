@@ -2,8 +2,8 @@
 import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
 import { sourceService } from "../services/service.ts";
 import { carriedFolders } from "../media/layout.ts";
-import { linkedFolders } from "../media/linkedFolders.ts";
-import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
+import { openStore } from "../media/readStore.ts";
+import { newScanNotes, scanStore } from "../media/scan.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
@@ -74,9 +74,8 @@ async function mediaToCopy({
     if (spec.mediaStorageProvider?.kind !== "keep") return measured.sizes.mediaBytes;
     if (spec.quick) return 0;
     let bytes = 0;
-    const root = await storeRoot(spec.source.mediaStore ?? config.mediaStorePath);
     const folders = carriedFolders("carry");
-    const linked = await linkedFolders(root, folders);
-    for await (const { size } of scanStore(root, folders, newScanNotes(), { linked })) bytes += size;
+    const store = await openStore(config.machine, spec.source.mediaStore ?? config.mediaStorePath, folders);
+    for await (const { size } of scanStore(store, folders, newScanNotes())) bytes += size;
     return bytes;
 }

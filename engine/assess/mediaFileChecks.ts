@@ -1,19 +1,22 @@
 /** Checks whether the source has a file for each of its own media: what it lacks itself, no migration can move. */
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../contract/index.ts";
+import { undefinedUnlessLost } from "../machines/unlessLost.ts";
+import { placeOn } from "../machines/placeOn.ts";
 import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "../media/completeness.ts";
 import { carriedFolders, localFolders } from "../media/layout.ts";
-import { linkedFolders, saidOfLinks } from "../media/linkedFolders.ts";
+import { linkedFolders, saidOfLinks, type LinkedFolder } from "../media/linkedFolders.ts";
 import { namedAtMost } from "../media/mediaChecks.ts";
 import { withMediaRows } from "../media/mediaRows.ts";
 import { howToAccept } from "../media/missingMedia.ts";
 import { sourceMedia } from "../media/s3/bucketMedia.ts";
-import { newScanNotes, scanStore, storeRoot } from "../media/scan.ts";
+import { openStore, type ReadStore } from "../media/readStore.ts";
+import { newScanNotes, scanStore } from "../media/scan.ts";
 import { lookAgain } from "../media/secondLook.ts";
 import { queryOne, type DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { MigrationError } from "../run/errors.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
@@ -47,32 +50,35 @@ export const mediaFileChecks: readonly AssessmentCheck[] = [
 ];
 
 async function look({ spec, config }: AssessmentContext): Promise<Finding[]> {
-    const root = await storeRoot(config.mediaStorePath);
     const files = new Map<string, SeenFile>();
-    const linked = await linkedFolders(root, localFolders);
+    const store = await openStore(config.machine, config.mediaStorePath, localFolders);
     // Whether these come along is not known here; the copy refuses what cannot be followed.
     const caches = carriedFolders("carry").filter((folder) => !localFolders.some((local) => local === folder));
-    const all = [...linked, ...(await linkedFolders(root, caches).catch(() => []))];
-    for await (const { path, size } of scanStore(root, localFolders, newScanNotes(), { linked }))
-        files.set(path, { size });
+    const all = [...store.linked, ...(await linkedFolders(store, caches).catch(noneUnlessUnfit))];
+    for await (const { path, size } of scanStore(store, localFolders, newScanNotes())) files.set(path, { size });
     const address = await sourceAddress(spec.source);
     const bucket = isReadElsewhere(spec) ? undefined : await sourceMedia(config.sections, address, "drop", quiet);
     try {
-        const found = await compare(address, (path) => files.get(path) ?? bucket?.object(path), root);
+        const found = await compare(address, (path) => files.get(path) ?? bucket?.object(path), store);
         return [
             ...(all.length === 0 ? [] : [finding("SM-W0861", saidOfLinks(all))]),
-            ...findingsOf(found, root, spec.acceptMissingMedia),
+            ...findingsOf(found, placeOn(store.machine, store.root), spec.acceptMissingMedia),
         ];
     } finally {
         bucket?.close();
     }
 }
 
+function noneUnlessUnfit(error: unknown): LinkedFolder[] {
+    if (error instanceof MigrationError && error.code === "SM-E0963") return [];
+    throw error;
+}
+
 /** Of a homeserver that runs: what came or went between the walk and the look into the database is looked at once more. */
 async function compare(
     address: DatabaseAddress,
     file: (path: string) => SeenFile | undefined,
-    root: string,
+    { machine, root }: ReadStore,
 ): Promise<Completeness> {
     const suspects = new Set<string>();
     const first = await withMediaRows(address, options, (rows) =>
@@ -80,10 +86,7 @@ async function compare(
     );
     if (suspects.size === 0) return first;
     const now = async (path: string): Promise<SeenFile | undefined> =>
-        stat(join(root, path)).then(
-            ({ size }) => ({ size }),
-            () => file(path),
-        );
+        (await machine.files.stat(join(root, path)).catch(undefinedUnlessLost)) ?? file(path);
     return { ...(await lookAgain(suspects, now, address, options)), expected: first.expected };
 }
 

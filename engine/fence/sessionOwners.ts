@@ -69,7 +69,8 @@ export async function lookAtSessions(
     signal?: AbortSignal,
 ): Promise<SessionOwners> {
     // The homeserver's own settings: what the stack overrides is how we connect.
-    const config = requirePostgres(await readHomeserverConfig(source.homeserverConfig));
+    const machine = sourceMachine(source);
+    const config = requirePostgres(await readHomeserverConfig(source.homeserverConfig, { machine }));
     const { host, port, user } = source.database ?? {};
     const us = await queryOne(
         client,
@@ -80,7 +81,6 @@ export async function lookAtSessions(
     const role = sameWay ? us.role : config.user;
     const serverPorts = new Set([config.port, port, us.port].flatMap((known) => known ?? []));
     const service = sourceService(source, signal);
-    const machine = sourceMachine(source);
     let seen: SessionOwners = { own: [], foreign: [], unknown: [], serverPorts };
     await until(
         async () => {

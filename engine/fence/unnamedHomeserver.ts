@@ -4,26 +4,27 @@ import { describeKept } from "../services/keeper.ts";
 import { sourceMachine } from "../machines/sourceMachine.ts";
 import { sourceService } from "../services/service.ts";
 import { homeserversOf } from "../services/synapseProcess.ts";
+import { MatrixApi } from "../synapse/api/matrixApi.ts";
+import { ownBaseUrl } from "../synapse/api/ownApi.ts";
 import { readHomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import type { Obstacle } from "./obstacles.ts";
-import { sourceApi } from "./sourceApi.ts";
 
 /** SM-E0558: it would not be stopped, as nothing says which process it is. */
 export async function unnamedHomeserver(source: SelfHostedSource): Promise<Obstacle[]> {
     const { running: isRunning, evidence } = await sourceService(source).status();
     if (isRunning) return [];
     const machine = sourceMachine(source);
-    const { files, clientBaseUrl } = await readHomeserverConfig(source.homeserverConfig);
-    const known = [...new Set([...files, ...source.homeserverConfig])];
+    const config = await readHomeserverConfig(source.homeserverConfig, { machine, paths: source.paths });
+    const known = [...new Set([...config.files, ...source.homeserverConfig])];
     const running = await Promise.all((await homeserversOf(machine, known)).map((one) => describeKept(machine, one)));
-    const serves = await answers(source, clientBaseUrl);
-    const found = [...running, ...(serves ? [`${clientBaseUrl ?? ""} answers as a homeserver`] : [])];
+    const serves = await answers(await ownBaseUrl(config));
+    const found = [...running, ...(serves ? [`${config.clientBaseUrl ?? ""} answers as a homeserver`] : [])];
     return found.length === 0 ? [] : [{ code: "SM-E0558", found: [...evidence, ...found].join("\n") }];
 }
 
 /** One in a container is not seen by its configuration's path, which is another one there. */
-async function answers(source: SelfHostedSource, baseUrl: string | undefined): Promise<boolean> {
-    const api = await sourceApi(source, baseUrl);
-    const answer = await api?.ask("/_matrix/client/versions").catch(() => undefined);
+async function answers(baseUrl: string | undefined): Promise<boolean> {
+    if (baseUrl === undefined) return false;
+    const answer = await new MatrixApi(baseUrl).ask("/_matrix/client/versions").catch(() => undefined);
     return answer?.status === 200;
 }

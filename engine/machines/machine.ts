@@ -27,16 +27,19 @@ export interface Machine {
      * @returns false when it has ended
      */
     signal(process: ProcessIdentity, name: "SIGTERM" | "SIGKILL" | "SIGCONT" | "SIGSTOP"): Promise<boolean>;
-    /** Where a server that this machine reaches is reached from here. Stays until the machine is closed. */
-    reach(address: ServerAddress): Promise<ServerAddress>;
+    /**
+     * Where a server that this machine reaches is reached from here, until the machine is closed. Of another machine's: at a socket that nobody
+     * but us may use, in a directory of its own and named `.s.PGSQL.<port>`; or at a port of loopback, which others here may try, too.
+     */
+    reach(address: Reachable, as: "socket" | "port"): Promise<Reachable>;
+    /** A private copy of a small file here, at a path that is good until the machine is closed; of a file that is here, its own path. */
+    here(path: string): Promise<string>;
 }
 
-/** A TCP port of a host as the machine knows it, or a PostgreSQL server's Unix socket: its directory as the host. */
-export interface ServerAddress {
-    /** A name or address; or, with a leading slash, the directory of `.s.PGSQL.<port>`. */
-    readonly host: string;
-    readonly port: number;
-}
+/** A TCP port of a host as the machine knows it, or the path of a Unix socket. */
+export type Reachable =
+    | { readonly host: string; readonly port: number; readonly socket?: undefined }
+    | { readonly socket: string; readonly host?: undefined };
 
 export type MachineProgramOptions = Pick<
     ProgramOptions,
@@ -113,11 +116,20 @@ export interface MachineFiles {
      *
      * @param root  absolute; `top` is relative to it, and so are all paths
      */
-    walk(root: string, top: string, signal?: AbortSignal): AsyncIterable<WalkedEntry>;
+    walk(root: string, top: string, options?: WalkOptions): AsyncIterable<WalkedEntry>;
     /** Atomic: the old content or the new. Keeps owner and mode of what was there where none are given; 0600 for a new file. */
     write(path: string, content: string | Uint8Array, options?: WriteOptions): Promise<void>;
     /** Removes a file or an empty directory; nothing happens where there is none. */
     remove(path: string): Promise<void>;
+}
+
+export interface WalkOptions {
+    /**
+     * Names of the directories below the top that are entered; of others only they themselves are met. Of what Python's and JavaScript's
+     * expressions have in common, without flags, and for a whole name.
+     */
+    readonly enters?: RegExp | undefined;
+    readonly signal?: AbortSignal | undefined;
 }
 
 export interface ReadFile {

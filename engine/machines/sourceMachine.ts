@@ -1,8 +1,9 @@
-/** The machine that a source lives on. */
-import type { SelfHostedSource } from "../../contract/index.ts";
-import { thisMachine } from "./local/localMachine.ts";
+/** The machine that a migration's source is on. */
+import type { Source } from "../../contract/source.ts";
 import type { Machine } from "./machine.ts";
+import { openMachine } from "./openMachine.ts";
 
-/** @param source  whose machine is this one as long as nothing else can be said of it */
-export const sourceMachine = (source: Pick<SelfHostedSource, "host">): Machine =>
-    ({ local: thisMachine })[source.host.kind];
+/** Files that carry a homeserver are where this program runs. */
+export function sourceMachine(source: Source): Machine {
+    return openMachine(source.kind === "selfHosted" ? source.machine : { kind: "local" });
+}

@@ -1,34 +1,23 @@
 /** Copies one file of a media store, and tells its SHA-256. */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { open, realpath, rename, rm, type FileHandle } from "node:fs/promises";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { thisMachine } from "../machines/local/localMachine.ts";
+import type { FileContent, FileFacts, MachineFiles, PouredFile } from "../machines/machine.ts";
 import { MigrationError } from "../run/errors.ts";
 import { holdBelow, type Owner } from "../run/heldDirectory.ts";
 import { partialSuffix } from "./scan.ts";
 
-export interface FileContent {
-    readonly size: number;
-    /** Lower-case hexadecimal. */
-    readonly sha256: string;
-}
-
-export type { Owner };
+export type { FileContent, Owner };
 
 /** Synapse needs to read them, its group may, nobody else. */
 const fileMode = 0o640;
 const directoryMode = 0o750;
 const chunkBytes = 256 * 1024;
 
-/** @param signal  ends the reading of a large file */
-export async function hashFile(path: string, signal?: AbortSignal): Promise<FileContent> {
-    const file = await open(path, constants.O_RDONLY);
-    try {
-        return await readThrough(file, () => Promise.resolve(), signal);
-    } finally {
-        await file.close();
-    }
-}
+/** Of this machine. */
+export const hashFile = thisMachine.files.hash;
 
 /** A place in a media store. */
 export interface StorePlace {
@@ -36,32 +25,55 @@ export interface StorePlace {
     readonly path: string;
 }
 
+/** A file of this size or less is read whole before a place is made for it. */
+export const smallFileBytes = 256 * 1024;
+
 /**
  * Copies a file with its time of change, as {@link placeFile} does.
  *
+ * @param files  of the machine that it is on
+ * @param from  a link is resolved once: the walk has seen that links stay in the store
+ * @param size  as far as it is known
  * @returns undefined when the source changed while it was read: nothing is copied then
  */
 export async function copyFile(
-    from: string,
+    files: MachineFiles,
+    from: { readonly path: string; readonly size: number },
     target: StorePlace,
     owner: Owner | undefined,
     signal?: AbortSignal,
 ): Promise<FileContent | undefined> {
-    // The walk has seen that links stay in the store; the last one is resolved here so that no other one is followed.
-    const source = await open(await realpath(from), constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-        return await placeFile(target, owner, async (copy) => {
-            const before = await source.stat({ bigint: true });
-            const content = await readThrough(source, (chunk) => writeWhole(copy, chunk), signal);
-            await copy.utimes(Number(before.atimeMs) / 1000, Number(before.mtimeNs) / 1e9);
-            const after = await source.stat({ bigint: true });
-            const changed = after.mtimeNs !== before.mtimeNs || after.size !== before.size;
-            return changed || BigInt(content.size) !== after.size ? undefined : content;
-        });
-    } finally {
-        await source.close();
-    }
+    const hash = createHash("sha256");
+    let size = 0;
+    const pour = (take: (chunk: Buffer) => Promise<void> | void): Promise<PouredFile> =>
+        files.pour(
+            from.path,
+            (chunk) => {
+                hash.update(chunk);
+                size += chunk.length;
+                return take(chunk);
+            },
+            signal,
+        );
+    const finish = async (copy: FileHandle, { before, after }: PouredFile): Promise<FileContent | undefined> => {
+        if (!isStill(before, after) || size !== after.size) return undefined;
+        // Of its access nothing is known.
+        await copy.utimes(Number(before.mtime) / 1e9, Number(before.mtime) / 1e9);
+        return { size, sha256: hash.digest("hex") };
+    };
+    if (from.size > smallFileBytes)
+        return placeFile(target, owner, async (copy) => finish(copy, await pour((chunk) => writeWhole(copy, chunk))));
+    const chunks: Buffer[] = [];
+    const poured = await pour((chunk) => void chunks.push(Buffer.from(chunk)));
+    if (!isStill(poured.before, poured.after)) return undefined;
+    return placeFile(target, owner, async (copy) => {
+        for (const chunk of chunks) await writeWhole(copy, chunk);
+        return finish(copy, poured);
+    });
 }
+
+const isStill = (before: FileFacts, after: FileFacts): boolean =>
+    before.identity === after.identity && before.mtime === after.mtime && before.size === after.size;
 
 /**
  * Makes a file of a store: a partial file beside its place, synced, then renamed. A kill at any moment leaves the old file or the new one.
@@ -124,25 +136,6 @@ function fullDisk(error: unknown, { root, path }: StorePlace): MigrationError | 
     if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
     const changed = "files were copied; those stay, and are not copied again";
     return new MigrationError("SM-E1201", { where: root, found: `no space for ${path}`, changed, cause: error });
-}
-
-async function readThrough(
-    file: FileHandle,
-    take: (chunk: Buffer) => Promise<void>,
-    signal: AbortSignal | undefined,
-): Promise<FileContent> {
-    const hash = createHash("sha256");
-    const buffer = Buffer.allocUnsafe(chunkBytes);
-    let size = 0;
-    for (;;) {
-        signal?.throwIfAborted();
-        const { bytesRead } = await file.read(buffer, 0, chunkBytes, null);
-        if (bytesRead === 0) return { size, sha256: hash.digest("hex") };
-        const chunk = buffer.subarray(0, bytesRead);
-        hash.update(chunk);
-        size += bytesRead;
-        await take(chunk);
-    }
 }
 
 /** Writes all of a piece, however many calls that takes. */

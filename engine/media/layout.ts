@@ -15,12 +15,16 @@ export function providedFolders(remoteCache: "carry" | "drop"): readonly string[
     return remoteCache === "carry" ? [...localFolders, "remote_content", "remote_thumbnail"] : localFolders;
 }
 
+/** Names that Synapse gives, but for `.` and `..`, which no directory lists. */
+export const storeNames = /[A-Za-z0-9_\-.[\]:]+/;
+const wholeName = new RegExp(`^${storeNames.source}$`);
+
 /**
  * Whether Synapse would use a name for a file or folder (`_validate_path_component`). Others cannot be served, and may be meant to leave
  * the store: `..`, names with slashes or line ends.
  */
 export function isStoreName(name: string): boolean {
-    return /^[A-Za-z0-9_\-.[\]:]+$/.test(name) && name !== "." && name !== "..";
+    return wholeName.test(name) && name !== "." && name !== "..";
 }
 
 /** `local_content/aa/bb/rest`; undefined for a media id that no path can be made of. Media ids are case-sensitive. */

@@ -3,6 +3,8 @@ import { dirname, join } from "node:path";
 import type { z } from "zod";
 import type { Check, mediaEarlyContract } from "../../contract/index.ts";
 import { readToken } from "../fence/fenceToken.ts";
+import { thisMachine } from "../machines/local/localMachine.ts";
+import { placeOn } from "../machines/placeOn.ts";
 import { targetUser } from "../machines/targetUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
@@ -10,19 +12,18 @@ import { MigrationError, throwAll } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, type SeenFile } from "./completeness.ts";
-import { hashFile } from "./copyFile.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
 import { carriedFolders, localFolders } from "./layout.ts";
 import { completenessChecks, linkChecks, namedAtMost, passed } from "./mediaChecks.ts";
 import { howToAccept } from "./missingMedia.ts";
 import { lookAgain } from "./secondLook.ts";
-import { linkedFolders } from "./linkedFolders.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
+import { storeRoot } from "./mediaStore.ts";
 import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
 import type { SourceMedia } from "./s3/sourceMedia.ts";
 import { uploadCheck, uploadMedia } from "./s3/uploadPass.ts";
-import { storeRoot } from "./scan.ts";
+import { openStore, type ReadStore } from "./readStore.ts";
 import { targetPass, type TargetPass } from "./targetPass.ts";
 import { requireApart, requirePrepared } from "./targetStore.ts";
 
@@ -44,10 +45,9 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     const isFenced = kind === "final" && spec.fenceToken !== undefined;
     if (spec.fenceToken !== undefined) await readToken(run.directory, spec.fenceToken);
     const config = await readSourceConfig(spec.source);
-    const sourceRoot = await storeRoot(config.mediaStorePath);
-    const targetRoot = await storeRoot(spec.mediaStore);
-    const linked = await linkedFolders(sourceRoot, carriedFolders(spec.remoteCache));
-    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
+    const source = await openStore(config.machine, config.mediaStorePath, carriedFolders(spec.remoteCache));
+    const targetRoot = await storeRoot(thisMachine, spec.mediaStore);
+    await requireApart(source, targetRoot);
     await requirePrepared(targetRoot, run.id);
     const address = await sourceAddress(spec.source);
     const isKept = spec.mediaStorageProvider?.kind === "keep";
@@ -59,11 +59,10 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         media = await sourceMedia(config.sections, address, spec.remoteCache, run);
         let soFar = { files: 0, bytes: 0, copied: 0 };
         const args: CopyPassArgs = {
-            sourceRoot,
+            source,
             targetRoot,
             index,
             folders: carriedFolders(spec.remoteCache),
-            linked,
             owner: await targetUser(dirname(spec.mediaStore)),
             signal: run.signal,
             elsewhere: media,
@@ -89,13 +88,13 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const suspects = new Set<string>();
         const seenFirst = await compare(address, index, { file, suspects, run, kind });
         const completeness =
-            kind === "early" ? await stillBroken(seenFirst, suspects, { sourceRoot, file, address, run }) : seenFirst;
+            kind === "early" ? await stillBroken(seenFirst, suspects, { source, file, address, run }) : seenFirst;
         const broken = brokenMedia(completeness, spec.acceptMissingMedia);
         const checks = [
             ...completenessChecks(completeness, broken),
             ...passChecks(pass, target),
             ...(target === undefined ? [] : [target.access.check()]),
-            ...linkChecks(linked),
+            ...linkChecks(source.linked),
             ...(media === undefined ? [] : [bucketCheck(media, fetched, seen)]),
             ...(uploaded === undefined ? [] : [uploadCheck(uploaded)]),
         ];
@@ -103,7 +102,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const read = target === undefined ? undefined : copies;
         await run.evidence({
             kind,
-            sourceRoot,
+            sourceRoot: source.root,
             targetRoot,
             ...pass,
             fetched,
@@ -114,7 +113,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         });
         const unusable = access?.error("files were copied to the target's store; those stay, and are not copied again");
         throwAll([
-            ...(broken.count > 0 ? [incomplete(sourceRoot, completeness, broken)] : []),
+            ...(broken.count > 0 ? [incomplete(source, completeness, broken)] : []),
             ...(unusable === undefined ? [] : [unusable]),
         ]);
         whole = true;
@@ -138,7 +137,7 @@ async function requireStill(args: CopyPassArgs, pass: Omit<CopyPass, "seen">): P
     const moved = pass.changing.length > 0 || (await walkDigest(args)) !== pass.walk;
     if (!moved) return;
     throw new MigrationError("SM-E0963", {
-        where: args.sourceRoot,
+        where: placeOn(args.source.machine, args.source.root),
         found: `it changed while it was copied${pass.changing.length > 0 ? `: ${pass.changing.slice(0, namedAtMost).join(", ")}` : ""}`,
         expected: "a store that stands still once the homeserver is stopped",
         fix: "who else writes there: a worker, a media importer, another homeserver? Stop it, then run the same command again",
@@ -174,10 +173,14 @@ async function compare(
 async function stillBroken(
     before: Completeness,
     suspects: ReadonlySet<string>,
-    { sourceRoot, file, address, run }: { sourceRoot: string; address: DatabaseAddress } & Pick<Looked, "file" | "run">,
+    { source, file, address, run }: { source: ReadStore; address: DatabaseAddress } & Pick<Looked, "file" | "run">,
 ): Promise<Completeness> {
     if (suspects.size === 0) return before;
-    const read = (path: string) => hashFile(join(sourceRoot, path), run.signal).catch(() => file(path));
+    const read = async (path: string): Promise<SeenFile | undefined> =>
+        source.machine.files.hash(join(source.root, path), run.signal).catch((error: unknown) => {
+            if (error instanceof MigrationError) throw error;
+            return file(path);
+        });
     const again = await lookAgain(suspects, read, address, { step: "media-early", signal: run.signal });
     const { missing, acceptance, resized, altered, unsafe } = again;
     return { ...before, missing, acceptance, resized, altered, unsafe };
@@ -218,20 +221,25 @@ function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined
     ];
 }
 
-function incomplete(sourceRoot: string, { missing, acceptance }: Completeness, broken: BrokenMedia): MigrationError {
+function incomplete(
+    { machine, root }: ReadStore,
+    { missing, acceptance }: Completeness,
+    broken: BrokenMedia,
+): MigrationError {
     const named = broken.first.slice(0, namedAtMost);
     const list = `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`;
     const changed = "files were copied to the target's store; the source is as it was";
+    const where = placeOn(machine, root);
     if (broken.otherList !== undefined)
         return new MigrationError("SM-E0967", {
-            where: sourceRoot,
+            where,
             found: `${broken.otherList}\n${list}`,
             expected: "the list of missing media that was accepted, or none",
             fix: howToAccept(acceptance),
             changed,
         });
     return new MigrationError("SM-E0962", {
-        where: sourceRoot,
+        where,
         found: list,
         expected: "for each row of local_media_repository a file of its length, and of its SHA-256 where it has one",
         ...(missing.count === broken.count ? { fix: howToAccept(acceptance) } : {}),

@@ -1,11 +1,12 @@
 /** Packs the folders of a media store that move, as a stream of tar, and hashes every file on its way. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pack } from "tar-stream";
-import type { LinkedFolder } from "./linkedFolders.ts";
+import { placeOn } from "../machines/placeOn.ts";
+import { contentAhead, filesAhead, type Pour } from "./contentAhead.ts";
+import { inOrder } from "./inOrder.ts";
+import type { ReadStore } from "./readStore.ts";
 import { scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import type { HashedFile } from "./treeDigest.ts";
 import { MigrationError } from "../run/errors.ts";
@@ -13,11 +14,8 @@ import { drained } from "../bundle/streams/drained.ts";
 import { packing } from "../bundle/archives/packing.ts";
 
 export interface PackMediaOptions {
-    /** As `storeRoot` gives it. */
-    readonly root: string;
+    readonly store: ReadStore;
     readonly folders: readonly string[];
-    /** Of them, those that lie elsewhere. */
-    readonly linked: readonly LinkedFolder[];
     /** Put before every name, without a slash at its end. */
     readonly prefix: string;
     /** Filled with what is not packed. */
@@ -29,7 +27,6 @@ export interface PackMediaOptions {
 
 /** What ustar's eleven octal digits hold; larger sizes go into a pax header. */
 const largestPlainSize = 8 * 1024 ** 3 - 1;
-const chunkBytes = 256 * 1024;
 
 /**
  * Regular files only, sorted by name; links that stay in the store are packed as what they lead to.
@@ -41,16 +38,25 @@ export function packMediaStore(options: PackMediaOptions): AsyncGenerator<Buffer
 }
 
 async function fill(archive: Pack, options: PackMediaOptions): Promise<void> {
-    const { root, folders, notes, signal } = options;
-    for await (const file of scanStore(root, folders, notes, { linked: options.linked })) {
+    const { store, folders, notes, signal } = options;
+    const begin = async (file: StoredFile): Promise<{ file: StoredFile; pour: Pour }> => {
+        const place = { path: join(store.root, file.path), size: file.size };
+        return { file, pour: await contentAhead(store.machine, place, signal) };
+    };
+    for await (const { file, pour } of inOrder(scanStore(store, folders, notes), filesAhead(store.machine), begin)) {
         signal.throwIfAborted();
-        options.onFile(await add(archive, file, options));
+        options.onFile(await add(archive, file, pour, options));
     }
 }
 
-async function add(archive: Pack, { path, size, mtime }: StoredFile, options: PackMediaOptions): Promise<HashedFile> {
+async function add(
+    archive: Pack,
+    { path, size, mtime }: StoredFile,
+    pour: Pour,
+    { prefix, store }: PackMediaOptions,
+): Promise<HashedFile> {
     const header = {
-        name: `${options.prefix}/${path}`,
+        name: `${prefix}/${path}`,
         size,
         mode: 0o600,
         mtime: new Date(Math.max(0, Math.floor(Number(BigInt(mtime) / 1_000_000_000n)) * 1000)),
@@ -60,28 +66,21 @@ async function add(archive: Pack, { path, size, mtime }: StoredFile, options: Pa
     const closed = once(sink, "close");
     closed.catch(() => undefined);
     const hash = createHash("sha256");
-    const file = await open(join(options.root, path), constants.O_RDONLY);
-    let bytes = 0;
-    try {
-        for (;;) {
-            options.signal.throwIfAborted();
-            const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, null);
-            if (bytesRead === 0) break;
-            const chunk = buffer.subarray(0, bytesRead);
-            bytes += bytesRead;
-            if (bytes > size) break;
-            hash.update(chunk);
-            if (!sink.write(chunk)) await drained(sink);
-        }
-    } finally {
-        await file.close();
-    }
-    if (bytes !== size)
-        throw new MigrationError("SM-E0962", {
-            where: join(options.root, path),
-            found: `it changed while it was read: ${size} bytes before, now ${bytes > size ? "more" : bytes}`,
+    const changed = (found: string): MigrationError =>
+        new MigrationError("SM-E0962", {
+            where: placeOn(store.machine, join(store.root, path)),
+            found: `it changed while it was read: ${size} bytes before, now ${found}`,
             expected: "a store that nobody writes to",
         });
+    let bytes = 0;
+    await pour(async (chunk) => {
+        bytes += chunk.length;
+        if (bytes > size) throw changed("more");
+        hash.update(chunk);
+        // The archive keeps what it is given for a while; who pours does not.
+        if (!sink.write(Buffer.from(chunk))) await drained(sink);
+    });
+    if (bytes !== size) throw changed(String(bytes));
     sink.end(null);
     await closed;
     return { path, size, sha256: hash.digest("hex") };

@@ -1,10 +1,13 @@
 /** Walks a media store: every file once, in an order that is the same wherever the store is, with the memory of one directory. */
-import type { BigIntStats } from "node:fs";
-import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { getSystemErrorMap } from "node:util";
+import type { FileFacts, WalkedEntry } from "../machines/machine.ts";
+import { placeOn } from "../machines/placeOn.ts";
 import { MigrationError } from "../run/errors.ts";
-import { isStoreName } from "./layout.ts";
-import { isInStore, type LinkedFolder } from "./linkedFolders.ts";
+import { isStoreName, storeNames } from "./layout.ts";
+import { isInStore } from "./linkedFolders.ts";
+import type { MediaStore } from "./mediaStore.ts";
+import type { ReadStore } from "./readStore.ts";
 
 export interface StoredFile {
     /** Relative to the store, with slashes. */
@@ -27,115 +30,103 @@ export interface ScanNotes {
 }
 
 /** Told of every file and directory of Synapse's names, the directories before what is in them. */
-export type SeeEntry = (path: string, facts: BigIntStats) => void;
+export type SeeEntry = (path: string, facts: FileFacts) => void;
 
 export const newScanNotes = (): ScanNotes => ({ foreign: [], partial: [], caseTwins: 0 });
 
 /** Ends the name of a copy that is not complete. */
 export const partialSuffix = ".synapse-migration-partial";
 
-const blockBytes = 512n;
-
-/**
- * The real path of a media store. The store itself may be a link; links in it must stay in it.
- *
- * @throws MigrationError SM-E0963 when it is missing or no directory
- */
-export async function storeRoot(directory: string): Promise<string> {
-    const refuse = (found: string, cause?: unknown): MigrationError =>
-        new MigrationError("SM-E0963", { where: directory, found, expected: "the directory of a media store", cause });
-    const found = await stat(directory).catch((error: unknown) => {
-        throw refuse(`it cannot be read: ${reason(error)}`, error);
-    });
-    if (!found.isDirectory()) throw refuse("it is not a directory");
-    return realpath(directory);
-}
+const blockBytes = 512;
 
 /**
  * Yields the regular files of the given folders, each directory's entries sorted by the bytes of their names. Folders that are missing are
  * empty. Entries that vanish during the walk are left out.
  *
- * @param root  as {@link storeRoot} gives it
+ * @param store  folders of it that lie elsewhere are followed in a {@link ReadStore} alone: in a store of ours there are none
+ * @param see  told of every entry on the way
  * @throws MigrationError SM-E0963 for what cannot be read, is neither file nor directory, or is a link that leads out of the store
  */
 export async function* scanStore(
-    root: string,
+    store: MediaStore & Partial<ReadStore>,
     folders: readonly string[],
     notes: ScanNotes,
-    { see = () => undefined, linked = [] }: ScanOptions = {},
+    see: SeeEntry = () => undefined,
 ): AsyncGenerator<StoredFile> {
-    for (const folder of folders) yield* walk({ root, notes, see, linked }, folder, []);
-}
-
-export interface ScanOptions {
-    /** Told of every entry on the way. */
-    readonly see?: SeeEntry | undefined;
-    /** Of a source: folders that lie elsewhere. In a store of ours none is followed. */
-    readonly linked?: readonly LinkedFolder[] | undefined;
-}
-
-interface Walk {
-    readonly root: string;
-    readonly notes: ScanNotes;
-    readonly see: SeeEntry;
-    readonly linked: readonly LinkedFolder[];
-}
-
-async function* walk(place: Walk, path: string, above: readonly string[]): AsyncGenerator<StoredFile> {
-    const { root, notes } = place;
-    const facts = await entryFacts(place, path);
-    if (facts === undefined) return;
-    place.see(path, facts);
-    if (facts.isFile()) {
-        yield {
-            path,
-            size: Number(facts.size),
-            mtime: facts.mtimeNs.toString(),
-            sparse: facts.blocks * blockBytes < facts.size,
-        };
-        return;
-    }
-    if (!facts.isDirectory()) throw unfit(root, path, "it is neither a file nor a directory");
-    const identity = `${facts.dev}:${facts.ino}`;
-    if (above.includes(identity)) throw unfit(root, path, "a link leads back to a directory above it");
-    const names = (await readable(root, path, () => readdir(join(root, path)))) ?? [];
-    const lowerCase = new Set<string>();
-    for (const name of names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
-        if (name.endsWith(partialSuffix)) notes.partial.push(`${path}/${name}`);
-        else if (!isStoreName(name)) notes.foreign.push(`${path}/${name}`);
-        else {
-            if (lowerCase.has(name.toLowerCase())) notes.caseTwins++;
-            lowerCase.add(name.toLowerCase());
-            yield* walk(place, `${path}/${name}`, [...above, identity]);
+    const { machine, root } = store;
+    for (const folder of folders) {
+        const twins = new CaseTwins(notes);
+        let leftOut: string | undefined;
+        for await (const entry of machine.files.walk(root, folder, { enters: storeNames })) {
+            const { path, facts } = entry;
+            if (leftOut !== undefined && path.startsWith(leftOut)) continue;
+            leftOut = undefined;
+            if (path !== folder && !isCarried(path, notes)) {
+                // Whatever is in it, and whatever is wrong with that, is no part of the store.
+                leftOut = `${path}/`;
+                continue;
+            }
+            if (path !== folder) twins.see(path);
+            refuseUnfit(store, entry);
+            see(path, facts);
+            if (facts.kind === "file") {
+                const { size, mtime, blocks } = facts;
+                yield { path, size, mtime, sparse: blocks * blockBytes < size };
+            }
         }
     }
 }
 
-async function entryFacts({ root, linked }: Walk, path: string): Promise<BigIntStats | undefined> {
-    const elsewhere = linked.find(({ folder }) => folder === path);
-    if (elsewhere !== undefined) return readable(root, path, () => stat(elsewhere.to, { bigint: true }));
-    const own = await readable(root, path, () => lstat(join(root, path), { bigint: true }));
-    if (own?.isSymbolicLink() !== true) return own;
-    const target = await readable(root, path, () => realpath(join(root, path)));
-    if (target === undefined) throw unfit(root, path, "a link that leads nowhere");
-    if (!isInStore(root, linked, target)) throw unfit(root, path, `a link that leads out of the store, to ${target}`);
-    return readable(root, path, () => stat(target, { bigint: true }));
+function isCarried(path: string, notes: ScanNotes): boolean {
+    if (path.endsWith(partialSuffix)) notes.partial.push(path);
+    else if (!isStoreName(path.slice(path.lastIndexOf("/") + 1))) notes.foreign.push(path);
+    else return true;
+    return false;
 }
 
-/** Undefined for what is not there. */
-async function readable<T>(root: string, path: string, read: () => Promise<T>): Promise<T | undefined> {
-    try {
-        return await read();
-    } catch (error) {
-        if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-        throw unfit(root, path, `it cannot be read: ${reason(error)}`, error);
+/** Counts names that differ only in case, with the memory of the directories above the one that is walked. */
+class CaseTwins {
+    readonly #notes: ScanNotes;
+    readonly #above: { readonly directory: string; readonly names: Set<string> }[] = [];
+
+    constructor(notes: ScanNotes) {
+        this.#notes = notes;
+    }
+
+    public see(path: string): void {
+        const end = path.lastIndexOf("/");
+        const directory = path.slice(0, end);
+        const name = path.slice(end + 1).toLowerCase();
+        while (this.#above.length > 0 && !isAtOrBelow(directory, this.#above.at(-1)?.directory ?? ""))
+            this.#above.pop();
+        if (this.#above.at(-1)?.directory !== directory) this.#above.push({ directory, names: new Set() });
+        const names = this.#above.at(-1)?.names;
+        if (names?.has(name) === true) this.#notes.caseTwins++;
+        names?.add(name);
     }
 }
 
-function unfit(root: string, path: string, found: string, cause?: unknown): MigrationError {
-    return new MigrationError("SM-E0963", { where: join(root, path), found, cause });
+const isAtOrBelow = (path: string, directory: string): boolean =>
+    path === directory || path.startsWith(`${directory}/`);
+
+function refuseUnfit(
+    { machine, root, linked = [] }: MediaStore & Partial<ReadStore>,
+    { path, facts, linksTo, error }: WalkedEntry,
+): void {
+    const unfit = (found: string): MigrationError =>
+        new MigrationError("SM-E0963", { where: placeOn(machine, join(root, path)), found });
+    if (error === "ENOENT") throw unfit("a link that leads nowhere");
+    const elsewhere = linked.find(({ folder }) => folder === path);
+    const isIn =
+        elsewhere === undefined ? linksTo === undefined || isInStore(root, linked, linksTo) : linksTo === elsewhere.to;
+    if (!isIn) throw unfit(`a link that leads out of the store, to ${linksTo ?? "nothing"}`);
+    if (error === "ELOOP" && facts.kind === "directory") throw unfit("a link leads back to a directory above it");
+    if (error !== undefined) throw unfit(`it cannot be read: ${inWords(error)}`);
+    if (facts.kind !== "file" && facts.kind !== "directory") throw unfit("it is neither a file nor a directory");
 }
 
-function reason(error: unknown): string {
-    return error instanceof Error ? error.message : String(error);
+/** `EACCES: permission denied` */
+function inWords(code: string): string {
+    const known = [...getSystemErrorMap().values()].find(([name]) => name === code);
+    return known === undefined ? code : known.join(": ");
 }

@@ -1,8 +1,11 @@
 /** Looks once more at media of a homeserver that runs: files and rows come and go between a walk and a look into the database. */
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
+import { inOrder } from "./inOrder.ts";
 import { localContentPath } from "./layout.ts";
 import { withMediaRows } from "./mediaRows.ts";
+
+const looksAtOnce = 32;
 
 /**
  * @param suspects  media ids of which something was wrong
@@ -16,11 +19,13 @@ export async function lookAgain(
     options: { readonly step: string; readonly signal?: AbortSignal },
 ): Promise<Completeness> {
     const now = new Map<string, SeenFile>();
-    for (const mediaId of suspects) {
+    const look = async (mediaId: string): Promise<void> => {
         const path = localContentPath(mediaId);
         const file = path === undefined ? undefined : await read(path);
         if (path !== undefined && file !== undefined) now.set(path, file);
-    }
+    };
+    // Where nothing is there, as when a disk is not mounted, these are all of them, and their machine may be far away.
+    for await (const done of inOrder(each(suspects), looksAtOnce, look)) void done;
     return withMediaRows(address, options, ({ media }) =>
         checkCompleteness({
             media: filtered(media, ({ mediaId }) => suspects.has(mediaId)),
@@ -29,6 +34,10 @@ export async function lookAgain(
             paths: () => [],
         }),
     );
+}
+
+async function* each<T>(items: Iterable<T>): AsyncGenerator<T> {
+    for (const item of items) yield Promise.resolve(item);
 }
 
 async function* filtered<T>(rows: AsyncIterable<T>, wanted: (row: T) => boolean): AsyncGenerator<T> {

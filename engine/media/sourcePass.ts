@@ -1,23 +1,22 @@
 /** One pass over the source's media store: copies what is new or changed, and takes away what it had copied and is gone. */
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
+import { placeOn } from "../machines/placeOn.ts";
 import { MigrationError } from "../run/errors.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
 import { inOrder } from "./inOrder.ts";
-import type { LinkedFolder } from "./linkedFolders.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
+import type { ReadStore } from "./readStore.ts";
 import { newScanNotes, scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import { filesAtOnce, TreeDigest } from "./treeDigest.ts";
 
 export interface CopyPassArgs {
-    /** Real paths. */
-    readonly sourceRoot: string;
+    readonly source: ReadStore;
+    /** Real path, on this machine. */
     readonly targetRoot: string;
     readonly folders: readonly string[];
-    /** Of them, those of the source that lie elsewhere. */
-    readonly linked: readonly LinkedFolder[];
     readonly index: MediaIndex;
     readonly owner: Owner | undefined;
     readonly signal?: AbortSignal;
@@ -52,9 +51,15 @@ export interface CopyPass {
     readonly walk: string;
 }
 
+/**
+ * Of a source on another machine: with 30 ms to it and back, as many on their way do not make the network the slower part. At most so many
+ * pieces of farPour.ts are in memory.
+ */
+const farFilesAtOnce = 128;
+
 /** Safe to repeat, and to kill: files that are copied already are not copied again. */
 export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
-    const { index } = args;
+    const { index, source } = args;
     const notes = newScanNotes();
     const digest = new TreeDigest();
     const walk = createHash("sha256");
@@ -63,8 +68,8 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     let [files, bytes, copied, sparse, removed] = [0, 0, 0, 0, 0];
     const work = async (file: StoredFile) => ({ file, done: await carry(args, file) });
     for await (const { file, done } of inOrder(
-        scanStore(args.sourceRoot, args.folders, notes, { linked: args.linked }),
-        filesAtOnce,
+        scanStore(source, args.folders, notes),
+        source.machine.isHere ? filesAtOnce : farFilesAtOnce,
         work,
     )) {
         args.signal?.throwIfAborted();
@@ -95,13 +100,9 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
 }
 
 /** What a walk over the source sees, without reading any file: names, sizes and times of change. */
-export async function walkDigest({
-    sourceRoot,
-    folders,
-    linked,
-}: Pick<CopyPassArgs, "sourceRoot" | "folders" | "linked">): Promise<string> {
+export async function walkDigest({ source, folders }: Pick<CopyPassArgs, "source" | "folders">): Promise<string> {
     const walk = createHash("sha256");
-    for await (const file of scanStore(sourceRoot, folders, newScanNotes(), { linked })) walk.update(walkLine(file));
+    for await (const file of scanStore(source, folders, newScanNotes())) walk.update(walkLine(file));
     return walk.digest("hex");
 }
 
@@ -110,31 +111,46 @@ function walkLine({ path, size, mtime }: StoredFile): string {
 }
 
 async function carry(
-    { sourceRoot, targetRoot, index, owner, signal }: CopyPassArgs,
+    { source, targetRoot, index, owner, signal }: CopyPassArgs,
     file: StoredFile,
 ): Promise<{ entry: IndexEntry; copied: boolean } | "gone" | "changing"> {
     const { path, size, mtime } = file;
     const known = index.get(path);
-    const there = await stat(join(targetRoot, path)).catch(() => undefined);
-    if (there?.size === size && known?.size === size && known.mtime === mtime) return { entry: known, copied: false };
+    const there = sizeOf(join(targetRoot, path));
+    if (there === size && known?.size === size && known.mtime === mtime) return { entry: known, copied: false };
+    const { files } = source.machine;
+    const from = join(source.root, path);
     try {
-        if (there?.size === size && known === undefined) {
+        if (there === size && known === undefined) {
             // A copy of an earlier run, or one whose line in the index a kill has lost.
-            const [source, target] = await Promise.all(
-                [sourceRoot, targetRoot].map((root) => hashFile(join(root, path), signal)),
-            );
-            if (source !== undefined && source.sha256 === target?.sha256 && source.size === size) {
-                return { entry: remember(index, { path, size, mtime, sha256: source.sha256 }), copied: false };
-            }
+            const [theirs, ours] = await Promise.all([
+                files.hash(from, signal),
+                hashFile(join(targetRoot, path), signal),
+            ]);
+            if (theirs.sha256 === ours.sha256 && theirs.size === size)
+                return { entry: remember(index, { path, size, mtime, sha256: theirs.sha256 }), copied: false };
         }
-        const content = await copyFile(join(sourceRoot, path), { root: targetRoot, path }, owner, signal);
+        const content = await copyFile(files, { path: from, size }, { root: targetRoot, path }, owner, signal);
         if (content?.size !== size) {
             // Copied whole, but not what the walk saw: the next pass sees it as it is now.
             return "changing";
         }
         return { entry: remember(index, { path, size, mtime, sha256: content.sha256 }), copied: true };
     } catch (error) {
-        return explain(error, sourceRoot, path);
+        return explain(error, source, path);
+    }
+}
+
+/**
+ * Of a copy that is there already; undefined where there is none.
+ *
+ * It is waited for, and not left to a thread: of what is in memory, as after an earlier pass, that would be most of the time.
+ */
+function sizeOf(path: string): number | undefined {
+    try {
+        return statSync(path, { throwIfNoEntry: false })?.size;
+    } catch {
+        return undefined;
     }
 }
 
@@ -143,13 +159,16 @@ function remember(index: MediaIndex, entry: IndexEntry): IndexEntry {
     return entry;
 }
 
-function explain(error: unknown, sourceRoot: string, path: string): "gone" {
+function explain(error: unknown, { machine, root }: ReadStore, path: string): "gone" | "changing" {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT") return "gone";
+    // Something else is in its place than the file that the walk saw.
+    if (code === "EISDIR" || code === "ENXIO" || code === "ELOOP") return "changing";
     const changed = "files were copied; those stay, and are not copied again";
     if (code === "EACCES" || code === "EPERM" || code === "EIO") {
         const found = error instanceof Error ? error.message : code;
-        throw new MigrationError("SM-E0963", { where: join(sourceRoot, path), found, changed, cause: error });
+        const where = placeOn(machine, join(root, path));
+        throw new MigrationError("SM-E0963", { where, found, changed, cause: error });
     }
     throw error;
 }

@@ -46,9 +46,7 @@ export class StoreAccess {
     }
 
     public readonly see: SeeEntry = (path, facts) => {
-        const { uid, gid, mode } = facts;
-        const found = { uid: Number(uid), gid: Number(gid), mode: Number(mode) };
-        this.judge(path, found, facts.isDirectory() ? "directory" : "file");
+        this.judge(path, facts, facts.kind === "directory" ? "directory" : "file");
     };
 
     public check(): Check {

@@ -1,10 +1,11 @@
 /** The end of the final pass: reads every file of the target's store, mends what differs from its copy, puts aside what is not one. */
-import type { BigIntStats } from "node:fs";
 import { join } from "node:path";
+import type { FileFacts } from "../machines/machine.ts";
 import { MigrationError } from "../run/errors.ts";
 import { exists } from "../run/exists.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile } from "./copyFile.ts";
+import type { IndexEntry } from "./mediaIndex.ts";
 import type { CopyPassArgs } from "./sourcePass.ts";
 import { newScanNotes } from "./scan.ts";
 import { StoreAccess } from "./storeAccess.ts";
@@ -55,8 +56,8 @@ async function readCopies(
     const notes = newScanNotes();
     const access = await StoreAccess.of(targetRoot, owner);
     /** Of what was walked over, until it is known whether it stays as it is. */
-    const facts = new Map<string, BigIntStats>();
-    const see = (path: string, found: BigIntStats): void => void facts.set(path, found);
+    const facts = new Map<string, FileFacts>();
+    const see = (path: string, found: FileFacts): void => void facts.set(path, found);
     const mended: string[] = [];
     const aside: string[] = [];
     let files = 0;
@@ -71,7 +72,7 @@ async function readCopies(
             continue;
         }
         if (entry.sha256 !== file.sha256) {
-            await copyAgain(args, path);
+            await copyAgain(args, entry);
             const again = await hashFile(join(targetRoot, path), signal);
             if (again.sha256 !== entry.sha256) throw unlike(targetRoot, path, entry.sha256, again.sha256);
             mended.push(path);
@@ -91,10 +92,11 @@ async function readCopies(
     return { treeDigest: await list.finish(), files, mended, setAside: aside, access };
 }
 
-async function copyAgain({ sourceRoot, targetRoot, owner, signal, elsewhere }: CopyPassArgs, path: string) {
+async function copyAgain({ source, targetRoot, owner, signal, elsewhere }: CopyPassArgs, { path, size }: IndexEntry) {
     const place = { root: targetRoot, path };
+    const from = { path: join(source.root, path), size };
     try {
-        await copyFile(join(sourceRoot, path), place, owner, signal);
+        await copyFile(source.machine.files, from, place, owner, signal);
     } catch (error) {
         const isGone = error instanceof Error && "code" in error && error.code === "ENOENT";
         if (!isGone || elsewhere?.has(path) !== true) throw error;

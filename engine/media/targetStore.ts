@@ -1,14 +1,18 @@
 /** The target's media store: a directory with a file that says which run prepared it. */
 import { constants } from "node:fs";
-import { lstat, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { z } from "zod";
 import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
 import { emptyDirectory, hasCode, holdBelow, removeBelow, holdDirectory, holdShaped } from "../run/heldDirectory.ts";
 import { parseJson } from "../run/parseJson.ts";
 import { readTrusted } from "../run/trustedFile.ts";
+import { localFiles } from "../machines/local/localFiles.ts";
+import type { FileFacts, Machine } from "../machines/machine.ts";
+import { placeOn } from "../machines/placeOn.ts";
 import { MigrationError } from "../run/errors.ts";
 import type { Owner } from "./copyFile.ts";
+import type { ReadStore } from "./readStore.ts";
 
 const markerName = ".synapse-migration.json";
 const marker = z.strictObject({
@@ -105,17 +109,32 @@ async function removeEmpty(root: string, path: string): Promise<void> {
  *
  * @throws MigrationError SM-E0963
  */
-export async function requireApart(sourceRoot: string, targetRoot: string): Promise<void> {
-    const [source, target] = await Promise.all([stat(sourceRoot), stat(targetRoot)]);
-    const same = source.dev === target.dev && source.ino === target.ino;
-    const within = (inner: string, outer: string): boolean => inner.startsWith(outer + sep);
-    if (same || within(sourceRoot, targetRoot) || within(targetRoot, sourceRoot)) {
-        throw unfit(
-            targetRoot,
-            `the source's media store is ${sourceRoot}`,
-            "choose another `target.directory`; a target never works on the source's files",
-        );
+export async function requireApart({ machine, root, linked }: ReadStore, targetRoot: string): Promise<void> {
+    if (!machine.isHere && !(await hasTarget(machine, targetRoot))) return;
+    const target = await machine.files.stat(targetRoot);
+    for (const place of [root, ...linked.map(({ to }) => to)]) {
+        const same = target !== undefined && (await machine.files.stat(place))?.identity === target.identity;
+        const within = (inner: string, outer: string): boolean => inner.startsWith(outer + sep);
+        if (same || within(place, targetRoot) || within(targetRoot, place)) {
+            throw unfit(
+                targetRoot,
+                `the source's media store is ${placeOn(machine, place)}`,
+                "choose another `target.directory`; a target never works on the source's files",
+            );
+        }
     }
+}
+
+/** Whether another machine is this one after all, or shares the target's file system under the same path: the marker is the same file. */
+async function hasTarget({ files }: Machine, targetRoot: string): Promise<boolean> {
+    const path = join(targetRoot, markerName);
+    const [there, here] = await Promise.all([files.lstat(path), localFiles.lstat(path)]);
+    const facts = (found: FileFacts | undefined): unknown[] => [
+        found?.mtime,
+        found?.size,
+        found?.identity.split(":")[1],
+    ];
+    return there !== undefined && facts(there).every((fact, index) => fact === facts(here)[index]);
 }
 
 async function readMarker(directory: string): Promise<Marker | undefined> {

@@ -1,7 +1,9 @@
 /** One digest for all carried files of a media store. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { hashFile, type FileContent } from "./copyFile.ts";
+import { thisMachine } from "../machines/local/localMachine.ts";
+import type { FileContent } from "../machines/machine.ts";
+import { hashFile } from "./copyFile.ts";
 import { inOrder } from "./inOrder.ts";
 import { scanStore, type ScanNotes, type SeeEntry } from "./scan.ts";
 
@@ -28,7 +30,7 @@ export class TreeDigest {
 
 export const treeLine = ({ path, size, sha256 }: HashedFile): string => `${sha256} ${size} ${path}\n`;
 
-/** Reads every file of a store to its end. */
+/** Reads every file of a store of this machine to its end. */
 export function hashedFiles(
     root: string,
     folders: readonly string[],
@@ -36,7 +38,7 @@ export function hashedFiles(
     signal?: AbortSignal,
     see?: SeeEntry,
 ): AsyncGenerator<HashedFile> {
-    return inOrder(scanStore(root, folders, notes, { see }), filesAtOnce, async ({ path }) => ({
+    return inOrder(scanStore({ machine: thisMachine, root }, folders, notes, see), filesAtOnce, async ({ path }) => ({
         path,
         ...(await hashFile(join(root, path), signal)),
     }));

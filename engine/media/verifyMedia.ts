@@ -1,5 +1,6 @@
 /** Proves the target's media against what was copied and against the restored database. */
 import type { Check } from "../../contract/index.ts";
+import { thisMachine } from "../machines/local/localMachine.ts";
 import type { ServiceUser } from "../machines/serviceUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import type { MigrationError } from "../run/errors.ts";
@@ -11,7 +12,8 @@ import { carriedFolders, localFolders } from "./layout.ts";
 import { withMediaRows } from "./mediaRows.ts";
 import { bucketCheck } from "./s3/bucketMedia.ts";
 import type { SourceMedia } from "./s3/sourceMedia.ts";
-import { newScanNotes, storeRoot } from "./scan.ts";
+import { storeRoot } from "./mediaStore.ts";
+import { newScanNotes } from "./scan.ts";
 import { StoreAccess } from "./storeAccess.ts";
 import { hashedFiles, TreeDigest, treeLine } from "./treeDigest.ts";
 import { describeTreeDifference } from "./treeList.ts";
@@ -51,7 +53,7 @@ export async function verifyMedia(
     remoteCache: "carry" | "drop",
     { runDirectory, user, bucket, acceptMissing }: VerifyMediaOptions,
 ): Promise<VerifiedMedia> {
-    const root = await storeRoot(store);
+    const root = await storeRoot(thisMachine, store);
     const access = await StoreAccess.of(root, user);
     const lines = new Map<string, string>();
     const digest = new TreeDigest();

@@ -10,16 +10,21 @@ export interface DatabaseAddress {
     readonly user: string;
     /** Absent where the server asks for none: `peer`, `trust`. */
     readonly password?: string | undefined;
+    /** Name of the machine that reaches it under this address, where that is another one than this; for messages. */
+    readonly machine?: string | undefined;
+    /** Where a connection is really made to, when that is another place: the near end of a forwarded port, a directory for that of a socket. */
+    readonly via?: { readonly host: string; readonly port: number } | undefined;
     /** Absent for none. */
     readonly tls?: DatabaseTls | undefined;
 }
 
-/** For messages: `name@host:port`. */
-export function describeAddress({ host, port, name }: DatabaseAddress): string {
-    return `${name}@${host}:${port}`;
+/** For messages: `name@host:port`, and on which machine. */
+export function describeAddress({ host, port, name, machine }: DatabaseAddress): string {
+    return `${name}@${host}:${port}${machine === undefined ? "" : ` on ${machine}`}`;
 }
 
 /** Whether the server is on this machine. */
-export function isHere({ host }: DatabaseAddress): boolean {
+export function isHere({ host, via }: DatabaseAddress): boolean {
+    if (via !== undefined) return false;
     return host.startsWith("/") || ["localhost", "127.0.0.1", "::1"].includes(host);
 }

@@ -1,6 +1,7 @@
 /** TLS of our connections to PostgreSQL: as libpq would for the same arguments (PostgreSQL manual 32.19). */
 import { readFile } from "node:fs/promises";
-import type { ConnectionOptions } from "node:tls";
+import { isIP } from "node:net";
+import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 import { Client, DatabaseError, type ClientConfig } from "pg";
 import { MigrationError } from "../run/errors.ts";
 import type { DatabaseTls } from "../synapse/config/databaseTls.ts";
@@ -17,7 +18,8 @@ type Way = false | ConnectionOptions;
 export async function openClient(address: DatabaseAddress, settings: ClientConfig): Promise<Client> {
     const ways = await waysTo(address);
     for (const [index, ssl] of ways.entries()) {
-        const { host, port, name: database, user, password } = address;
+        const { name: database, user, password } = address;
+        const { host, port } = address.via ?? address;
         // An empty string keeps the library from looking into PGPASSWORD and ~/.pgpass.
         const client = new Client({ ...settings, host, port, database, user, password: password ?? "", ssl });
         // A connection that breaks between two statements reports it here; the next statement fails then.
@@ -34,11 +36,20 @@ export async function openClient(address: DatabaseAddress, settings: ClientConfi
     throw new Error("there is no way to connect");
 }
 
-/** The same for PostgreSQL's own programs, as variables of their environment. */
-export function tlsEnvironment({ tls }: DatabaseAddress): Record<string, string> {
-    return Object.fromEntries(
-        Object.entries(tlsParameters(tls)).map(([name, value]) => [`PG${name.toUpperCase()}`, value]),
+/**
+ * Place and TLS for PostgreSQL's own programs, as variables of their environment. The name stays the one that a certificate is compared with
+ * (PostgreSQL manual 34.1.2, `hostaddr`).
+ */
+export function connectionEnvironment(address: DatabaseAddress): Record<string, string> {
+    const { host, port } = address.via ?? address;
+    const place =
+        address.via === undefined || host.startsWith("/")
+            ? { PGHOST: host, PGPORT: String(port) }
+            : { PGHOST: address.host, PGHOSTADDR: host, PGPORT: String(port) };
+    const tls = Object.entries(tlsParameters(address.tls)).map(
+        ([name, value]) => [`PG${name.toUpperCase()}`, value] as const,
     );
+    return { ...place, ...Object.fromEntries<string>(tls) };
 }
 
 /** The same as parameters of libpq. */
@@ -88,7 +99,10 @@ async function tlsOptions(address: DatabaseAddress, tls: DatabaseTls): Promise<C
         ...(ca === undefined ? {} : { ca }),
         ...(cert === undefined || key === undefined ? {} : { cert, key }),
         rejectUnauthorized: ca !== undefined,
-        ...(tls.mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+        // The name is the server's own, wherever the connection is made to.
+        ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
+        checkServerIdentity: (_, certificate) =>
+            tls.mode === "verify-full" ? checkServerIdentity(address.host, certificate) : undefined,
     };
 }
 

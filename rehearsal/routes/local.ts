@@ -12,7 +12,7 @@ export const local: ClusterRoute = {
                 source: {
                     kind: "selfHosted",
                     homeserverConfig: [files.configFile],
-                    host: { kind: "local" },
+                    machine: { kind: "local" },
                     service: { kind: "process", pidFile: files.pidFile },
                 },
                 canaryBaseUrl: source.baseUrl,

@@ -6,6 +6,7 @@ import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { runProgram, type ProgramOptions } from "../../engine/machines/program.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
 import { writeMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
 import type { DatabaseAddress } from "../source/cluster.ts";
 import type { ClusterRouteArgs, RouteArgs } from "./route.ts";
@@ -67,6 +68,7 @@ export async function moveMediaToRepository(args: ClusterRouteArgs, destination:
     const { source, cluster, signal } = args;
     const { parts } = await withClient(ownerOf(cluster.synapse), { step: "rehearsal", signal }, (client) =>
         writeMediaArchive(client, {
+            machine: thisMachine,
             serverName: source.serverName,
             mediaStore: source.files.mediaStore,
             destination,

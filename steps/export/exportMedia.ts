@@ -12,15 +12,16 @@ import {
 import { writeArtefact, type ArtefactPlace } from "../../engine/bundle/write/artefact.ts";
 import { packDirectory } from "../../engine/bundle/archives/packDirectory.ts";
 import { packMediaStore } from "../../engine/media/packStore.ts";
+import { placeOn } from "../../engine/machines/placeOn.ts";
 import { exportMediaContract, type Check } from "../../contract/index.ts";
 import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/media/completeness.ts";
 import type { FileContent } from "../../engine/media/copyFile.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
 import { writeMediaArchive, type WrittenMediaArchive } from "../../engine/media/mediaRepoArchive/fromSynapseStore.ts";
 import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
-import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
-import { newScanNotes, storeRoot, type ScanNotes } from "../../engine/media/scan.ts";
+import { openStore, type ReadStore } from "../../engine/media/readStore.ts";
+import { newScanNotes, type ScanNotes } from "../../engine/media/scan.ts";
 import { TreeDigest } from "../../engine/media/treeDigest.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
@@ -39,10 +40,11 @@ export const exportMedia = defineStep(
         await requireOwnBundle(bundle.directory, run.directory);
         const began = performance.now();
         const address = await sourceAddress(source);
-        const root = await storeRoot((await readSourceConfig(source)).mediaStorePath);
+        const { machine, mediaStorePath } = await readSourceConfig(source);
+        const store = await openStore(machine, mediaStorePath, carriedFolders(spec.remoteCache));
         const place = { bundle, passphrase, runDirectory: run.directory, signal: run.signal };
-        const exported = await exportArchive(spec, { address, root, place }, run);
-        const stored = await backUpStore(spec, { address, root, place }, run);
+        const exported = await exportArchive(spec, { address, store, place }, run);
+        const stored = await backUpStore(spec, { address, store, place }, run);
         const { backup, checks, completeness, notes } = stored;
         const section: MediaSection = {
             export: exported.section,
@@ -64,15 +66,15 @@ export const exportMedia = defineStep(
 
 interface Media {
     readonly address: DatabaseAddress;
-    /** Of the source's store. */
-    readonly root: string;
+    /** The source's. */
+    readonly store: ReadStore;
     readonly place: ArtefactPlace;
 }
 
 /** matrix-media-repo's importer opens every file of the folder: nothing but its archives may be in it. */
 async function exportArchive(
     { source, acceptMissingMedia }: ExportMediaSpec,
-    { address, root, place }: Media,
+    { address, store, place }: Media,
     run: StepRun,
 ): Promise<{ section: MediaSection["export"]; leftOut: string[]; archive: Omit<WrittenMediaArchive, "parts"> }> {
     const spool = mediaSpool(run.directory);
@@ -85,7 +87,8 @@ async function exportArchive(
                 withClient(address, { step, statementSeconds: 0, signal: run.signal }, (client) =>
                     writeMediaArchive(client, {
                         serverName: source.serverName,
-                        mediaStore: root,
+                        machine: store.machine,
+                        mediaStore: store.root,
                         destination: spool,
                         acceptMissing: acceptMissingMedia,
                         signal: run.signal,
@@ -130,17 +133,16 @@ interface StoredMedia {
 /** Every file is read once: for the archive, for its SHA-256, and for the comparison with what the database promises. */
 async function backUpStore(
     { remoteCache, acceptMissingMedia }: ExportMediaSpec,
-    { address, root, place }: Media,
+    { address, store, place }: Media,
     run: StepRun,
 ): Promise<StoredMedia> {
     const notes = newScanNotes();
     const folders = carriedFolders(remoteCache);
-    const linked = await linkedFolders(root, folders);
     const local = new Map<string, FileContent>();
     const digest = new TreeDigest();
     let [files, bytes] = [0, 0];
     const content = packMediaStore({
-        ...{ root, folders, linked, prefix: mediaBackupFolder, notes, signal: run.signal },
+        ...{ store, folders, prefix: mediaBackupFolder, notes, signal: run.signal },
         onFile: (file) => {
             digest.add(file);
             files++;
@@ -159,11 +161,11 @@ async function backUpStore(
     const broken = brokenMedia(completeness, acceptMissingMedia);
     if (broken.count > 0)
         throw new MigrationError("SM-E0962", {
-            where: root,
+            where: placeOn(store.machine, store.root),
             found: broken.first.slice(0, 5).join("\n"),
             expected: "each medium of the database with its file",
         });
-    const checks = [...completenessChecks(completeness, broken), ...linkChecks(linked)];
+    const checks = [...completenessChecks(completeness, broken), ...linkChecks(store.linked)];
     return {
         backup: { artefact, files, bytes, treeDigest: digest.value(), folders: [...folders] },
         ...{ checks, completeness, notes },

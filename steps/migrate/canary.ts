@@ -12,6 +12,7 @@ import {
     type MatrixAnswer,
     type MatrixRequest,
 } from "../../engine/synapse/api/matrixApi.ts";
+import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { canaryMedium, deviceNames, removeTraces, roomName, userIdOf } from "../../engine/probe/traces.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
@@ -66,7 +67,7 @@ async function removeFromSource(
     run: StepRun,
 ): Promise<readonly string[]> {
     const { serverName } = source;
-    const { clientBaseUrl: own = baseUrl } = await readSourceConfig(source);
+    const own = (await ownBaseUrl(await readSourceConfig(source))) ?? baseUrl;
     const api = new MatrixApi(own ?? (await clientBaseUrl(source)));
     const args = { address: await sourceAddress(source), serverName, api, step: "canary" };
     return (await removeTraces(args, traces?.userId ?? userIdOf(user, serverName), run)).left;
@@ -160,7 +161,7 @@ function parsed<T>(shape: z.ZodType<T>, path: string, answer: MatrixAnswer): T {
 }
 
 async function clientBaseUrl(source: SelfHostedSource): Promise<string> {
-    const { clientBaseUrl: url } = await readSourceConfig(source);
+    const url = await ownBaseUrl(await readSourceConfig(source));
     if (url !== undefined) return url;
     throw new MigrationError("SM-E0604", {
         where: source.homeserverConfig.join(", "),

@@ -26,12 +26,14 @@ import { makeReadOnly, readOnlySetting, restoreReadOnly } from "../../engine/fen
 import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fence/writingSessions.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
 import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
-import { sourceApi } from "../../engine/fence/sourceApi.ts";
 import { sourceService } from "../../engine/services/service.ts";
 import { ranBefore, type WatchedService } from "../../engine/services/serviceControl.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { placeOn } from "../../engine/machines/placeOn.ts";
+import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
+import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { eachOf } from "../../engine/run/eachOf.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
@@ -227,12 +229,13 @@ async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run:
     });
     const service = sourceService(source);
     const { running, record: found } = await service.status();
-    if (running) return;
-    if (ranBefore(found)) {
+    // Part of it may run, and what did not run is held as well.
+    if (found.kind === "systemd") {
         await run.progress.during("starting the source homeserver again", () => service.start(found));
-        await serving(source);
+        if (ranBefore(found)) await serving(source);
         return;
     }
+    if (running) return;
     throw new MigrationError("SM-E0744", {
         where: service.name,
         found: `${dirname(run.directory)} has no record of how it ran`,
@@ -243,9 +246,10 @@ async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run:
 
 /** @throws MigrationError SM-E0712 when the source does not answer its clients in time; a source without a client listener is not asked */
 async function serving(source: SelfHostedSource): Promise<void> {
-    const { clientBaseUrl } = await readSourceConfig(source);
-    const api = await sourceApi(source, clientBaseUrl);
-    if (clientBaseUrl === undefined || api === undefined) return;
+    const config = await readSourceConfig(source);
+    const baseUrl = await ownBaseUrl(config);
+    if (baseUrl === undefined) return;
+    const api = new MatrixApi(baseUrl);
     await until(
         async () => {
             const answer = await api.ask("/_matrix/client/versions").catch(() => undefined);
@@ -254,7 +258,7 @@ async function serving(source: SelfHostedSource): Promise<void> {
         { seconds: servingSeconds },
         () =>
             new MigrationError("SM-E0712", {
-                where: clientBaseUrl,
+                where: placeOn(config.machine, config.clientBaseUrl ?? baseUrl),
                 found: `the source was started and does not answer after ${servingSeconds} s`,
                 expected: "200 from /_matrix/client/versions",
                 changed: "the fence is lifted and the source was started",

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { refuseOtherInputs } from "../../engine/runIdentity/seenInputs.ts";
 import { registerUnlocking } from "../../engine/bundle/input/unlocking.ts";
 import { importMediaContract, type Check } from "../../contract/index.ts";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
 import { checkMediaArchive } from "../../engine/media/mediaRepoArchive/readArchive.ts";
 import { insertMediaRows, placeInSynapseStore } from "../../engine/media/mediaRepoArchive/toSynapseStore.ts";
@@ -12,10 +13,11 @@ import { brokenMedia, checkCompleteness, type Completeness } from "../../engine/
 import { copyPass } from "../../engine/media/sourcePass.ts";
 import { carriedFolders, localFolders } from "../../engine/media/layout.ts";
 import { completenessChecks, linkChecks } from "../../engine/media/mediaChecks.ts";
-import { linkedFolders } from "../../engine/media/linkedFolders.ts";
 import { MediaIndex } from "../../engine/media/mediaIndex.ts";
 import { withMediaRows } from "../../engine/media/mediaRows.ts";
-import { newScanNotes, storeRoot } from "../../engine/media/scan.ts";
+import { storeRoot } from "../../engine/media/mediaStore.ts";
+import { openStore } from "../../engine/media/readStore.ts";
+import { newScanNotes } from "../../engine/media/scan.ts";
 import { StoreAccess } from "../../engine/media/storeAccess.ts";
 import { requireApart, requirePrepared } from "../../engine/media/targetStore.ts";
 import { hashedFiles } from "../../engine/media/treeDigest.ts";
@@ -40,7 +42,7 @@ export const importMedia = defineStep(
     importMediaContract,
     async (spec, run) => {
         registerUnlocking(spec);
-        const targetRoot = await storeRoot(spec.mediaStore);
+        const targetRoot = await storeRoot(thisMachine, spec.mediaStore);
         await requirePrepared(targetRoot, run.id);
         await refuseOtherInputs(run.directory, spec.source.media ?? []);
         const placed = await place(spec, targetRoot, run);
@@ -87,9 +89,8 @@ async function fromStore(
     targetRoot: string,
     run: StepRun,
 ): Promise<Placed> {
-    const sourceRoot = await storeRoot(directory);
-    const linked = await linkedFolders(sourceRoot, carriedFolders(remoteCache));
-    for (const place of [sourceRoot, ...linked.map(({ to }) => to)]) await requireApart(place, targetRoot);
+    const source = await openStore(thisMachine, directory, carriedFolders(remoteCache));
+    await requireApart(source, targetRoot);
     const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
     try {
         let soFar = { files: 0, bytes: 0, copied: 0 };
@@ -97,11 +98,10 @@ async function fromStore(
             "copying media",
             async () =>
                 copyPass({
-                    sourceRoot,
+                    source,
                     targetRoot,
                     index,
                     folders: carriedFolders(remoteCache),
-                    linked,
                     owner: await targetUser(dirname(mediaStore)),
                     signal: run.signal,
                     onFile: (now) => (soFar = now),
@@ -120,7 +120,7 @@ async function fromStore(
         return {
             copied: pass.copied,
             rowsAdded: 0,
-            checks: [check, ...linkChecks(linked)],
+            checks: [check, ...linkChecks(source.linked)],
             evidence: { media: "store", pass },
         };
     } finally {

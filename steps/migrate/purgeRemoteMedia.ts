@@ -1,6 +1,7 @@
 /** Has the started target forget cached media of other servers that did not come along, and sees that they are fetched again. */
 import { z } from "zod";
 import { purgeRemoteMediaContract, type Check } from "../../contract/index.ts";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
 import { remoteMediaChecks } from "../../engine/media/remote/remoteChecks.ts";
 import { purgePath, purgeRounds, type PurgeRounds } from "../../engine/media/remote/purgeRounds.ts";
 import {
@@ -9,7 +10,7 @@ import {
     newestRemoteMedia,
     rowsWithoutFile,
 } from "../../engine/media/remote/remoteRows.ts";
-import { storeRoot } from "../../engine/media/scan.ts";
+import { storeRoot } from "../../engine/media/mediaStore.ts";
 import { withClient, type Client } from "../../engine/postgres/connection.ts";
 import { readMarker, requireMarker } from "../../engine/postgres/databases/marker.ts";
 import { ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
@@ -41,7 +42,7 @@ export const purgeRemoteMedia = defineStep(
         registerSecret(spec.canaryPassword ?? "");
         const began = performance.now();
         const address = await ownerAddress(spec.database, spec.database.name);
-        const root = await storeRoot(spec.mediaStore);
+        const root = await storeRoot(thisMachine, spec.mediaStore);
         return withClient(address, { step, statementSeconds: 0, signal: run.signal }, async (client) => {
             requireMarker(await readMarker(client), run.id, ["swapped", "committed"], `database ${address.name}`);
             const before = await run.recorded("rows-before", () => countRemoteRows(client));

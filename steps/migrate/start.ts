@@ -19,6 +19,7 @@ import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { eachOf } from "../../engine/run/eachOf.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
 import { mergeConfigFiles } from "../../engine/synapse/config/configFiles.ts";
 import { isolationName } from "../../engine/synapse/config/targetConfig.ts";
 import { refuseRewritten } from "../../engine/synapse/config/writtenFiles.ts";
@@ -110,12 +111,12 @@ async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, ru
 
 /** Where it does not come up, its logs are quoted. What cannot be read here has Synapse itself say so. */
 async function hideSecrets({ configFiles }: StartSpec): Promise<void> {
-    const { sections } = await mergeConfigFiles(configFiles).catch(() => ({ sections: {} }));
+    const { sections } = await mergeConfigFiles(thisMachine, configFiles).catch(() => ({ sections: {} }));
     const files: unknown = "app_service_config_files" in sections ? sections["app_service_config_files"] : [];
     const appServiceConfigFiles = Array.isArray(files) ? files.map(String) : [];
     // Its paths are its own: nothing of it is a container's.
     const directory = dirname(configFiles[0] ?? "/");
-    await registerSecrets({ sections, directory, paths: {}, appServiceConfigFiles });
+    await registerSecrets({ machine: thisMachine, sections, directory, paths: {}, appServiceConfigFiles });
 }
 
 const recogniser = ({ configFiles: [first = ""] }: StartSpec, user: ServiceUser | undefined): Recognise =>

@@ -57,6 +57,7 @@ export const configure = defineStep(
             {
                 contents: files.contents,
                 copies: files.copies,
+                from: config.machine,
                 ownDirectories: [files.logs],
                 later: [pidFile, logFile, ...rotatedLogs.map((number) => `${logFile}.${number}`)],
             },

@@ -43,7 +43,7 @@ describe("parseConfig", () => {
         expect(config.source).to.deep.include({
             serverName: "example.org",
             homeserverConfig: ["/srv/source/homeserver.yaml"],
-            host: { kind: "local" },
+            machine: { kind: "local" },
         });
         expect(config.target).to.deep.include({
             database: { kind: "managed", port: 0, name: "synapse", owner: "synapse", replace: false },

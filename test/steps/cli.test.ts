@@ -126,7 +126,7 @@ describe("synapse-migrate", () => {
                     kind: "selfHosted",
                     serverName: "a.test",
                     homeserverConfig: ["/no/such/homeserver.yaml"],
-                    host: { kind: "local" },
+                    machine: { kind: "local" },
                     service: { kind: "process", pidFile: "/no/such.pid" },
                 },
                 targetDirectory: join(directory, "target"),

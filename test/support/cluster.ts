@@ -131,7 +131,7 @@ export class TestCluster {
             kind: "selfHosted",
             serverName: testServerName,
             homeserverConfig: [config],
-            host: { kind: "local" },
+            machine: { kind: "local" },
             service,
         };
     }

@@ -13,7 +13,7 @@ export function sourceOf({ homeserver }: TestSynapse): SelfHostedSource {
         kind: "selfHosted",
         serverName: homeserver.serverName,
         homeserverConfig: [homeserver.files.configFile],
-        host: { kind: "local" },
+        machine: { kind: "local" },
         service: { kind: "process", pidFile: homeserver.files.pidFile },
     };
 }

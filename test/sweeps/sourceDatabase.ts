@@ -85,7 +85,7 @@ export class SourceDatabase {
                     kind: "selfHosted",
                     serverName,
                     homeserverConfig: [config],
-                    host: { kind: "local" },
+                    machine: { kind: "local" },
                     service: { kind: "process", pidFile: join(directory, "homeserver.pid") },
                 },
                 fenceToken: "f".repeat(64),

@@ -1,7 +1,7 @@
 /** `pg_dump` in plain format as a stream: its end is judged before the last bytes may be used. */
 import { join } from "node:path";
 import type { DatabaseAddress } from "../../postgres/connection.ts";
-import { tlsEnvironment } from "../../postgres/databaseTls.ts";
+import { connectionEnvironment } from "../../postgres/databaseTls.ts";
 import { markerSchema } from "../../postgres/databases/marker.ts";
 import { withPasswordFile } from "../../postgres/server/passwordFile.ts";
 import { MigrationError } from "../../run/errors.ts";
@@ -37,7 +37,7 @@ export async function withPlainDump<T>(options: PlainDumpOptions, work: (dump: B
             streamProgram(
                 program,
                 [
-                    ...["--host", address.host, "--port", String(address.port), "--username", address.user],
+                    ...["--username", address.user],
                     ...["--dbname", address.name, "--no-password", "--format", "plain", "--encoding", "UTF8"],
                     ...["--snapshot", snapshot, "--no-owner", "--no-privileges", "--no-tablespaces"],
                     ...["--no-publications", "--no-subscriptions", "--exclude-schema", markerSchema],
@@ -49,7 +49,7 @@ export async function withPlainDump<T>(options: PlainDumpOptions, work: (dump: B
                         PGPASSFILE: passwordFile,
                         PGAPPNAME: `synapse-migration ${step}`,
                         PGCONNECT_TIMEOUT: "10",
-                        ...tlsEnvironment(address),
+                        ...connectionEnvironment(address),
                     },
                     stallSeconds,
                     signal,

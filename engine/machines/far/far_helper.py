@@ -6,8 +6,10 @@ Names are text with surrogates for bytes that are no UTF-8 (PEP 383). Python 3.6
 """
 import errno
 import hashlib
+import itertools
 import json
 import os
+import re
 import signal
 import stat
 import struct
@@ -17,7 +19,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 PIECE = 1 << 20
+# Of a walk's entries, and of the content of files, in one answer.
 BATCH = 2000
+ENOUGH = 1 << 18
 
 out = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
@@ -28,37 +32,43 @@ children = {}
 children_lock = threading.Lock()
 
 
-def send(header, data=b""):
-    text = json.dumps(header).encode("ascii")
+def send(header, parts=()):
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
     with out_lock:
-        out.write(struct.pack(">II", len(text), len(data)) + text)
-        out.write(data)
+        out.write(struct.pack(">II", len(text), sum(map(len, parts))) + text)
+        for part in parts:
+            out.write(part)
         out.flush()
+
+
+# Whatever the locale of the login: Python would encode names as that says.
+def encoded(name):
+    return name.encode("utf-8", "surrogateescape")
+
+
+def decoded(name):
+    return name.decode("utf-8", "surrogateescape")
+
+
+def code_of(error):
+    return errno.errorcode.get(error.errno, "EIO") if error.errno else "EIO"
 
 
 def kind_of(mode):
     if stat.S_ISREG(mode):
-        return "file"
+        return "f"
     if stat.S_ISDIR(mode):
-        return "directory"
-    return "link" if stat.S_ISLNK(mode) else "other"
+        return "d"
+    return "l" if stat.S_ISLNK(mode) else "o"
 
 
 def facts(st):
-    return {
-        "kind": kind_of(st.st_mode),
-        "size": st.st_size,
-        "mtime": str(st.st_mtime_ns),
-        "mode": stat.S_IMODE(st.st_mode),
-        "uid": st.st_uid,
-        "gid": st.st_gid,
-        "blocks": st.st_blocks,
-        "links": st.st_nlink,
-        "identity": "%d:%d" % (st.st_dev, st.st_ino),
-    }
+    mode = st.st_mode
+    return [kind_of(mode), st.st_size, str(st.st_mtime_ns), stat.S_IMODE(mode), st.st_uid, st.st_gid, st.st_blocks,
+            st.st_nlink, "%d:%d" % (st.st_dev, st.st_ino)]
 
 
-NO_FACTS = {"kind": "other", "size": 0, "mtime": "0", "mode": 0, "uid": 0, "gid": 0, "blocks": 0, "links": 0, "identity": ""}
+NO_FACTS = ["o", 0, "0", 0, 0, 0, 0, 0, ""]
 
 
 def if_there(look):
@@ -68,30 +78,28 @@ def if_there(look):
         return None
 
 
-def names_in(directory):
-    return sorted(os.listdir(os.fsencode(directory)))
-
-
 def op_stat(path):
-    return if_there(lambda: facts(os.stat(path)))
+    return if_there(lambda: facts(os.stat(encoded(path))))
 
 
 def op_lstat(path):
-    return if_there(lambda: facts(os.lstat(path)))
+    return if_there(lambda: facts(os.lstat(encoded(path))))
 
 
 def op_realpath(path):
-    return if_there(lambda: real(path))
+    return if_there(lambda: decoded(real(encoded(path))))
 
 
 def real(path):
     found = os.path.realpath(path)
-    os.lstat(found)
+    # A loop of links is left as it is, and so is what may not be looked at.
+    if stat.S_ISLNK(os.lstat(found).st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     return found
 
 
 def op_list(path):
-    return [os.fsdecode(name) for name in names_in(path)]
+    return [decoded(name) for name in sorted(os.listdir(encoded(path)))]
 
 
 def op_readlink(path):
@@ -104,10 +112,10 @@ def op_readlink(path):
 
 
 def op_links(path):
-    found = {}
-    for name in os.listdir(path):
+    found, directory = {}, encoded(path)
+    for name in os.listdir(directory):
         try:
-            found[name] = os.readlink(os.path.join(path, name))
+            found[decoded(name)] = decoded(os.readlink(os.path.join(directory, name)))
         except OSError:
             pass
     return found
@@ -127,6 +135,16 @@ def open_regular(path, follow):
         raise
 
 
+def open_resolved(path):
+    """A link is resolved once, and what it leads to opened without following any other."""
+    try:
+        return open_regular(path, False)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return open_regular(real(path), False)
+
+
 def read_up_to(fd, length):
     parts = []
     while length > 0:
@@ -135,30 +153,50 @@ def read_up_to(fd, length):
             break
         parts.append(part)
         length -= len(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def op_read(path, atMost, follow=True):
-    fd, st = open_regular(path, follow)
+    fd, st = open_regular(encoded(path), follow)
     try:
-        return {"facts": facts(st)}, read_up_to(fd, atMost + 1)
+        return facts(st), (read_up_to(fd, atMost + 1),)
     finally:
         os.close(fd)
 
 
-def op_pour(path, offset, length):
-    """A part of a file, with what is known of the file before it was read and after."""
-    fd, before = open_regular(real(path), False)
+def piece(path, offset, length):
+    """A part of a file, with what is known of the file before it was read and, where that is something else, after."""
+    fd, before = open_resolved(encoded(path))
     try:
-        os.lseek(fd, offset, os.SEEK_SET)
+        if offset > 0:
+            os.lseek(fd, offset, os.SEEK_SET)
+        # A read past the size costs a call, and says nothing of a file that stays as it is.
         data = read_up_to(fd, length)
-        return {"before": facts(before), "after": facts(os.fstat(fd)), "ended": len(data) < length}, data
+        known, after = facts(before), facts(os.fstat(fd))
+        return [known, None if known == after else after, len(data) < length, len(data)], data
     finally:
         os.close(fd)
+
+
+def op_pour(pieces, length):
+    """Parts of many files, each of at most that length, as soon as there is enough for an answer."""
+    rows, parts, size = [], [], 0
+    for number, (path, offset) in enumerate(pieces):
+        try:
+            row, data = piece(path, offset, length)
+            parts.append(data)
+            size += len(data)
+        except OSError as error:
+            row = [code_of(error), error.strerror or str(error)]
+        rows.append([number] + row)
+        if size >= ENOUGH:
+            yield rows, parts
+            rows, parts, size = [], [], 0
+    yield rows, parts
 
 
 def op_hash(path):
-    fd, _ = open_regular(real(path), False)
+    fd, _ = open_resolved(encoded(path))
     try:
         digest, size = hashlib.sha256(), 0
         while True:
@@ -171,58 +209,84 @@ def op_hash(path):
         os.close(fd)
 
 
-def entry_at(root, path):
-    place = os.path.join(root, path)
+class Top:
+    """What a walk begins with, as os.scandir would give it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def stat(self, follow_symlinks):
+        return os.lstat(self.path)
+
+
+def look(entry, path):
+    """A row of the walk, without what is in a directory; None for what has vanished."""
     own = None
     try:
-        own = os.lstat(place)
+        own = entry.stat(follow_symlinks=False)
         if not stat.S_ISLNK(own.st_mode):
-            return {"path": path, "facts": facts(own)}
-        to = real(place)
-        return {"path": path, "facts": facts(os.stat(to)), "linksTo": to}
+            return [path] + facts(own)
+        to = real(entry.path)
+        return [path] + facts(os.stat(to)) + [decoded(to)]
     except OSError as error:
-        if error.errno == errno.ENOENT and (own is None or not os.path.lexists(place)):
+        if error.errno == errno.ENOENT and (own is None or not os.path.lexists(entry.path)):
             return None
-        known = NO_FACTS if own is None else facts(own)
-        return {"path": path, "facts": known, "error": errno.errorcode.get(error.errno, "EIO")}
+        return [path] + (NO_FACTS if own is None else facts(own)) + [None, code_of(error)]
 
 
-def walk(root, path, above):
-    entry = entry_at(root, path)
-    if entry is None:
-        return
-    found = entry["facts"]
-    if "error" in entry or found["kind"] != "directory":
-        yield entry
-        return
-    if found["identity"] in above:
-        entry["error"] = "ELOOP"
-        yield entry
-        return
-    try:
-        names = op_list(os.path.join(root, path))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        entry["error"] = errno.errorcode.get(error.errno, "EIO")
-        yield entry
-        return
-    yield entry
-    for name in names:
-        for below in walk(root, name if path == "" else path + "/" + name, above + (found["identity"],)):
-            yield below
+def failed(row, code):
+    return row[:10] + [row[10] if len(row) > 10 else None, code]
 
 
-def op_walk(walk_id, root=None, top=None):
+def entries_of(directory):
+    with os.scandir(directory) as found:
+        return sorted(found, key=lambda entry: entry.name)
+
+
+def walk(root, top, enters):
+    """Rows: the path, what is known of it, where it is a link: to what, where it cannot be looked at: why."""
+    entered = re.compile(enters) if enters is not None else None
+    start = encoded(top)
+    levels = [(iter([Top(os.path.join(encoded(root), start) if start else encoded(root))]), None, ())]
+    while levels:
+        entries, above_path, above = levels[-1]
+        entry = next(entries, None)
+        if entry is None:
+            levels.pop()
+            continue
+        name = top if above_path is None else decoded(entry.name)
+        path = above_path + "/" + name if above_path else name
+        row = look(entry, path)
+        if row is None:
+            continue
+        if row[1] != "d" or (above and entered is not None and entered.fullmatch(name) is None):
+            yield row
+            continue
+        identity = row[9]
+        if identity in above:
+            yield failed(row, "ELOOP")
+            continue
+        try:
+            inside = entries_of(entry.path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield failed(row, code_of(error))
+            continue
+        yield row
+        levels.append((iter(inside), path, above + (identity,)))
+
+
+def op_walk(walk_id, root=None, top=None, enters=None):
     with walks_lock:
-        walking = walks.setdefault(walk_id, walk(root, top, ()) if root is not None else iter(()))
-    entries = []
-    for entry in walking:
-        entries.append(entry)
-        if len(entries) == BATCH:
-            return {"entries": entries, "ended": False}
+        walking = walks.setdefault(walk_id, walk(root, top, enters) if root is not None else iter(()))
+    rows = []
+    for row in walking:
+        rows.append(row)
+        if len(rows) == BATCH:
+            return {"entries": rows, "ended": False}
     op_endwalk(walk_id)
-    return {"entries": entries, "ended": True}
+    return {"entries": rows, "ended": True}
 
 
 def op_endwalk(walk_id):
@@ -230,11 +294,25 @@ def op_endwalk(walk_id):
         walks.pop(walk_id, None)
 
 
+partial_numbers = itertools.count()
+
+
+def partial_beside(path):
+    """Removes what killed writers have left there, and names a new one after this process."""
+    directory, name = os.path.split(path)
+    for entry in os.listdir(directory):
+        found = re.match(br"\.(\d+)-(\d+)-\d+\.partial$", entry[len(name):]) if entry.startswith(name) else None
+        if found is not None and if_there(lambda: start_ticks(int(found.group(1)))) != found.group(2).decode("ascii"):
+            if_there(lambda: os.unlink(os.path.join(directory, entry)))
+    own = start_ticks(os.getpid()).encode("ascii")
+    return path + b".%d-%s-%d.partial" % (os.getpid(), own, next(partial_numbers))
+
+
 def op_write(data, path, mode=None, uid=None, gid=None):
     """Keeps owner and mode of what was there, where none are given."""
+    path = encoded(path)
     before = if_there(lambda: os.stat(path))
-    directory, name = os.path.split(path)
-    partial = os.path.join(directory, ".%s.%d.partial" % (name, threading.get_ident()))
+    partial = partial_beside(path)
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -251,14 +329,15 @@ def op_write(data, path, mode=None, uid=None, gid=None):
             os.close(fd)
         os.rename(partial, path)
     except BaseException:
-        os.unlink(partial)
+        if_there(lambda: os.unlink(partial))
         raise
-    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    held = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(held)
     os.close(held)
 
 
 def op_remove(path):
+    path = encoded(path)
     found = if_there(lambda: os.lstat(path))
     if found is not None:
         (os.rmdir if stat.S_ISDIR(found.st_mode) else os.unlink)(path)
@@ -307,10 +386,10 @@ def op_run(data, runId, program, args, environment, timeoutSeconds, cwd=None, ui
 
     try:
         child = subprocess.Popen(
-            [program] + args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=env, cwd=cwd or "/", preexec_fn=as_user, start_new_session=True)
+            [encoded(word) for word in [program] + args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={encoded(name): encoded(value) for name, value in env.items()}, cwd=encoded(cwd or "/"), preexec_fn=as_user, start_new_session=True)
     except OSError as error:
-        return {"ending": "it could not be started: %s" % os.strerror(error.errno or errno.EIO), "lengths": [0, 0]}, b""
+        return {"ending": "it could not be started: %s" % os.strerror(error.errno or errno.EIO), "lengths": [0, 0]}, ()
     with children_lock:
         children[runId] = child
     ending = None
@@ -328,7 +407,7 @@ def op_run(data, runId, program, args, environment, timeoutSeconds, cwd=None, ui
         ending = "it was killed by signal %d" % -child.returncode
     if ending is None and child.returncode > 0:
         ending = "it ended with exit code %d" % child.returncode
-    return {"ending": ending, "lengths": [len(stdout), len(stderr)]}, stdout + stderr
+    return {"ending": ending, "lengths": [len(stdout), len(stderr)]}, (stdout, stderr)
 
 
 def end(child):
@@ -359,11 +438,14 @@ def answer(request, data):
         op = request["op"]
         given = (data,) if op in WITH_DATA else ()
         result = OPS[op](*given, **request["args"])
-        value, content = result if isinstance(result, tuple) else (result, b"")
-        send({"id": number, "value": value}, content)
+        if hasattr(result, "__next__"):
+            for value, parts in result:
+                send({"id": number, "value": value, "more": True}, parts)
+            result = None
+        value, parts = result if isinstance(result, tuple) else (result, ())
+        send({"id": number, "value": value}, parts)
     except OSError as error:
-        code = errno.errorcode.get(error.errno, "EIO") if error.errno else "EIO"
-        send({"id": number, "code": code, "message": error.strerror or str(error)})
+        send({"id": number, "code": code_of(error), "message": error.strerror or str(error)})
     except BaseException as error:
         send({"id": number, "code": "EPROTO", "message": "%s: %s" % (type(error).__name__, error)})
 

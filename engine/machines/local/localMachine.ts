@@ -16,4 +16,5 @@ export const thisMachine: Machine = {
         return true;
     },
     reach: (address) => Promise.resolve(address),
+    here: (path) => Promise.resolve(path),
 };

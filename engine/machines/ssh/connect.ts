@@ -83,7 +83,7 @@ async function openWith(machine: SshMachine, name: string, python: string): Prom
         await rm(directory, { recursive: true, force: true });
     };
     try {
-        const helper = new FarConnection(ssh.stdin, ssh.stdout);
+        const helper = new FarConnection(ssh.stdin, ssh.stdout, name);
         const said = lastWords(ssh);
         let greeted = false;
         const lost = once(ssh, "close").then(() => {

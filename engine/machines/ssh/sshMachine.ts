@@ -1,16 +1,19 @@
 /** A machine that is reached with OpenSSH: one connection for as long as it is held, over which its helper answers and ports are forwarded. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import type { SshMachine } from "../../../contract/machine.ts";
 import { farFiles } from "../far/farFiles.ts";
-import type { Machine, MachineProgramOptions, ServerAddress } from "../machine.ts";
+import type { Machine, MachineProgramOptions, Reachable } from "../machine.ts";
 import { programFailed, runProgram, type ProgramResult } from "../program.ts";
 import { openSsh, type SshConnection } from "./connect.ts";
 import { sshEnvironment } from "./environment.ts";
-import { forwardArguments } from "./sshOptions.ts";
+import { freePort } from "../freePort.ts";
+import { forwardArguments, type SshFiles } from "./sshOptions.ts";
 
 const forwardSeconds = 30;
+/** Certificates and keys. */
+const largestBroughtBytes = 1024 * 1024;
 const ran = z.object({ ending: z.string().nullable(), lengths: z.tuple([z.number(), z.number()]) });
 
 /** A machine, and how to let go of it. */
@@ -25,7 +28,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
     let opening: Promise<SshConnection> | undefined;
     const opened = (): Promise<SshConnection> => (opening ??= openSsh(description, name));
     const connect = async () => (await opened()).helper;
-    const reached = new Map<string, Promise<ServerAddress>>();
+    const reached = new Map<string, Promise<Reachable>>();
 
     const run = async (
         program: string,
@@ -48,7 +51,7 @@ export function sshMachine(description: SshMachine): HeldMachine {
                     ...(workingDirectory === undefined ? {} : { cwd: workingDirectory }),
                     ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
                 },
-                Buffer.from(input),
+                { data: Buffer.from(input) },
             );
             const { ending, lengths } = ran.parse(value);
             const [stdout, stderr] = [data.subarray(0, lengths[0]), data.subarray(lengths[0])].map((part) =>
@@ -62,21 +65,13 @@ export function sshMachine(description: SshMachine): HeldMachine {
         }
     };
 
-    const forward = async (connection: SshConnection, { host, port }: ServerAddress): Promise<ServerAddress> => {
-        const isSocket = host.startsWith("/");
-        // A socket in a directory of ours: nobody else on this machine gets to the server through it.
-        const directory = join(connection.files.directory, String(reached.size));
-        await mkdir(directory, { mode: 0o700 });
-        const remote = isSocket ? `${host}/.s.PGSQL.${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
-        await runProgram(
-            "ssh",
-            forwardArguments(description, connection.files, `${directory}/.s.PGSQL.${port}`, remote),
-            {
-                environment: sshEnvironment(),
-                timeoutSeconds: forwardSeconds,
-            },
-        );
-        return { host: directory, port };
+    const forward = async ({ files }: SshConnection, address: Reachable, as: "socket" | "port"): Promise<Reachable> => {
+        const near = await nearEnd(files, address, as);
+        await runProgram("ssh", forwardArguments(description, files, written(near), written(address)), {
+            environment: sshEnvironment(),
+            timeoutSeconds: forwardSeconds,
+        });
+        return near;
     };
 
     return {
@@ -89,11 +84,18 @@ export function sshMachine(description: SshMachine): HeldMachine {
             const { value } = await (await connect()).ask("signal", { pid, startTicks, name: signalName });
             return z.boolean().parse(value);
         },
-        reach: (address) => {
-            const key = `${address.host} ${address.port}`;
-            const known = reached.get(key) ?? opened().then((connection) => forward(connection, address));
+        reach: (address, as) => {
+            const key = `${written(address)} ${as}`;
+            const known = reached.get(key) ?? opened().then((connection) => forward(connection, address, as));
             reached.set(key, known);
             return known;
+        },
+        here: async (path) => {
+            const { files } = await opened();
+            const { content } = await farFiles(connect).read(path, { atMost: largestBroughtBytes });
+            const near = join(await mkdtemp(join(files.directory, "copy-")), basename(path));
+            await writeFile(near, content, { mode: 0o600, flag: "wx" });
+            return near;
         },
         close: async () => {
             const connection = await opening?.catch(() => undefined);
@@ -102,4 +104,16 @@ export function sshMachine(description: SshMachine): HeldMachine {
             await connection?.close();
         },
     };
+}
+
+/** As `-L` of ssh(1) has it. */
+function written(address: Reachable): string {
+    if (address.socket !== undefined) return address.socket;
+    return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+async function nearEnd(files: SshFiles, address: Reachable, as: "socket" | "port"): Promise<Reachable> {
+    if (as === "port") return { host: "127.0.0.1", port: await freePort() };
+    const port = address.socket === undefined ? address.port : /\.s\.PGSQL\.(\d+)$/.exec(address.socket)?.[1];
+    return { socket: join(await mkdtemp(join(files.directory, "at-")), `.s.PGSQL.${port ?? 0}`) };
 }

@@ -59,7 +59,8 @@ export function masterArguments(machine: SshMachine, files: SshFiles): string[] 
         RequestTTY: "no",
         ForwardAgent: "no",
         ForwardX11: "no",
-        LogLevel: "ERROR",
+        // What keeps two ends from agreeing on a key is told at this level.
+        LogLevel: "INFO",
     };
     const identity = machine.identityFile === undefined ? [] : ["-i", machine.identityFile];
     const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);

@@ -3,17 +3,18 @@ import { join } from "node:path";
 import type { handMediaContract } from "../../../contract/index.ts";
 import type { z } from "zod";
 import { readToken } from "../../fence/fenceToken.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
 import { withClient, type DatabaseAddress } from "../../postgres/connection.ts";
 import { sourceAddress } from "../../postgres/databases/sourceDatabase.ts";
 import { ownerAddress } from "../../postgres/databases/targetAddress.ts";
 import type { StepRun } from "../../run/step.ts";
+import type { HomeserverConfig } from "../../synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../../synapse/config/sourceConfig.ts";
 import { writeMediaArchive } from "../mediaRepoArchive/fromSynapseStore.ts";
 import type { FilesDone } from "../mediaRepoArchive/mediaArchive.ts";
 import { checkMediaArchive } from "../mediaRepoArchive/readArchive.ts";
 import { manifestOfPart } from "../mediaRepoArchive/readParts.ts";
 import { repackArchive } from "../mediaRepoArchive/repackArchive.ts";
-import { storeRoot } from "../scan.ts";
 import { unpackMedia } from "../unpackMedia.ts";
 
 export type HandMediaSpec = z.infer<typeof handMediaContract.spec>;
@@ -43,9 +44,12 @@ export async function writeHandArchive(
     const during = <T>(title: string, work: () => Promise<T>): Promise<T> =>
         run.progress.during(title, work, () => state);
     const { signal } = run;
-    const fromStore = async (address: DatabaseAddress, mediaStore: string): Promise<WrittenArchive> => {
+    const fromStore = async (
+        address: DatabaseAddress,
+        { machine, mediaStorePath: mediaStore }: Pick<HomeserverConfig, "machine" | "mediaStorePath">,
+    ): Promise<WrittenArchive> => {
         const { acceptMissingMedia: acceptMissing } = spec;
-        const place = { serverName: source.serverName, mediaStore, destination: parts };
+        const place = { serverName: source.serverName, machine, mediaStore, destination: parts };
         const options = { ...place, acceptMissing, signal, onProgress };
         const { parts: names, ...notes } = await during("writing the media as an archive", () =>
             withClient(address, { step, statementSeconds: 0, signal }, (client) => writeMediaArchive(client, options)),
@@ -54,8 +58,7 @@ export async function writeHandArchive(
     };
     if (source.kind === "selfHosted") {
         if (spec.fenceToken !== undefined) await readToken(run.directory, spec.fenceToken);
-        const root = await storeRoot((await readSourceConfig(source)).mediaStorePath);
-        return fromStore(await sourceAddress(source), root);
+        return fromStore(await sourceAddress(source), await readSourceConfig(source));
     }
     if (source.media === undefined) return undefined;
     const { kind, directory } = await unpackMedia(source.media, {
@@ -66,7 +69,7 @@ export async function writeHandArchive(
     if (kind === "store") {
         if (spec.loaded === undefined) throw new Error("the database that the files were loaded into is missing");
         const { database, incoming } = spec.loaded;
-        return fromStore(await ownerAddress(database, incoming), directory);
+        return fromStore(await ownerAddress(database, incoming), { machine: thisMachine, mediaStorePath: directory });
     }
     const archive = await during("comparing the archive with its manifest", () =>
         checkMediaArchive(directory, { serverName: source.serverName, signal, onProgress }),

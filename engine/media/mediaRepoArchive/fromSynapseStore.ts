@@ -3,23 +3,30 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { drained } from "../../bundle/streams/drained.ts";
 import { inSnapshot, type Client } from "../../postgres/connection.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Listed } from "../completeness.ts";
-import { linkedFolders } from "../linkedFolders.ts";
-import { storeRoot } from "../scan.ts";
+import type { Machine } from "../../machines/machine.ts";
+import { placeOn } from "../../machines/placeOn.ts";
+import { contentAhead, filesAhead, type Pour } from "../contentAhead.ts";
+import { inOrder } from "../inOrder.ts";
+import { openStore, type ReadStore } from "../readStore.ts";
 import { ArchiveParts } from "./archiveParts.ts";
 import { archivedName } from "./archivedName.ts";
 import { localMediaRows, type ReadMediaRow } from "./localMediaTable.ts";
 import { manifestFrame, manifestLine, manifestName } from "./archiveManifest.ts";
 import { newListed, note, serverOfUser, type ArchivedMedia, type FilesDone } from "./mediaArchive.ts";
 import { storePathOf } from "./storePaths.ts";
-import { isPreview, storedFile, surveyStore, type ReadStore, type StoreSurvey } from "./storeSurvey.ts";
+import { isPreview, storedFile, surveyStore, type StoreSurvey } from "./storeSurvey.ts";
 
 export interface WriteMediaArchiveOptions {
     readonly serverName: string;
     /** The source's store. It must not change meanwhile: the source is fenced, or the store is a copy. */
     readonly mediaStore: string;
+    /** That the store is on. */
+    readonly machine: Machine;
     /** Where the parts go; made with mode 0700 when it is not there. What lies in it is not encrypted. */
     readonly destination: string;
     /** Content of a part before compression; 104857600 when absent, as `export_synapse_for_import` has it. A longer file gets its own. */
@@ -71,8 +78,7 @@ export async function writeMediaArchive(
     client: Client,
     options: WriteMediaArchiveOptions,
 ): Promise<WrittenMediaArchive> {
-    const root = await storeRoot(options.mediaStore);
-    const store = { root, linked: await linkedFolders(root, ["local_content", "url_cache"]) };
+    const store = await openStore(options.machine, options.mediaStore, ["local_content", "url_cache"]);
     await requireEmpty(options.destination);
     return inSnapshot(client, undefined, async () => {
         const { missing = "refuse", acceptMissing, signal } = options;
@@ -110,20 +116,27 @@ async function writeParts(
     try {
         const { start, end } = manifestFrame(serverName, createdTs);
         await manifest.write(start);
-        for await (const row of localMediaRows(client)) {
+        const begin = async (row: ReadMediaRow) => {
+            const path = row.mediaLength === null ? undefined : storePathOf(row.mediaId, row.urlCache);
+            const file = path === undefined ? undefined : await storedFile(store, path);
+            const isRight = file?.size === row.mediaLength;
+            const pour = file !== undefined && isRight ? await contentAhead(store.machine, file, signal) : undefined;
+            return { row, file, pour };
+        };
+        const begun = inOrder(localMediaRows(client), filesAhead(store.machine), begin);
+        for await (const { row, file, pour } of begun) {
             signal?.throwIfAborted();
-            const path = storePathOf(row.mediaId, row.urlCache);
-            const file = path === undefined || row.mediaLength === null ? undefined : await storedFile(store, path);
             if (row.mediaLength === null) continue;
             if (file === undefined) {
                 absent++;
                 continue;
             }
             const { size } = file;
-            if (size !== row.mediaLength) throw changedMeanwhile(file.path, `${size} of ${row.mediaLength} bytes`);
+            const where = placeOn(store.machine, file.path);
+            if (pour === undefined) throw changedMeanwhile(where, `${size} of ${row.mediaLength} bytes`);
             const item = itemOf(row, serverName);
             const fileName = archivedName({ ...item, twin: row.twin });
-            const sha256 = await addFile(parts, file.path, { fileName, size, row });
+            const sha256 = await addFile(parts, { where, pour }, { fileName, size, row });
             await manifest.write(
                 `${media === 0 ? "" : ","}\n${manifestLine(fileName, { ...item, sizeBytes: size, sha256 })}`,
             );
@@ -137,7 +150,7 @@ async function writeParts(
             options.onProgress?.({ files: media, bytes });
         }
         const lost = absent - survey.missing.count - survey.previewsWithoutFile;
-        if (lost !== 0) throw changedMeanwhile(store.root, `${lost} files less than before`);
+        if (lost !== 0) throw changedMeanwhile(placeOn(store.machine, store.root), `${lost} files less than before`);
         await manifest.write(end);
         await addManifest(parts, manifest, spool, createdTs);
     } catch (error) {
@@ -168,27 +181,36 @@ function itemOf(row: ReadMediaRow, serverName: string): Omit<ArchivedMedia, "pat
 /** @returns the SHA-256 of what went into the archive */
 async function addFile(
     parts: ArchiveParts,
-    path: string,
+    { where, pour }: { readonly where: string; readonly pour: Pour },
     { fileName, size, row }: { readonly fileName: string; readonly size: number; readonly row: ReadMediaRow },
 ): Promise<string> {
     const hash = createHash("sha256");
-    const content = async function* (): AsyncGenerator<Buffer> {
-        for await (const chunk of createReadStream(path)) {
-            if (!Buffer.isBuffer(chunk)) throw new TypeError("a stream of bytes");
-            hash.update(chunk);
-            yield chunk;
-        }
-    };
+    const content = new PassThrough();
+    const poured = pour(async (chunk) => {
+        if (content.destroyed) throw new Error("the archive takes no more");
+        hash.update(chunk);
+        // The archive keeps what it is given for a while; who pours does not.
+        if (!content.write(Buffer.from(chunk))) await drained(content);
+    });
+    poured.then(
+        () => content.end(),
+        (error: unknown) => content.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
     const mtime = row.createdTs ?? 0;
-    await parts.add({ name: fileName, sizeBytes: size, mtime, content: content() }).catch((cause: unknown) => {
+    try {
+        await parts.add({ name: fileName, sizeBytes: size, mtime, content });
+    } catch (cause) {
         // What tar-stream says of more or fewer bytes than the header promised.
         if (!(cause instanceof Error && /size mismatch/i.test(cause.message))) throw cause;
-        throw changedMeanwhile(path, "another size", cause);
-    });
+        throw changedMeanwhile(where, "another size", cause);
+    } finally {
+        content.destroy();
+        await poured.catch(() => undefined);
+    }
     const sha256 = hash.digest("hex");
     if (row.sha256 === null || row.sha256 === sha256) return sha256;
     throw new MigrationError("SM-E0962", {
-        where: path,
+        where,
         found: `SHA-256 ${sha256}`,
         expected: `SHA-256 ${row.sha256}`,
     });

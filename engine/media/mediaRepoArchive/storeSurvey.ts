@@ -1,14 +1,19 @@
 /** Finds the files of all media that a Synapse database knows, before any of them is exported. */
-import { lstat, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "../../postgres/connection.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { Listed } from "../completeness.ts";
-import { isInStore, type LinkedFolder } from "../linkedFolders.ts";
+import { placeOn } from "../../machines/placeOn.ts";
+import { inOrder } from "../inOrder.ts";
+import { isInStore } from "../linkedFolders.ts";
+import type { ReadStore } from "../readStore.ts";
 import { acceptanceOf, howToAccept, otherList } from "../missingMedia.ts";
-import { localMediaRows, type LocalMediaRow } from "./localMediaTable.ts";
+import { localMediaRows, type LocalMediaRow, type ReadMediaRow } from "./localMediaTable.ts";
 import { describeListed, newListed, note } from "./mediaArchive.ts";
 import { storePathOf } from "./storePaths.ts";
+
+/** Files that are looked for at a time: on another machine each look takes as long as the way there and back. */
+const [looksHere, looksFarAway] = [8, 256];
 
 export interface StoreSurvey {
     /** Media ids without a file. */
@@ -17,13 +22,6 @@ export interface StoreSurvey {
     readonly previewsWithoutFile: number;
     /** Media that was announced and never uploaded. */
     readonly pending: number;
-}
-
-/** A source's media store. */
-export interface ReadStore {
-    /** As `storeRoot` gives it. */
-    readonly root: string;
-    readonly linked: readonly LinkedFolder[];
 }
 
 /** A preview of a web page, and nothing that somebody sent. */
@@ -54,14 +52,17 @@ export async function surveyStore(
     const [missing, unsafe, resized] = [newListed(), newListed(), newListed()];
     const withoutFile: string[] = [];
     let [pending, previewsWithoutFile] = [0, 0];
-    for await (const row of localMediaRows(client)) {
+    const look = async (row: ReadMediaRow) => {
+        const path = row.mediaLength === null ? undefined : storePathOf(row.mediaId, row.urlCache);
+        return { row, path, file: path === undefined ? undefined : await storedFile(store, path) };
+    };
+    const atOnce = store.machine.isHere ? looksHere : looksFarAway;
+    for await (const { row, path, file } of inOrder(localMediaRows(client), atOnce, look)) {
         signal?.throwIfAborted();
         if (row.mediaLength === null) {
             pending++;
             continue;
         }
-        const path = storePathOf(row.mediaId, row.urlCache);
-        const file = path === undefined ? undefined : await storedFile(store, path);
         if (path === undefined) note(unsafe, row.mediaId);
         else if (file === undefined && isPreview(row)) previewsWithoutFile++;
         else if (file === undefined) {
@@ -78,15 +79,16 @@ export async function surveyStore(
         ...(resized.count > 0 ? [describeListed(resized, "with files of another size")] : []),
     ];
     if (problems.length === 0) return { missing, previewsWithoutFile, pending };
+    const where = placeOn(store.machine, store.root);
     const fix = refusesMissing ? { fix: howToAccept(acceptance) } : {};
     if (refusesMissing && acceptMissing !== undefined)
         throw new MigrationError("SM-E0967", {
-            where: store.root,
+            where,
             found: [otherList(acceptance, acceptMissing), ...problems].join("\n"),
             ...fix,
         });
     throw new MigrationError("SM-E0962", {
-        where: store.root,
+        where,
         found: problems.join("\n"),
         ...(problems.length === 1 ? fix : {}),
     });
@@ -97,19 +99,20 @@ export async function surveyStore(
  * @throws MigrationError SM-E0963 for what is no file, or lies out of the store
  */
 export async function storedFile(
-    { root, linked }: ReadStore,
+    { machine, root, linked }: ReadStore,
     path: string,
 ): Promise<{ readonly path: string; readonly size: number } | undefined> {
-    const real = await realpath(join(root, path)).catch((error: unknown) => {
-        if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
-            return undefined;
-        throw new MigrationError("SM-E0963", { where: join(root, path), found: "it cannot be read", cause: error });
+    const place = join(root, path);
+    const refuse = (found: string, cause?: unknown): MigrationError =>
+        new MigrationError("SM-E0963", { where: placeOn(machine, place), found, cause });
+    // At the same time, as the machine may be far away.
+    const looks = [machine.files.realpath(place), machine.files.stat(place)] as const;
+    const [real, facts] = await Promise.all(looks).catch((error: unknown) => {
+        if (error instanceof MigrationError) throw error;
+        throw refuse("it cannot be read", error);
     });
-    if (real === undefined) return undefined;
-    const facts = await lstat(real);
-    const where = join(root, path);
-    if (!isInStore(root, linked, real))
-        throw new MigrationError("SM-E0963", { where, found: `a link out of the store, to ${real}` });
-    if (!facts.isFile()) throw new MigrationError("SM-E0963", { where, found: "it is no file" });
+    if (real === undefined || facts === undefined) return undefined;
+    if (!isInStore(root, linked, real)) throw refuse(`a link out of the store, to ${real}`);
+    if (facts.kind !== "file") throw refuse("it is no file");
     return { path: real, size: facts.size };
 }

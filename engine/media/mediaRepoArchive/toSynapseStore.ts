@@ -1,12 +1,13 @@
 /** Puts the media of a checked archive into a Synapse media store, and says which rows Synapse needs for it. */
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { thisMachine } from "../../machines/local/localMachine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { removeBelow } from "../../run/heldDirectory.ts";
 import { copyFile, hashFile, type Owner } from "../copyFile.ts";
 import type { Listed } from "../completeness.ts";
 import { inOrder } from "../inOrder.ts";
-import { storeRoot } from "../scan.ts";
+import { storeRoot } from "../mediaStore.ts";
 import { filesAtOnce } from "../treeDigest.ts";
 import { longestMediaBytes, type LocalMediaRow } from "./localMediaTable.ts";
 import {
@@ -75,7 +76,7 @@ export async function placeInSynapseStore(
     archive: MediaArchive,
     options: PlaceInSynapseStoreOptions,
 ): Promise<PlacedMedia> {
-    const root = await storeRoot(options.mediaStore);
+    const root = await storeRoot(thisMachine, options.mediaStore);
     const { placed, leftOut } = places(archive, options.unfit ?? "refuse");
     const present = await presentFiles(root, placed, options.signal);
     let [files, bytes] = [0, 0];
@@ -167,7 +168,7 @@ async function copyItem(
     target: { readonly root: string; readonly path: string },
     { owner, signal }: PlaceInSynapseStoreOptions,
 ): Promise<void> {
-    const content = await copyFile(item.path, target, owner, signal);
+    const content = await copyFile(thisMachine.files, { path: item.path, size: item.sizeBytes }, target, owner, signal);
     if (content?.sha256 === item.sha256) return;
     await removeBelow(target.root, target.path);
     throw new MigrationError("SM-E0962", {

@@ -15,7 +15,7 @@ export interface BucketPass {
     readonly copied: number;
 }
 
-export interface BucketPassArgs extends Omit<CopyPassArgs, "elsewhere" | "onFile" | "folders" | "sourceRoot"> {
+export interface BucketPassArgs extends Omit<CopyPassArgs, "elsewhere" | "onFile" | "folders" | "source"> {
     readonly media: SourceMedia;
     /** What the source's store has itself. */
     readonly seen: ReadonlySet<string>;

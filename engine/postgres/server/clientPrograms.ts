@@ -4,7 +4,7 @@ import { runProgram, type ProgramOptions, type ProgramResult } from "../../machi
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import type { DatabaseAddress } from "../connection.ts";
-import { tlsEnvironment } from "../databaseTls.ts";
+import { connectionEnvironment } from "../databaseTls.ts";
 import { withPasswordFile } from "./passwordFile.ts";
 
 /** Dumps and restores of the largest known homeservers end within a day. */
@@ -78,11 +78,7 @@ export async function runDatabaseProgram(
     return withPasswordFile(run.directory, call.step, address, (passwordFile) =>
         runPostgresProgram(
             join(call.directory, call.program),
-            [
-                ...["--host", address.host, "--port", String(address.port), "--username", address.user],
-                ...["--dbname", address.name, "--no-password"],
-                ...call.args,
-            ],
+            [...["--username", address.user], ...["--dbname", address.name, "--no-password"], ...call.args],
             {
                 environment: {
                     PGPASSFILE: passwordFile,
@@ -90,7 +86,7 @@ export async function runDatabaseProgram(
                     PGCONNECT_TIMEOUT: "10",
                     PGCLIENTENCODING: "UTF8",
                     PGOPTIONS: options.join(" "),
-                    ...tlsEnvironment(address),
+                    ...connectionEnvironment(address),
                 },
                 timeoutSeconds: longestSeconds,
                 signal: run.signal,

@@ -68,4 +68,16 @@ export const e14Machines = {
         "stopping it would stop a service that is not moved",
         "set `source.service.units` to the homeserver's own unit, and to its workers' if you like",
     ),
+    "SM-E1440": entry(
+        "service",
+        "something else answers on the connection to the machine than this program there",
+        "what cannot be told from an answer is not taken for one",
+        "does `ssh` to it with a command, `ssh <address> true`, print anything? Remove that from the files that its shell reads there, such as ~/.bashrc",
+    ),
+    "SM-E1441": entry(
+        "service",
+        "this program cannot do on the machine what it should",
+        "nothing was read or written there by this request",
+        "is its Python of a version from 3.6 on, and sound? Otherwise report it: the message is one of this program",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

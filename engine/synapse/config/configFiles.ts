@@ -1,7 +1,8 @@
 /** Finds and merges the files of `--config-path` as Synapse does (synapse/config/_base.py, find_config_files and read_config_files). */
-import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Finding } from "../../../contract/index.ts";
+import type { Machine } from "../../machines/machine.ts";
+import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { finding } from "../../run/finding.ts";
 import { encryptedFile, encryptedSections } from "./encryptedConfig.ts";
@@ -35,14 +36,14 @@ const largestFileBytes = 4 * 1024 * 1024;
  *
  * @throws MigrationError SM-E0203 for a file that cannot be read or parsed, with file:line; SM-E0228 for one that is encrypted
  */
-export async function mergeConfigFiles(paths: readonly string[]): Promise<MergedConfig> {
-    const files = (await Promise.all(paths.map(filesAt))).flat();
+export async function mergeConfigFiles(machine: Machine, paths: readonly string[]): Promise<MergedConfig> {
+    const files = (await Promise.all(paths.map((path) => filesAt(machine, path)))).flat();
     const sections: Record<string, unknown> = {};
     const texts: Record<string, unknown> = {};
     const origins: Record<string, ConfigOrigin> = {};
     const findings: Finding[] = [];
     for (const file of files) {
-        const parsed = parseSynapseYaml(file, await read(file));
+        const parsed = parseSynapseYaml(file, await read(machine, file));
         if (parsed === undefined) continue;
         const encrypted = encryptedSections(file, parsed.sections);
         if (encrypted !== undefined) throw encrypted;
@@ -58,7 +59,7 @@ export async function mergeConfigFiles(paths: readonly string[]): Promise<Merged
     }
     if (Object.keys(sections).length === 0) {
         throw new MigrationError("SM-E0203", {
-            where: paths.join(", "),
+            where: placeOn(machine, paths.join(", ")),
             found: files.length === 0 ? "no *.yaml file" : "no setting in any of the files",
             expected: "the files given to Synapse as --config-path",
         });
@@ -66,39 +67,43 @@ export async function mergeConfigFiles(paths: readonly string[]): Promise<Merged
     return { files, sections, texts, origins, findings };
 }
 
-async function filesAt(path: string): Promise<string[]> {
-    const kind = await stat(path).catch((cause: unknown) => {
-        throw unreadable(path, cause);
+async function filesAt(machine: Machine, path: string): Promise<string[]> {
+    const { files } = machine;
+    const found = await files.stat(path).catch((cause: unknown) => {
+        throw unreadable(machine, path, cause);
     });
-    if (!kind.isDirectory()) return [path];
-    const entries = await readdir(path);
-    const files = await Promise.all(
-        entries
-            .filter((entry) => entry.endsWith(".yaml"))
-            .map(async (entry) => ((await stat(join(path, entry))).isFile() ? [join(path, entry)] : [])),
+    if (found === undefined) throw unreadable(machine, path, "ENOENT");
+    if (found.kind !== "directory") return [path];
+    const entries = (await files.list(path)).filter((entry) => entry.endsWith(".yaml"));
+    const read = await Promise.all(
+        entries.map(async (entry) =>
+            (await files.stat(join(path, entry)))?.kind === "file" ? [join(path, entry)] : [],
+        ),
     );
-    return files.flat().sort();
+    return read.flat().sort();
 }
 
-async function read(file: string): Promise<string> {
+async function read(machine: Machine, file: string): Promise<string> {
     try {
-        const { size } = await stat(file);
-        if (size > largestFileBytes) throw new Error(`it has ${size} bytes`);
-        const content = await readFile(file);
+        const { content } = await machine.files.read(file, { atMost: largestFileBytes });
+        if (content.length > largestFileBytes) throw new Error("it is larger");
         const encrypted = encryptedFile(file, content);
         if (encrypted !== undefined) throw encrypted;
         return new TextDecoder("utf-8", { fatal: true }).decode(content);
     } catch (cause) {
         if (cause instanceof MigrationError) throw cause;
-        throw unreadable(file, cause);
+        throw unreadable(machine, file, cause);
     }
 }
 
-function unreadable(file: string, cause: unknown): MigrationError {
+/** @param cause  what kept it from being read, or the system's code for that */
+function unreadable(machine: Machine, file: string, cause: unknown): MigrationError {
+    if (cause instanceof MigrationError) return cause;
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+    const reason = code ?? (cause instanceof Error ? cause.message : String(cause));
     return new MigrationError("SM-E0203", {
-        where: file,
-        found: `it cannot be read: ${code ?? (cause instanceof Error ? cause.message : "unknown reason")}`,
+        where: placeOn(machine, file),
+        found: `it cannot be read: ${reason}`,
         expected: `a UTF-8 file of up to ${largestFileBytes} bytes that this user may read`,
         cause,
     });

@@ -4,6 +4,8 @@ import { z } from "zod";
 import type { Finding } from "../../../contract/index.ts";
 import type { DatabaseOverrides } from "../../../contract/source.ts";
 import { MigrationError, throwAll } from "../../run/errors.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
+import type { Machine } from "../../machines/machine.ts";
 import { finding } from "../../run/finding.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { mergeConfigFiles, type ConfigOrigin, type MergedConfig } from "./configFiles.ts";
@@ -17,6 +19,8 @@ import { checkServerName } from "./serverName.ts";
 export type SecretSetting = { readonly value: string } | { readonly path: string };
 
 export interface HomeserverConfig {
+    /** Where its files are. */
+    readonly machine: Machine;
     /** All files in the order they were applied, absolute. */
     readonly files: readonly string[];
     /** Where Synapse looks for files without a configured path: the directory of the last file. */
@@ -24,7 +28,7 @@ export interface HomeserverConfig {
     /** The effective top-level sections, as Synapse has them after merging; they hold secrets. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly origins: Readonly<Record<string, ConfigOrigin>>;
-    /** Where directories that the sections name are on this machine; all other paths here are of this machine already. */
+    /** Where directories that the sections name are on the machine; all other paths here are of the machine already. */
     readonly paths: PathMap;
     readonly serverName: string;
     readonly database: HomeserverDatabase;
@@ -52,6 +56,8 @@ export interface HomeserverConfig {
 }
 
 export interface ReadOptions {
+    /** Where the files are; this machine when absent. */
+    readonly machine?: Machine | undefined;
     /**
      * The directory Synapse was started in, against which it resolves relative paths. The configuration does not tell it, so
      * the default is the directory of the last configuration file, and each relative path is a finding SM-W0207.
@@ -100,7 +106,9 @@ export async function readHomeserverConfig(
     paths: readonly string[],
     options: ReadOptions = {},
 ): Promise<HomeserverConfig> {
-    return homeserverConfigOf(await mergeConfigFiles(paths.map((path) => resolve(path))), options);
+    const { machine = thisMachine } = options;
+    const absolute = paths.map((path) => resolve(path));
+    return homeserverConfigOf(await mergeConfigFiles(machine, absolute), options);
 }
 
 /** {@link readHomeserverConfig} of what is read already, or was never in a file. */
@@ -125,6 +133,7 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
     const secret = (name: "macaroon_secret_key" | "registration_shared_secret" | "form_secret") =>
         secretSetting(values[name], optionally(values[`${name}_path`], `${name}_path`));
     const config: Omit<HomeserverConfig, "findings"> = {
+        machine: options.machine ?? thisMachine,
         files: merged.files,
         directory,
         sections: merged.sections,

@@ -1,7 +1,6 @@
 /** Files that a configuration names and that are not on this machine: all of them at once, and whether a container's paths are the reason. */
-import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { hasCode } from "../../run/heldDirectory.ts";
+import type { Machine } from "../../machines/machine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { secretFiles } from "../secrets/inlineSecrets.ts";
 import { configuredFile } from "./hostPath.ts";
@@ -11,7 +10,7 @@ import { relocateFiles } from "./relocateFiles.ts";
 /** A file that is needed, and what names it. */
 export interface NeededFile {
     readonly setting: string;
-    /** On this machine. */
+    /** On the configuration's machine. */
     readonly path: string;
 }
 
@@ -62,14 +61,14 @@ export async function refuseMissingFiles(config: HomeserverConfig, files: readon
     for (const file of files) {
         if (seen.has(file.path)) continue;
         seen.add(file.path);
-        if (await isMissing(file.path)) missing.push(file);
+        if (await isMissing(config.machine, file.path)) missing.push(file);
     }
     if (missing.length === 0) return;
     const shown = missing.slice(0, mostShown).map(({ setting, path }) => `${setting}: ${path}`);
     const more = missing.length > mostShown ? [`and ${missing.length - mostShown} more`] : [];
     throw new MigrationError("SM-E0231", {
         where: config.files.join(", "),
-        found: [`${missing.length} that do not exist on this machine:`, ...shown, ...more].join("\n"),
+        found: [`${missing.length} that do not exist on ${config.machine.name}:`, ...shown, ...more].join("\n"),
         expected: "every file that the configuration names",
         ...(await wayOn(config, missing)),
     });
@@ -81,9 +80,10 @@ async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): 
     for (const { path } of missing) {
         const [, top = ""] = path.split("/");
         const directory = `/${top}`;
-        const beside = await directoryWith(config.directory, path.slice(directory.length));
+        const beside = await directoryWith(config, path.slice(directory.length));
         if (beside !== undefined) map[directory] = beside;
-        else if (containerDirectories.has(directory) || (await isMissing(directory))) map[directory] ??= "DIRECTORY";
+        else if (containerDirectories.has(directory) || (await isMissing(config.machine, directory)))
+            map[directory] ??= "DIRECTORY";
     }
     if (Object.keys(map).length === 0) return {};
     return {
@@ -96,16 +96,13 @@ async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): 
 }
 
 /** The configuration's directory, or one above it, that has the file under the same name: `/srv/x/data` for `/data/…`. */
-async function directoryWith(directory: string, rest: string): Promise<string | undefined> {
+async function directoryWith({ machine, directory }: HomeserverConfig, rest: string): Promise<string | undefined> {
     for (let above = directory; above !== dirname(above); above = dirname(above)) {
-        if (!(await isMissing(join(above, rest)))) return above;
+        if (!(await isMissing(machine, join(above, rest)))) return above;
     }
     return undefined;
 }
 
-async function isMissing(path: string): Promise<boolean> {
-    return stat(path).then(
-        () => false,
-        (error: unknown) => hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR"),
-    );
+async function isMissing({ files }: Machine, path: string): Promise<boolean> {
+    return (await files.stat(path)) === undefined;
 }

@@ -1,5 +1,8 @@
 /** The configuration of a migration's source: what its files say, with what its specification overrides or has to say in their place. */
 import type { BundleSource, SelfHostedSource, Source } from "../../../contract/source.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
+import { sourceMachine } from "../../machines/sourceMachine.ts";
+import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { isMapping } from "./configTree.ts";
 import { mergeConfigFiles, type MergedConfig } from "./configFiles.ts";
@@ -12,7 +15,7 @@ export async function readSourceConfig(source: Source): Promise<HomeserverConfig
     const config = source.kind === "selfHosted" ? await selfHostedConfig(source) : await bundleConfig(source);
     if (config.serverName === source.serverName) return config;
     throw new MigrationError("SM-E0801", {
-        where: config.origins["server_name"]?.file ?? config.directory,
+        where: placeOn(config.machine, config.origins["server_name"]?.file ?? config.directory),
         found: `server_name ${config.serverName}`,
         expected: source.serverName,
     });
@@ -20,6 +23,7 @@ export async function readSourceConfig(source: Source): Promise<HomeserverConfig
 
 async function selfHostedConfig(source: SelfHostedSource): Promise<HomeserverConfig> {
     const config = await readHomeserverConfig(source.homeserverConfig, {
+        machine: sourceMachine(source),
         database: source.database,
         paths: source.paths,
     });
@@ -45,7 +49,7 @@ async function bundleConfig(source: BundleSource): Promise<HomeserverConfig> {
     const merged: MergedConfig =
         homeserverConfig === undefined
             ? { files: [], sections: { server_name: serverName }, texts: {}, origins: {}, findings: [] }
-            : await mergeConfigFiles(homeserverConfig);
+            : await mergeConfigFiles(thisMachine, homeserverConfig);
     const before = merged.sections["old_signing_keys"];
     const known = typeof before === "object" && before !== null ? before : {};
     const sections = {

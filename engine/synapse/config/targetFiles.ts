@@ -1,5 +1,5 @@
 /** The files a step writes into the target's directory: private, recorded as ours, and taken back by the run that wrote them. */
-import { lstat, readFile, readdir, rmdir, stat } from "node:fs/promises";
+import { lstat, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import {
@@ -7,6 +7,9 @@ import {
     releaseTargetDirectory,
     type TargetDirectoryOptions,
 } from "../../machines/targetDirectory.ts";
+import type { Machine } from "../../machines/machine.ts";
+import { placeOn } from "../../machines/placeOn.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
 import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { hasCode, removeBelow, shapeDirectory } from "../../run/heldDirectory.ts";
@@ -31,6 +34,8 @@ export interface TargetFiles {
     /** What the target writes itself and is removed with the rest. */
     readonly later?: readonly string[];
     readonly copies?: readonly FileCopy[];
+    /** Where the copies are made from; this machine when absent. */
+    readonly from?: Machine;
 }
 
 export interface WriteOptions extends TargetDirectoryOptions {
@@ -60,7 +65,8 @@ export async function writeTargetFiles(
     files: TargetFiles,
     { digest, ...options }: WriteOptions = {},
 ): Promise<Record<string, string>> {
-    const copied = (await Promise.all((files.copies ?? []).map(filesToCopy))).flat();
+    const { from = thisMachine } = files;
+    const copied = (await Promise.all((files.copies ?? []).map((copy) => filesToCopy(from, copy)))).flat();
     const targets = [...files.contents.keys(), ...copied.map(({ to }) => to)];
     await refuseForeign(directory, targets, () => readManifest(directory, step));
     const user = await makeTargetDirectory(directory, options);
@@ -97,7 +103,7 @@ export async function writeTargetFiles(
         if (digest !== undefined) digests[path] = digest(content);
     };
     for (const [path, content] of files.contents) await write(path, content);
-    for (const { from, to } of copied) await write(to, await readFile(from));
+    for (const copy of copied) await write(copy.to, await contentOf(from, copy));
     return digests;
 }
 
@@ -170,36 +176,43 @@ function inTheWay(where: string, found: string): MigrationError {
     });
 }
 
-async function filesToCopy({ setting, from, to }: FileCopy): Promise<FileCopy[]> {
-    const kind = await stat(from).catch((cause: unknown) => {
-        throw notCopied(setting, from, hasCode(cause, "ENOENT") ? "it does not exist" : "it cannot be read", cause);
+async function filesToCopy(machine: Machine, copy: FileCopy): Promise<FileCopy[]> {
+    const { files } = machine;
+    const { setting, from, to } = copy;
+    const found = await files.stat(from).catch((cause: unknown) => {
+        throw notCopied(machine, copy, "it cannot be read", cause);
     });
-    if (!kind.isDirectory()) {
-        if (!kind.isFile()) throw notCopied(setting, from, "it is neither a file nor a directory");
-        if (kind.size > largestCopyBytes) throw notCopied(setting, from, `it has ${kind.size} bytes`);
-        return [{ setting, from, to }];
+    if (found === undefined) throw notCopied(machine, copy, "it does not exist");
+    if (found.kind === "file") {
+        if (found.size > largestCopyBytes) throw notCopied(machine, copy, `it has ${found.size} bytes`);
+        return [copy];
     }
+    if (found.kind !== "directory") throw notCopied(machine, copy, "it is neither a file nor a directory");
     const below: FileCopy[] = [];
-    for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
-        const path = join(entry.parentPath, entry.name);
-        // Links to files are common among templates; their content is copied.
-        if (!(entry.isSymbolicLink() ? await isFile(path) : entry.isFile())) continue;
-        below.push({ setting, from: path, to: join(to, path.slice(from.length)) });
-        if (below.length > mostCopiedFiles) throw notCopied(setting, from, `it has more than ${mostCopiedFiles} files`);
+    let linked: string | undefined;
+    for await (const { path, facts, linksTo, error } of files.walk(from, "")) {
+        // Links to files are common among templates; their content is copied. Where one to a directory leads is not the setting's to say.
+        if (linked !== undefined && path.startsWith(`${linked}/`)) continue;
+        if (facts.kind === "directory" && linksTo !== undefined && path !== "") linked = path;
+        if (error !== undefined || facts.kind !== "file") continue;
+        below.push({ setting, from: join(from, path), to: join(to, path) });
+        if (below.length > mostCopiedFiles) throw notCopied(machine, copy, `it has more than ${mostCopiedFiles} files`);
     }
     return below;
 }
 
-async function isFile(path: string): Promise<boolean> {
-    return stat(path).then(
-        (kind) => kind.isFile(),
-        () => false,
-    );
+async function contentOf(machine: Machine, copy: FileCopy): Promise<Buffer> {
+    const { content } = await machine.files.read(copy.from, { atMost: largestCopyBytes }).catch((cause: unknown) => {
+        throw notCopied(machine, copy, "it cannot be read", cause);
+    });
+    if (content.length > largestCopyBytes) throw notCopied(machine, copy, `it has more than ${largestCopyBytes} bytes`);
+    return content;
 }
 
-function notCopied(setting: string, path: string, found: string, cause?: unknown): MigrationError {
+function notCopied(machine: Machine, { setting, from }: FileCopy, found: string, cause?: unknown): MigrationError {
+    if (cause instanceof MigrationError) return cause;
     return new MigrationError("SM-E1003", {
-        where: `${path} (${setting})`,
+        where: `${placeOn(machine, from)} (${setting})`,
         found,
         expected: "a file or directory that Synapse reads and that can be copied to the target",
         fix: "correct the setting in homeserver.yaml, or remove it there",

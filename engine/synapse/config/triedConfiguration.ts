@@ -100,6 +100,7 @@ async function writeForm(tried: TriedConfiguration, directory: string, isolated:
     await writeTargetFiles(directory, "configure", "tried", {
         contents,
         copies: files.copies,
+        from: config.machine,
         ownDirectories: [files.logs, mediaStore],
     });
     return files;

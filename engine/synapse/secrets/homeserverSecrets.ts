@@ -1,6 +1,7 @@
 /** The secrets that make a homeserver the same one to its users and to other servers, as they are in force. */
 import { createHash } from "node:crypto";
 import type { Finding } from "../../../contract/index.ts";
+import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError, type ErrorDetail } from "../../run/errors.ts";
 import type { HomeserverConfig, SecretSetting } from "../config/homeserverConfig.ts";
 import { readSourceSecret } from "./readSecretFile.ts";
@@ -44,7 +45,7 @@ export async function readHomeserverSecrets(config: HomeserverConfig): Promise<H
     const findings: Finding[] = [];
     const read = async (setting: SecretSetting, name: string): Promise<string> => {
         if ("value" in setting) return setting.value;
-        const file = await readSourceSecret(setting.path, `${name}_path`);
+        const file = await readSourceSecret(config.machine, setting.path, `${name}_path`);
         findings.push(...file.findings);
         return file.text;
     };
@@ -55,7 +56,7 @@ export async function readHomeserverSecrets(config: HomeserverConfig): Promise<H
     };
     const signingKeys = parseSigningKeys(
         await read(config.signingKey, "signing_key"),
-        "path" in config.signingKey ? config.signingKey.path : "signing_key",
+        "path" in config.signingKey ? placeOn(config.machine, config.signingKey.path) : "signing_key",
     );
     const registrationSharedSecret = await stripped(config.registrationSharedSecret, "registration_shared_secret");
     const macaroonSecretKey = await stripped(config.macaroonSecretKey, "macaroon_secret_key");
@@ -163,13 +164,13 @@ const paddedPepper: Finding = {
 /** Whether the bundle's configuration has another macaroon secret than the stack. A file of it that did not come along says nothing. */
 export async function isOtherMacaroon(
     given: string | undefined,
-    { macaroonSecretKey: setting }: Pick<HomeserverConfig, "macaroonSecretKey">,
+    { machine, macaroonSecretKey: setting }: Pick<HomeserverConfig, "machine" | "macaroonSecretKey">,
 ): Promise<boolean> {
     if (!given || setting === undefined) return false;
     const configured =
         "value" in setting
             ? setting.value
-            : await readSourceSecret(setting.path, "macaroon_secret_key_path").then(
+            : await readSourceSecret(machine, setting.path, "macaroon_secret_key_path").then(
                   ({ text }) => text.trim(),
                   () => "",
               );

@@ -11,14 +11,18 @@ import { readSourceSecret } from "./readSecretFile.ts";
  * @throws MigrationError SM-E1003
  */
 export async function inlineSecrets(
-    config: Pick<HomeserverConfig, "sections" | "directory" | "paths">,
+    config: Pick<HomeserverConfig, "machine" | "sections" | "directory" | "paths">,
 ): Promise<Readonly<Record<string, unknown>>> {
     let sections = config.sections;
     for (const { parent, pathKey, valueKey } of secretPathVariants) {
         // They are read first, as changes are made synchronously.
         const secrets = new Map<string, string>();
         for (const path of pathsAt(sections, parent, pathKey)) {
-            const { text } = await readSourceSecret(configuredFile(config, path), [...parent, pathKey].join("."));
+            const { text } = await readSourceSecret(
+                config.machine,
+                configuredFile(config, path),
+                [...parent, pathKey].join("."),
+            );
             secrets.set(path, valueKey === "key" ? text : text.trim());
         }
         const inline = (value: unknown): unknown => {

@@ -1,7 +1,8 @@
 /** Reads files that hold secrets, and says what is wrong with them. */
-import { constants, type Stats } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
 import type { Finding } from "../../../contract/index.ts";
+import { thisMachine } from "../../machines/local/localMachine.ts";
+import type { FileFacts, Machine } from "../../machines/machine.ts";
+import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { registerSecret } from "../../run/redaction.ts";
 
@@ -21,14 +22,14 @@ export interface SecretFile {
  * @param setting  what names the file, for messages
  * @throws MigrationError SM-E1003 when it is missing, not a regular file, empty, larger than 64 KiB, or not UTF-8
  */
-export async function readSourceSecret(path: string, setting: string): Promise<SecretFile> {
-    const { text, kind } = await read(path, setting, constants.O_RDONLY);
+export async function readSourceSecret(machine: Machine, path: string, setting: string): Promise<SecretFile> {
+    const { text, facts } = await read({ machine, path, setting }, true);
     const findings: Finding[] = [];
-    if ((kind.mode & 0o007) !== 0) {
+    if ((facts.mode & 0o007) !== 0) {
         findings.push({
             id: "SM-W1003",
             severity: "warning",
-            evidence: `${path} (${setting}) has mode 0${(kind.mode & 0o777).toString(8)}`,
+            evidence: `${placeOn(machine, path)} (${setting}) has mode 0${(facts.mode & 0o777).toString(8)}`,
             fix: `chmod 0640 ${path}`,
         });
     }
@@ -41,47 +42,38 @@ export async function readSourceSecret(path: string, setting: string): Promise<S
  * @throws MigrationError SM-E1003 as {@link readSourceSecret}, and when it is a symbolic link or has another mode than 0600 or 0400
  */
 export async function readOwnSecret(path: string, setting: string): Promise<string> {
-    const { text, kind } = await read(path, setting, constants.O_RDONLY | constants.O_NOFOLLOW);
-    if ((kind.mode & 0o077) !== 0) {
-        throw unusable(path, setting, `it can be used by group or others: mode 0${(kind.mode & 0o777).toString(8)}`);
+    const place = { machine: thisMachine, path, setting };
+    const { text, facts } = await read(place, false);
+    if ((facts.mode & 0o077) !== 0) {
+        throw unusable(place, `it can be used by group or others: mode 0${(facts.mode & 0o777).toString(8)}`);
     }
     return text;
 }
 
-async function read(path: string, setting: string, flags: number): Promise<{ text: string; kind: Stats }> {
-    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    const file = await open(path, flags | constants.O_NONBLOCK).catch((cause: unknown) => {
-        throw unusable(path, setting, reason(cause), cause);
-    });
-    try {
-        const kind = await file.stat();
-        if (kind.isDirectory()) throw unusable(path, setting, "it is a directory");
-        if (!kind.isFile()) throw unusable(path, setting, "it is not a regular file");
-        return { text: await content(file, path, setting), kind };
-    } finally {
-        await file.close();
-    }
+/** A file, and what names it. */
+interface Place {
+    readonly machine: Machine;
+    readonly path: string;
+    readonly setting: string;
 }
 
-async function content(file: FileHandle, path: string, setting: string): Promise<string> {
-    // One byte more than allowed: the size that stat tells may have changed since.
-    const buffer = Buffer.alloc(largestSecretBytes + 1);
-    let length = 0;
-    for (;;) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
-        if (bytesRead === 0) break;
-        length += bytesRead;
-    }
-    if (length > largestSecretBytes) throw unusable(path, setting, `it is larger than ${largestSecretBytes} bytes`);
+async function read(place: Place, followLinks: boolean): Promise<{ text: string; facts: FileFacts }> {
+    const { machine, path } = place;
+    const { content, facts } = await machine.files
+        .read(path, { atMost: largestSecretBytes, followLinks })
+        .catch((cause: unknown) => {
+            throw cause instanceof MigrationError ? cause : unusable(place, reason(cause), cause);
+        });
+    if (content.length > largestSecretBytes) throw unusable(place, `it is larger than ${largestSecretBytes} bytes`);
     let text: string;
     try {
-        text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, length));
+        text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
     } catch (cause) {
-        throw unusable(path, setting, "it is not UTF-8 text", cause);
+        throw unusable(place, "it is not UTF-8 text", cause);
     }
-    if (text.trim() === "") throw unusable(path, setting, "it is empty");
+    if (text.trim() === "") throw unusable(place, "it is empty");
     registerSecret(text);
-    return text;
+    return { text, facts };
 }
 
 function reason(cause: unknown): string {
@@ -96,9 +88,9 @@ function reason(cause: unknown): string {
     return known[code] ?? `it cannot be opened: ${code}`;
 }
 
-function unusable(path: string, setting: string, found: string, cause?: unknown): MigrationError {
+function unusable({ machine, path, setting }: Place, found: string, cause?: unknown): MigrationError {
     return new MigrationError("SM-E1003", {
-        where: `${path} (${setting})`,
+        where: `${placeOn(machine, path)} (${setting})`,
         found,
         expected: `a regular file with a secret of up to ${largestSecretBytes} bytes, readable by its owner`,
         cause,

@@ -1,5 +1,4 @@
 /** Has what a homeserver's configuration holds of secrets hidden wherever this process says it: Synapse quotes what it refuses. */
-import { readFile } from "node:fs/promises";
 import { registerSecret } from "../../run/redaction.ts";
 import { isMapping } from "../config/configTree.ts";
 import type { HomeserverConfig } from "../config/homeserverConfig.ts";
@@ -7,18 +6,20 @@ import { parseSynapseYaml } from "../config/pythonYaml.ts";
 import { inlineSecrets } from "./inlineSecrets.ts";
 import { secretName } from "./secretSettings.ts";
 
+const largestRegistrationBytes = 4 * 1024 * 1024;
+
 /**
  * Those of its own sections, of the files that they name, and the tokens of application services.
  *
  * @throws MigrationError SM-E1003 for a file with a secret
  */
 export async function registerSecrets(
-    config: Pick<HomeserverConfig, "sections" | "directory" | "paths" | "appServiceConfigFiles">,
+    config: Pick<HomeserverConfig, "machine" | "sections" | "directory" | "paths" | "appServiceConfigFiles">,
 ): Promise<void> {
     registerBelow("", await inlineSecrets(config));
     for (const file of config.appServiceConfigFiles) {
-        const text = await readFile(file, "utf8").catch(() => "");
-        registerBelow("", parseSynapseYaml(file, text)?.sections);
+        const read = await config.machine.files.read(file, { atMost: largestRegistrationBytes }).catch(() => undefined);
+        registerBelow("", parseSynapseYaml(file, read?.content.toString("utf8") ?? "")?.sections);
     }
 }
 

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
 import { lackingSpace } from "../../../engine/machines/freeSpace.ts";
 import { machineChecks } from "../../../engine/assess/machineChecks.ts";
@@ -52,7 +53,7 @@ describe("the space that a migration needs", () => {
             const run = (spec: object) =>
                 check.run({
                     spec: { targetDirectory: directory, run: { directory }, source: {}, quick: false, ...spec },
-                    config: { mediaStorePath: directory },
+                    config: { machine: thisMachine, mediaStorePath: directory },
                     measured: { notRun: [], sizes: { databaseBytes: 0, mediaBytes: 2 ** 60 } },
                 } as unknown as AssessmentContext);
             expect(await run({})).to.have.length(1);

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
 import { mediaFileChecks } from "../../../engine/assess/mediaFileChecks.ts";
 import type { Finding } from "../../../contract/index.ts";
@@ -44,7 +45,7 @@ describe("the files of the source's own media, in the assessment", function () {
             check.run({
                 client,
                 spec: { source, acceptMissingMedia },
-                config: { mediaStorePath: store, sections: {} },
+                config: { machine: thisMachine, mediaStorePath: store, sections: {} },
             } as unknown as AssessmentContext),
         );
         return Array.isArray(findings) ? findings : expect.fail("it did not run");

@@ -4,8 +4,10 @@ import { chmod, chown, lchown, mkdir, mkdtemp, rm, symlink, truncate, writeFile 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { linkedFolders } from "../../../engine/media/linkedFolders.ts";
-import { newScanNotes, scanStore, storeRoot, type StoredFile } from "../../../engine/media/scan.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
+import { storeRoot } from "../../../engine/media/mediaStore.ts";
+import { openStore } from "../../../engine/media/readStore.ts";
+import { newScanNotes, scanStore, type StoredFile } from "../../../engine/media/scan.ts";
 import { expectError } from "../../support/expectError.ts";
 
 describe("the walk over a media store", () => {
@@ -14,12 +16,13 @@ describe("the walk over a media store", () => {
         await mkdir(dirname(join(root, path)), { recursive: true });
         await writeFile(join(root, path), content);
     };
+    const rootOf = async () => ({ machine: thisMachine, root: await storeRoot(thisMachine, root) });
     const walk = async (
         notes = newScanNotes(),
         folders = ["local_content", "remote_content"],
     ): Promise<StoredFile[]> => {
         const files: StoredFile[] = [];
-        for await (const file of scanStore(await storeRoot(root), folders, notes)) files.push(file);
+        for await (const file of scanStore(await rootOf(), folders, notes)) files.push(file);
         return files;
     };
     const paths = async (notes = newScanNotes()) => (await walk(notes)).map(({ path }) => path);
@@ -66,7 +69,7 @@ describe("the walk over a media store", () => {
         const link = `${root}-link`;
         await symlink(root, link);
         try {
-            expect(await storeRoot(link)).to.equal(await storeRoot(root));
+            expect(await storeRoot(thisMachine, link)).to.equal(await storeRoot(thisMachine, root));
         } finally {
             await rm(link);
         }
@@ -85,11 +88,10 @@ describe("the walk over a media store", () => {
             await writeFile(join(disk, path), content);
         };
         const followed = async (): Promise<string[]> => {
-            const real = await storeRoot(root);
             const folders = ["local_content", "remote_content"];
-            const linked = await linkedFolders(real, folders);
+            const store = await openStore(thisMachine, root, folders);
             const found: string[] = [];
-            for await (const { path } of scanStore(real, folders, newScanNotes(), { linked })) found.push(path);
+            for await (const { path } of scanStore(store, folders, newScanNotes())) found.push(path);
             return found;
         };
         beforeEach(async () => {
@@ -196,9 +198,9 @@ describe("the walk over a media store", () => {
 
     it("refuses a store that is a file or missing with SM-E0963", async () => {
         await put("file");
-        expect((await expectError("SM-E0963", () => storeRoot(join(root, "file")))).detail.found).to.contain(
-            "not a directory",
-        );
-        await expectError("SM-E0963", () => storeRoot(join(root, "missing")));
+        expect(
+            (await expectError("SM-E0963", () => storeRoot(thisMachine, join(root, "file")))).detail.found,
+        ).to.contain("not a directory");
+        await expectError("SM-E0963", () => storeRoot(thisMachine, join(root, "missing")));
     });
 });

@@ -55,7 +55,7 @@ export async function makeSource(
             kind: "selfHosted",
             serverName: "example.org",
             homeserverConfig: [configFile],
-            host: { kind: "local" },
+            machine: { kind: "local" },
             service: { kind: "process", pidFile: join(directory, "homeserver.pid") },
         },
         remove: () => rm(root, { recursive: true, force: true }),

@@ -30,7 +30,8 @@ export function killedAfter(machine: Machine, changes: number): KilledMachine {
             name: machine.name,
             isHere: machine.isHere,
             userId: () => look(() => machine.userId()),
-            reach: (address) => look(() => machine.reach(address)),
+            reach: (address, as) => look(() => machine.reach(address, as)),
+            here: (path) => look(() => machine.here(path)),
             signal: (process, name) => change(() => machine.signal(process, name)),
             run: (program, args, options) =>
                 (looks.has(args[0] ?? "") ? look : change)(() => machine.run(program, args, options)),

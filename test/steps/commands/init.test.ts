@@ -132,7 +132,7 @@ describe("synapse-migrate init", () => {
             "synapse-migration:source": {
                 kind: "selfHosted",
                 homeserverConfig: [fixture.configFile],
-                host: { kind: "local" },
+                machine: { kind: "local" },
                 service: { kind: "process", pidFile: join(fixture.directory, "homeserver.pid") },
             },
             "synapse-migration:target": {

@@ -71,7 +71,7 @@ describe("synapse-migrate adopt", () => {
     it("does without a source that was left for good and is gone, and not without one that is only fenced", () =>
         withTarget(async (target, run, runs) => {
             const source = {
-                ...{ kind: "selfHosted", serverName: "example.org", host: { kind: "local" } },
+                ...{ kind: "selfHosted", serverName: "example.org", machine: { kind: "local" } },
                 ...{ homeserverConfig: [join(runs, "gone.yaml")], service: { kind: "process", pidFile: "/gone.pid" } },
             };
             await writeFile(

@@ -5,6 +5,7 @@ import { appendFileSync, rmSync, watch } from "node:fs";
 import { appendFile, mkdir, readdir, rename, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { thisMachine } from "../../../../engine/machines/local/localMachine.ts";
 import { archivedName } from "../../../../engine/media/mediaRepoArchive/archivedName.ts";
 import {
     writeMediaArchive,
@@ -36,7 +37,7 @@ async function withStage(work: (stage: Stage) => Promise<void>): Promise<void> {
     await withDirectory((directory) =>
         withClient(cluster.address(name), { step: "test" }, async (client) => {
             const [store, parts] = [join(directory, "store"), join(directory, "parts")];
-            const options = { serverName, mediaStore: store, destination: parts };
+            const options = { serverName, machine: thisMachine, mediaStore: store, destination: parts };
             const write: Stage["write"] = (more) => writeMediaArchive(client, { ...options, ...more });
             await work({ client, directory, store, parts, write });
         }),
@@ -63,7 +64,11 @@ async function rowsOf(client: Client): Promise<LocalMediaRow[]> {
 
 async function contentOf(store: string): Promise<Record<string, string>> {
     const content: Record<string, string> = {};
-    for await (const { path } of scanStore(store, ["local_content", "url_cache"], newScanNotes()))
+    for await (const { path } of scanStore(
+        { machine: thisMachine, root: store },
+        ["local_content", "url_cache"],
+        newScanNotes(),
+    ))
         content[path] = (await readFile(join(store, path))).toString("hex");
     return content;
 }

@@ -1,0 +1,115 @@
+/** Content of files that comes in pieces: those of many small files in one answer, those of a large one some ahead of who takes them. */
+import type { FileFacts, MachineFiles } from "../machine.ts";
+import type { Answer, AskOptions } from "./connection.ts";
+import { farPieces, type FarPiece } from "./farFacts.ts";
+
+type Ask = (op: string, args: Record<string, unknown>, options?: AskOptions) => Promise<Answer>;
+
+interface Piece {
+    readonly before: FileFacts;
+    readonly after: FileFacts;
+    readonly isLast: boolean;
+    readonly data: Buffer;
+}
+
+interface Wanted {
+    readonly path: string;
+    readonly offset: number;
+    readonly resolve: (piece: Piece) => void;
+    readonly reject: (error: unknown) => void;
+}
+
+/** Times what callers pour at once is the memory that this takes. */
+export const pieceBytes = 512 * 1024;
+/** Of one file, while no more than the second number of pieces are asked for altogether. */
+const [piecesAhead, aheadUpTo] = [6, 96];
+/** Requests on their way. While there are as many, what else is wanted waits for the next one, so that a slow network has larger ones. */
+const requestsAtOnce = 4;
+
+export function farPour(ask: Ask): MachineFiles["pour"] {
+    let waiting: Wanted[] = [];
+    let [requests, pieces] = [0, 0];
+
+    const request = async (wanted: readonly Wanted[]): Promise<void> => {
+        const open = new Set(wanted);
+        const onPart = ({ value, data }: Answer): void => {
+            let at = 0;
+            for (const row of farPieces.parse(value)) {
+                const one = wanted[row[0]];
+                if (one !== undefined) open.delete(one);
+                at = answer(one, row, data, at);
+            }
+        };
+        const named = wanted.map(({ path, offset }) => [path, offset]);
+        const failed = (error: unknown): void => {
+            for (const { reject } of open) reject(error);
+        };
+        await ask("pour", { pieces: named, length: pieceBytes }, { onPart }).then(() => {
+            failed(new Error("the helper has left out a file"));
+        }, failed);
+    };
+
+    const send = (): void => {
+        while (waiting.length > 0 && requests < requestsAtOnce) {
+            const wanted = waiting;
+            waiting = [];
+            requests++;
+            void request(wanted).finally(() => {
+                requests--;
+                send();
+            });
+        }
+    };
+
+    const piece = (path: string, offset: number): Promise<Piece> => {
+        pieces++;
+        const coming = new Promise<Piece>((resolve, reject) => {
+            // Whoever asks in the same turn is in the same request.
+            if (waiting.length === 0) queueMicrotask(send);
+            waiting.push({ path, offset, resolve, reject });
+        }).finally(() => {
+            pieces--;
+        });
+        // Met by who waits for it, if anybody does.
+        coming.catch(() => undefined);
+        return coming;
+    };
+
+    return async (path, take, signal) => {
+        signal?.throwIfAborted();
+        const ahead = [piece(path, 0)];
+        let [asked, first]: [number, FileFacts | undefined] = [0, undefined];
+        for (let offset = 0; ;) {
+            const { before, after, isLast, data } = await (ahead.shift() ?? piece(path, offset));
+            signal?.throwIfAborted();
+            // Opened anew for each piece: another file of the same name must not be taken for the rest of this one.
+            if (first !== undefined && !isSame(first, before)) return { before: first, after: before };
+            first ??= before;
+            asked = Math.max(asked, offset + pieceBytes);
+            for (
+                ;
+                !isLast && asked <= first.size && ahead.length < piecesAhead && pieces < aheadUpTo;
+                asked += pieceBytes
+            )
+                ahead.push(piece(path, asked));
+            if (data.length > 0) await take(data);
+            offset += data.length;
+            if (isLast) return { before: first, after };
+        }
+    };
+}
+
+/** @returns where in the data the next one's begins */
+function answer(wanted: Wanted | undefined, row: FarPiece, data: Buffer, at: number): number {
+    if (row.length === 3) {
+        const [, code, message] = row;
+        wanted?.reject(Object.assign(new Error(`${code}: ${message}, open '${wanted.path}'`), { code }));
+        return at;
+    }
+    const [, before, after, isLast, length] = row;
+    wanted?.resolve({ before, after: after ?? before, isLast, data: data.subarray(at, at + length) });
+    return at + length;
+}
+
+const isSame = (one: FileFacts, other: FileFacts): boolean =>
+    one.identity === other.identity && one.mtime === other.mtime && one.size === other.size;
