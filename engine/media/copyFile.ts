@@ -14,10 +14,10 @@ export type { FileContent, Owner };
 /** Synapse needs to read them, its group may, nobody else. */
 const fileMode = 0o640;
 const directoryMode = 0o750;
-const chunkBytes = 256 * 1024;
 
 /** Of this machine. */
-export const hashFile = thisMachine.files.hash;
+export const hashFile = (path: string, signal?: AbortSignal): Promise<FileContent> =>
+    thisMachine.files.hash(path, signal);
 
 /** A place in a media store. */
 export interface StorePlace {

@@ -19,13 +19,13 @@ export async function lookAgain(
     options: { readonly step: string; readonly signal?: AbortSignal },
 ): Promise<Completeness> {
     const now = new Map<string, SeenFile>();
-    const look = async (mediaId: string): Promise<void> => {
+    const look = async (mediaId: string) => {
         const path = localContentPath(mediaId);
-        const file = path === undefined ? undefined : await read(path);
-        if (path !== undefined && file !== undefined) now.set(path, file);
+        return { path, file: path === undefined ? undefined : await read(path) };
     };
     // Where nothing is there, as when a disk is not mounted, these are all of them, and their machine may be far away.
-    for await (const done of inOrder(each(suspects), looksAtOnce, look)) void done;
+    for await (const { path, file } of inOrder(each(suspects), looksAtOnce, look))
+        if (path !== undefined && file !== undefined) now.set(path, file);
     return withMediaRows(address, options, ({ media }) =>
         checkCompleteness({
             media: filtered(media, ({ mediaId }) => suspects.has(mediaId)),

@@ -7,13 +7,14 @@ import { fenceContract } from "../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { readToken } from "../../engine/fence/fenceToken.ts";
 import { closeMachines } from "../../engine/machines/openMachine.ts";
+import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
+import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 import { fence } from "../../steps/migrate/fence.ts";
 import { expectError } from "../support/expectError.ts";
 import { done, undone } from "../support/migrationSpecs.ts";
 import { untilTrue } from "../support/waiting.ts";
 import { newWorkDirectory } from "../support/workDirectory.ts";
-import { installDebianSynapse, type DebianSynapse } from "./support/debianSynapse.ts";
-import { bootMachine, type BootedMachine } from "./support/machine.ts";
 
 describe("the fence of a homeserver with a worker, under systemd on another machine", function () {
     this.timeout(600_000);
@@ -42,12 +43,7 @@ describe("the fence of a homeserver with a worker, under systemd on another mach
             kind: "selfHosted",
             serverName: synapse.serverName,
             homeserverConfig: [...synapse.configPaths],
-            machine: {
-                kind: "ssh",
-                address: `root@${machine.address}`,
-                hostKey: machine.access.hostKey,
-                identityFile: machine.access.identityFile,
-            },
+            machine: describeMachine(machine, "sudo"),
             service: { kind: "systemd", units: ["matrix-synapse.service"] },
         },
     });

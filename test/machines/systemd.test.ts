@@ -7,10 +7,10 @@ import { serviceControl } from "../../engine/services/service.ts";
 import { ranBefore, stoppedService, type StoppedService } from "../../engine/services/serviceControl.ts";
 import { expectError } from "../support/expectError.ts";
 import { untilTrue } from "../support/waiting.ts";
-import { killedAfter } from "./support/killedAfter.ts";
-import { installDebianSynapse, type DebianSynapse } from "./support/debianSynapse.ts";
-import { bootMachine, type BootedMachine } from "./support/machine.ts";
-import { operator } from "./support/baseRecipe.ts";
+import { killedAfter } from "./killedAfter.ts";
+import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
+import { operator } from "../../rehearsal/machines/baseRecipe.ts";
 
 const main = "matrix-synapse.service";
 const workers = ["matrix-synapse-worker@generic_worker1.service", "matrix-synapse-worker@generic_worker2.service"];

@@ -104,7 +104,7 @@ def op_list(path):
 
 def op_readlink(path):
     try:
-        return if_there(lambda: os.readlink(path))
+        return if_there(lambda: decoded(os.readlink(encoded(path))))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None

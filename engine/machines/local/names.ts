@@ -22,7 +22,7 @@ export function nameOf(bytes: Buffer): string {
 /** The path for Node's functions: text where that says it, bytes where it does not. */
 export function pathOf(name: string): string | Buffer {
     if (!lone.test(name)) return name;
-    const parts = [...name].map((character) =>
+    const parts = Array.from(name, (character) =>
         lone.test(character) ? Buffer.from([character.charCodeAt(0) - firstLone]) : Buffer.from(character, "utf8"),
     );
     return Buffer.concat(parts);

@@ -62,8 +62,9 @@ async function reachedThrough(
     const isOptional = ["allow", "prefer"].includes(tls.mode) && loopback.has(host);
     const isWithout = place.socket !== undefined || tls.mode === "disable" || isOptional;
     const near = await machine.reach(place, isWithout ? "socket" : "port");
-    const via = near.socket === undefined ? near : { host: dirname(near.socket), port };
-    if (isWithout) return { machine: machine.name, via, tls: { mode: "disable" } };
+    const { host: nearHost, port: nearPort } = near.socket === undefined ? near : { host: dirname(near.socket), port };
+    const via = { host: nearHost, port: nearPort, withoutTls: isWithout };
+    if (isWithout) return { machine: machine.name, via, tls };
     const here = async (path: string | undefined) => (path === undefined ? undefined : machine.here(path));
     const files: Omit<DatabaseTls, "mode"> = {
         rootCertificate: await here(tls.rootCertificate),

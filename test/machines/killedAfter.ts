@@ -1,5 +1,5 @@
 /** A machine on which nothing is done any more after so many changes, as after the kill of whoever works on it. */
-import type { Machine } from "../../../engine/machines/machine.ts";
+import type { Machine } from "../../engine/machines/machine.ts";
 
 export interface KilledMachine {
     readonly machine: Machine;
