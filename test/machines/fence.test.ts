@@ -31,6 +31,7 @@ describe("the fence of a homeserver with a worker, under systemd on another mach
         await closeMachines();
         // One that fails does not take the others with it.
         for (const id of ["one", "two", "three"]) await undone(fence, spec(id));
+        await closeMachines();
     });
     after(async () => {
         await machine.end();
