@@ -21,7 +21,7 @@ const leaveSeconds = 30;
 const pollMilliseconds = 50;
 
 /** A running homeserver, wherever it is. */
-interface FilledHomeserver {
+export interface FilledHomeserver {
     readonly serverName: string;
     /** Without a final slash. */
     readonly baseUrl: string;
