@@ -64,13 +64,13 @@ export interface MachineRoute extends AnyRoute {
     readonly describe: (source: InstalledSource, canary: Canary) => Promise<RouteStack>;
 }
 
-export interface InstallOptions {
+interface InstallOptions {
     readonly serverName: string;
     readonly population: Pick<PopulationArgs, "users" | "rooms" | "messages">;
 }
 
 /** A homeserver on a machine, filled. */
-export interface InstalledSource {
+interface InstalledSource {
     readonly machine: BootedMachine;
     readonly serverName: string;
     /** Where this machine reaches it, without a final slash. */
