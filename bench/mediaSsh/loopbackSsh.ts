@@ -11,11 +11,19 @@ import { findOnPath } from "../../toolchain/findProgram.ts";
 
 const startSeconds = 20;
 
+/** Keys of both ends, in files. */
+export interface LoopbackKeys {
+    readonly directory: string;
+    readonly hostKeyFile: string;
+    /** `ssh-ed25519 AAAA…` */
+    readonly hostKey: string;
+    readonly identityFile: string;
+}
+
 export interface LoopbackSsh {
     /** As a stack has it. */
     readonly machine: SshMachine;
     readonly port: number;
-    readonly identityFile: string;
     readonly knownHostsFile: string;
     stop(): Promise<void>;
 }
@@ -32,13 +40,22 @@ export function missingForSsh(): string | undefined {
 }
 
 /** @param directory  of mode 0700 */
-export async function startLoopbackSsh(directory: string): Promise<LoopbackSsh> {
+export async function makeKeys(directory: string): Promise<LoopbackKeys> {
     const [hostKeyFile, identityFile] = [join(directory, "host_key"), join(directory, "key")];
     for (const file of [hostKeyFile, identityFile]) {
         const args = ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file];
         await runProgram("ssh-keygen", args, { timeoutSeconds: startSeconds });
     }
     const hostKey = (await readFile(`${hostKeyFile}.pub`, "utf8")).trim();
+    return { directory, hostKeyFile, hostKey, identityFile };
+}
+
+export async function startLoopbackSsh({
+    directory,
+    hostKeyFile,
+    hostKey,
+    identityFile,
+}: LoopbackKeys): Promise<LoopbackSsh> {
     const port = await freePort();
     const [config, knownHostsFile] = [join(directory, "sshd_config"), join(directory, "known_hosts")];
     const settings = [
@@ -65,7 +82,7 @@ export async function startLoopbackSsh(directory: string): Promise<LoopbackSsh> 
     await listening(sshd);
     return {
         machine: { kind: "ssh", address: `root@127.0.0.1:${port}`, hostKey, identityFile },
-        ...{ port, identityFile, knownHostsFile },
+        ...{ port, knownHostsFile },
         stop: async () => {
             if (sshd.exitCode !== null || sshd.signalCode !== null) return;
             const ended = once(sshd, "close");

@@ -78,12 +78,15 @@ const sizeResult = z.strictObject({
 export type SizeResult = z.infer<typeof sizeResult>;
 
 /** A media store that is copied over ssh to loopback. */
-const mediaSshRun = z.strictObject({
-    /** Seconds of a pass that copies everything, and of one that finds everything copied. */
-    first: seconds,
-    unchanged: seconds,
+const mediaSshPass = z.strictObject({
+    seconds,
+    /** Core-seconds of both ends and of ssh between them. */
+    processor: seconds,
     peakBytes: count.optional(),
 });
+export type MediaSshPass = z.infer<typeof mediaSshPass>;
+/** A pass that copies everything, and one that finds everything copied. */
+const mediaSshRun = z.strictObject({ first: mediaSshPass, unchanged: mediaSshPass });
 export type MediaSshRun = z.infer<typeof mediaSshRun>;
 const mediaSsh = z.strictObject({
     files: count,

@@ -6,6 +6,7 @@ import type {
     DowntimeRun,
     Limits,
     MeasuredMethod,
+    MediaSshPass,
     MediaSshResult,
     Processor,
     SizeResult,
@@ -40,31 +41,37 @@ function describeSize(size: SizeResult, cores: number): string {
     ].join("\n\n");
 }
 
-/** A line for each way: medians, from the fastest to the slowest run, and how many times as fast as rsync. */
+/** Two lines for each way: medians, from the fastest to the slowest run, and how many times as fast as rsync, by the clock and by the processor. */
 export function mediaSshTable({ files, bytes, ways }: MediaSshResult): string {
-    const secondsOfWay = (wanted: string, part: "first" | "unchanged"): number[] =>
+    const passes = (wanted: string, part: "first" | "unchanged"): MediaSshPass[] =>
         ways.find(({ way }) => way === wanted)?.runs.map((run) => run[part]) ?? [];
-    const cell = (way: string, part: "first" | "unchanged"): string[] => {
-        const { median: own, min, max } = spread(secondsOfWay(way, part));
-        const against = (other: string): string => `${(median(secondsOfWay(other, part)) / own).toFixed(2)}×`;
-        return [`${own.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`, against("rsync"), against("rsync --fsync")];
-    };
-    const header = [
-        "first pass s",
-        "vs rsync",
-        "vs rsync --fsync",
-        "nothing changed s",
-        "vs rsync",
-        "vs rsync --fsync",
-    ];
-    const rows = ways.map(({ way, runs }) => {
-        const peaks = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
-        const peak = peaks.length === 0 ? absent : (Math.max(...peaks) / 2 ** 20).toFixed(0);
-        return [way, ...cell(way, "first"), ...cell(way, "unchanged"), peak];
-    });
+    const rows = (["first", "unchanged"] as const).flatMap((part) =>
+        ways.map(({ way }) => {
+            const own = passes(way, part);
+            const all = spread(own.map(({ seconds }) => seconds));
+            const against = (other: string, of: "seconds" | "processor"): string => {
+                const [theirs, ours] = [other, way].map((name) => median(passes(name, part).map((pass) => pass[of])));
+                return `${((theirs ?? 0) / (ours ?? 1)).toFixed(2)}×`;
+            };
+            const peaks = own.flatMap(({ peakBytes }) => peakBytes ?? []);
+            return [
+                `${way}, ${part === "first" ? "everything new" : "nothing changed"}`,
+                all.median.toFixed(2),
+                `${all.min.toFixed(2)}..${all.max.toFixed(2)}`,
+                against("rsync", "seconds"),
+                against("rsync --fsync", "seconds"),
+                median(own.map(({ processor }) => processor)).toFixed(1),
+                against("rsync", "processor"),
+                peaks.length === 0 ? absent : (Math.max(...peaks) / 2 ** 20).toFixed(0),
+            ];
+        }),
+    );
     return [
         `### Media over ssh to loopback: ${files} files, ${megabytes(bytes)} MB`,
-        table(["way", ...header, "peak MiB"], rows),
+        table(
+            ["way", "median s", "from..to s", "vs rsync", "vs rsync --fsync", "core-s", "core-s vs rsync", "peak MiB"],
+            rows,
+        ),
     ].join("\n\n");
 }
 

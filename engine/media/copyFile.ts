@@ -30,7 +30,7 @@ export interface StorePlace {
      * three for each file.
      */
     readonly durable?: "now" | "later";
-    /** Of the root, for whoever places many files. */
+    /** Of the root, for whoever places many small files: they are durable later. */
     readonly folders?: HeldFolders;
 }
 
@@ -77,19 +77,29 @@ export async function copyFile(
     const finish = async (copy: FileHandle, { before, after }: PouredFile): Promise<FileContent | undefined> => {
         if (!isStill(before, after) || size !== after.size) return undefined;
         // Of its access nothing is known.
-        await copy.utimes(Number(before.mtime) / 1e9, Number(before.mtime) / 1e9);
+        await copy.utimes(secondsOf(before), secondsOf(before));
         return { size, sha256: hash.digest("hex") };
     };
     if (from.size > smallFileBytes)
         return placeFile(target, owner, async (copy) => finish(copy, await pour((chunk) => writeWhole(copy, chunk))));
     const chunks: Buffer[] = [];
     const poured = await pour((chunk) => void chunks.push(chunk));
-    if (!isStill(poured.before, poured.after)) return undefined;
-    return placeFile(target, owner, async (copy) => {
-        await writeAll(copy, chunks, size);
-        return finish(copy, poured);
-    });
+    if (!isStill(poured.before, poured.after) || size !== poured.after.size) return undefined;
+    const { folders, path } = target;
+    if (folders === undefined)
+        return placeFile(target, owner, async (copy) => {
+            for (const chunk of chunks) await writeWhole(copy, chunk);
+            return finish(copy, poured);
+        });
+    try {
+        folders.place({ path, content: chunks, mode: fileMode, mtime: secondsOf(poured.before) });
+    } catch (error) {
+        throw fullDisk(error, target) ?? error;
+    }
+    return { size, sha256: hash.digest("hex") };
 }
+
+const secondsOf = ({ mtime }: FileFacts): number => Number(mtime) / 1e9;
 
 const isStill = (before: FileFacts, after: FileFacts): boolean =>
     before.identity === after.identity && before.mtime === after.mtime && before.size === after.size;
@@ -110,7 +120,6 @@ export async function placeFile(
     const place = (directory: HeldDirectory): Promise<FileContent | undefined> =>
         placeIn(directory, target, owner, fill);
     try {
-        if (target.folders !== undefined) return await target.folders.in(dirname(target.path), place);
         const directory = await holdBelow(target.root, dirname(target.path), newFolder(owner));
         try {
             return await place(directory);
@@ -177,13 +186,6 @@ function fullDisk(error: unknown, { root, path }: StorePlace): MigrationError | 
     if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
     const changed = "files were copied; those stay, and are not copied again";
     return new MigrationError("SM-E1201", { where: root, found: `no space for ${path}`, changed, cause: error });
-}
-
-/** In one call, where that takes everything, as nearly every one does. */
-async function writeAll(file: FileHandle, chunks: readonly Buffer[], bytes: number): Promise<void> {
-    if (bytes === 0) return;
-    const { bytesWritten } = await file.writev(chunks);
-    if (bytesWritten < bytes) await writeWhole(file, Buffer.concat(chunks).subarray(bytesWritten));
 }
 
 /** Writes all of a piece, however many calls that takes. */

@@ -1,66 +1,169 @@
-/** Folders of a store that are held open between two files in them: thousands of a store's files lie below one, which four names lead to. */
-import { basename, dirname } from "node:path";
-import { holdBelow, holdIn, type HeldDirectory, type NewDirectory } from "../run/heldDirectory.ts";
+/**
+ * Puts small files into a store one after the other, as they come: what each needs are calls that take microseconds, and a thread that makes
+ * them would take longer to be asked. The folders of the file before stay open, as the next one nearly always lies in some of them.
+ */
+import {
+    constants,
+    closeSync,
+    fchmodSync,
+    fchownSync,
+    fstatSync,
+    futimesSync,
+    mkdirSync,
+    openSync,
+    renameSync,
+    rmSync,
+    writeSync,
+    writevSync,
+} from "node:fs";
+import { MigrationError } from "../run/errors.ts";
+import { hasCode, unfitDirectory, type NewDirectory, type Owner } from "../run/heldDirectory.ts";
+import { partialSuffix } from "./scan.ts";
 
-/** A walk goes from one to the next, while some files of those before are still being written. */
-const heldAtOnce = 16;
-
-interface Folder {
-    readonly held: Promise<HeldDirectory>;
-    users: number;
+export interface SmallFile {
+    /** Relative to the store. */
+    readonly path: string;
+    readonly content: readonly Buffer[];
+    readonly mode: number;
+    /** Seconds since 1970. */
+    readonly mtime: number;
 }
 
-/** Their descriptors stay those of the directories that were there first, as {@link holdBelow} found them: not through a link. */
+interface Held {
+    readonly name: string;
+    readonly descriptor: number;
+}
+
+const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const newFileFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** As {@link placeFile} does, no link is followed, whoever makes one meanwhile, and a kill leaves the old file or the new one. */
 export class HeldFolders {
     readonly #root: string;
     readonly #make: NewDirectory;
-    /** The one that was used last comes last. */
-    readonly #folders = new Map<string, Folder>();
+    readonly #owner: Owner | undefined;
+    /** The root first. */
+    #held: Held[] = [];
 
     /** @param make  how directories are made that are not there */
     constructor(root: string, make: NewDirectory) {
         this.#root = root;
         this.#make = make;
+        this.#owner = make.owner;
     }
 
-    /** Works in a directory below the root; it is closed after that, and what it lies in is not. */
-    public async in<T>(path: string, work: (directory: HeldDirectory) => Promise<T>): Promise<T> {
-        const folder = this.#folder(dirname(path));
-        folder.users++;
+    /**
+     * Not durable before the file system is synced.
+     *
+     * @throws MigrationError SM-E1207 when a link is in the way; an error of the system
+     */
+    public place(file: SmallFile): void {
         try {
-            const directory = await holdIn(await folder.held, basename(path), this.#make);
+            this.#place(file);
+        } catch (error) {
+            // Somebody has removed a folder that is held: another one is made.
+            if (!hasCode(error, "ENOENT")) throw error;
+            this.close();
+            this.#place(file);
+        }
+    }
+
+    public close(): void {
+        this.#keep(0);
+    }
+
+    #place({ path, content, mode, mtime }: SmallFile): void {
+        const names = path.split("/");
+        const name = names.pop() ?? "";
+        const to = `/proc/self/fd/${this.#folder(names)}/${name}`;
+        const partial = `${to}${partialSuffix}`;
+        try {
+            const file = openNew(partial, mode);
             try {
-                return await work(directory);
+                writeAll(file, content);
+                fchmodSync(file, mode);
+                if (this.#owner !== undefined) fchownSync(file, this.#owner.uid, this.#owner.gid);
+                // Of its access nothing is known.
+                futimesSync(file, mtime, mtime);
             } finally {
-                await directory.close();
+                closeSync(file);
             }
-        } finally {
-            folder.users--;
-            await this.#close(heldAtOnce);
+            renameSync(partial, to);
+        } catch (error) {
+            rmSync(partial, { force: true });
+            throw error;
         }
     }
 
-    public async close(): Promise<void> {
-        await this.#close(0);
+    #folder(names: readonly string[]): number {
+        const known = names.findIndex((name, at) => this.#held[at + 1]?.name !== name);
+        this.#keep(known === -1 ? names.length + 1 : known + 1);
+        if (this.#held.length === 0) this.#held.push({ name: "", descriptor: openDirectory(this.#root) });
+        for (const name of names.slice(this.#held.length - 1)) this.#held.push({ name, descriptor: this.#open(name) });
+        return this.#held.at(-1)?.descriptor ?? -1;
     }
 
-    #folder(path: string): Folder {
-        const folder = this.#folders.get(path) ?? { held: holdBelow(this.#root, path, this.#make), users: 0 };
-        this.#folders.delete(path);
-        this.#folders.set(path, folder);
-        // What could not be opened is not kept; whoever waits for it is told.
-        folder.held.catch(() => {
-            if (this.#folders.get(path) === folder) this.#folders.delete(path);
-        });
-        return folder;
+    #open(name: string): number {
+        if (name === ".." || name === "") throw unfitDirectory(`${this.#root}/${name}`, "a name that leads elsewhere");
+        const place = `/proc/self/fd/${this.#held.at(-1)?.descriptor ?? -1}/${name}`;
+        const { mode } = this.#make;
+        try {
+            return this.#owned(openDirectory(place));
+        } catch (error) {
+            if (!hasCode(error, "ENOENT")) throw error;
+        }
+        try {
+            mkdirSync(place, { mode });
+        } catch (error) {
+            if (!hasCode(error, "EEXIST")) throw error;
+        }
+        return this.#owned(openDirectory(place));
     }
 
-    async #close(kept: number): Promise<void> {
-        for (const [path, folder] of this.#folders) {
-            if (this.#folders.size <= kept) return;
-            if (folder.users > 0) continue;
-            this.#folders.delete(path);
-            await (await folder.held).close();
+    /** A kill may have come between the making of a directory and its change of owner: what it was made for could not use it. */
+    #owned(descriptor: number): number {
+        try {
+            if (this.#owner === undefined) return descriptor;
+            const { uid, mode } = fstatSync(descriptor);
+            if (uid === process.geteuid?.() && (mode & 0o7777) === this.#make.mode)
+                fchownSync(descriptor, this.#owner.uid, this.#owner.gid);
+            return descriptor;
+        } catch (error) {
+            closeSync(descriptor);
+            throw error;
         }
     }
+
+    #keep(count: number): void {
+        for (const { descriptor } of this.#held.splice(count)) closeSync(descriptor);
+    }
+}
+
+function openDirectory(path: string): number {
+    try {
+        return openSync(path, directoryFlags);
+    } catch (error) {
+        if (!hasCode(error, "ENOTDIR") && !hasCode(error, "ELOOP")) throw error;
+        throw unfitDirectory(path, "a link, or something else than a directory", error);
+    }
+}
+
+function openNew(path: string, mode: number): number {
+    try {
+        return openSync(path, newFileFlags, mode);
+    } catch (error) {
+        if (!hasCode(error, "EEXIST")) throw error;
+    }
+    // Of a pass that was killed.
+    rmSync(path);
+    return openSync(path, newFileFlags, mode);
+}
+
+function writeAll(file: number, content: readonly Buffer[]): void {
+    const bytes = content.reduce((sum, { length }) => sum + length, 0);
+    if (bytes === 0) return;
+    const written = writevSync(file, content);
+    if (written === bytes) return;
+    const rest = Buffer.concat(content);
+    for (let at = written; at < bytes;) at += writeSync(file, rest, at);
 }

@@ -15,10 +15,13 @@ const line = z.union([indexEntry, z.strictObject({ path: z.string(), removed: z.
 
 /** Lines are written this many at a time; those that a kill loses cost a second reading, nothing else. */
 const linesAtOnce = 64;
+const compactLinesAtOnce = 1000;
 
 /** A file of JSON lines, the last one of a path counts. About 250 bytes of memory for each file of the store. */
 export class MediaIndex {
     private readonly entries = new Map<string, IndexEntry>();
+    /** Of the file, with those that do not count any more. */
+    private lines = 0;
     private unwritten: string[] = [];
     private writing: Promise<unknown> = Promise.resolve();
     private readonly path: string;
@@ -37,7 +40,9 @@ export class MediaIndex {
         });
         const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
         const index = new MediaIndex(path, await open(path, flags, 0o600));
-        for (const entry of text.split("\n").flatMap(parseLine)) {
+        const lines = text.split("\n");
+        index.lines = lines.length - 1;
+        for (const entry of lines.flatMap(parseLine)) {
             if ("removed" in entry) index.entries.delete(entry.path);
             else index.entries.set(entry.path, entry);
         }
@@ -73,9 +78,19 @@ export class MediaIndex {
             this.flush();
             await this.writing;
             if (!options.compact) return;
+            if (this.lines === this.entries.size) {
+                await this.file.sync();
+                return;
+            }
             const compact = await open(`${this.path}.new`, "w", 0o600);
             try {
-                for (const entry of this.entries.values()) await compact.write(`${JSON.stringify(entry)}\n`);
+                let lines: string[] = [];
+                for (const entry of this.entries.values()) {
+                    if (lines.push(JSON.stringify(entry)) < compactLinesAtOnce) continue;
+                    await compact.appendFile(`${lines.join("\n")}\n`);
+                    lines = [];
+                }
+                if (lines.length > 0) await compact.appendFile(`${lines.join("\n")}\n`);
                 await compact.sync();
             } finally {
                 await compact.close();
@@ -87,6 +102,7 @@ export class MediaIndex {
     }
 
     private write(entry: z.infer<typeof line>): void {
+        this.lines++;
         this.unwritten.push(JSON.stringify(entry));
         if (this.unwritten.length >= linesAtOnce) this.flush();
     }

@@ -64,7 +64,7 @@ export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     try {
         return await copyInto(folders, args);
     } finally {
-        await folders.close();
+        folders.close();
     }
 }
 

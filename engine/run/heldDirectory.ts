@@ -117,7 +117,7 @@ export interface NewDirectory {
 }
 
 /** Opens a directory in another one, not through a link. */
-export async function holdIn(parent: HeldDirectory, name: string, make?: NewDirectory): Promise<HeldDirectory> {
+async function holdIn(parent: HeldDirectory, name: string, make?: NewDirectory): Promise<HeldDirectory> {
     if (name === "..") throw unfitDirectory(parent.path, "a name that leads upwards");
     const there = await holdDirectory(parent.at(name)).catch((error: unknown) => {
         if (make === undefined || !hasCode(error, "ENOENT")) throw error;
