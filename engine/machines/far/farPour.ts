@@ -95,7 +95,10 @@ export function farPour(ask: Ask): MachineFiles["pour"] {
                 asked += pieceBytes
             )
                 ahead.push(piece(path, asked));
-            for (const part of parts) await take(part);
+            for (const part of parts) {
+                signal?.throwIfAborted();
+                await take(part);
+            }
             offset += length;
             if (isLast) return { before: first, after };
         }
