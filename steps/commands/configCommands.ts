@@ -41,7 +41,7 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
                 here,
             ]),
         ),
-        "source.host.kind": "local",
+        "source.machine.kind": "local",
         "source.service.kind": "process",
         "source.service.pidFile": settings.pidFile,
         "target.kind": "local",
