@@ -1,6 +1,5 @@
 /** Finds the homeservers of a machine, and what surrounds them, in ten seconds. Reads, and changes nothing. */
 import { basename } from "node:path";
-import { keepingIn } from "../machines/controlGroup.ts";
 import type { Machine } from "../machines/machine.ts";
 import { orElse, procText } from "../machines/procText.ts";
 import { allProcesses, type ProcessFacts } from "../machines/procfs.ts";
@@ -13,6 +12,7 @@ import { discoveryVersion, type Discovery } from "./discovery.ts";
 import { lookAtHomeserver, type ReadHomeserver } from "./homeserver.ts";
 import { authenticationServices, mediaRepositories, strangers } from "./neighbours.ts";
 import { reverseProxies } from "./reverseProxies.ts";
+import { groundOf } from "./rooted.ts";
 import { homeserversAmong, type Sighting } from "./sighting.ts";
 import { idleContainers, idleUnits, sightingsAmong } from "./sightings.ts";
 import { allServices } from "./units.ts";
@@ -34,14 +34,13 @@ export async function discover(machine: Machine): Promise<Discovered> {
     const asRoot = (await machine.userId()) === 0;
     const started = performance.now();
     const budget = new Budget(wholeSeconds);
-    const [processes, ownGroup, passwd] = await Promise.all([
+    const [processes, ground, passwd] = await Promise.all([
         budget.part("processes", wholeSeconds, () => allProcesses(machine), [] as ProcessFacts[]),
-        orElse(procText(machine, "/proc/self/cgroup"), ""),
+        groundOf(machine),
         orElse(procText(machine, "/etc/passwd", 65_536), ""),
     ]);
-    const own = keepingIn(ownGroup).container;
-    const [sighted, containers, services] = await Promise.all([
-        sightingsAmong(machine, processes, own),
+    const [sighted, containers, units] = await Promise.all([
+        sightingsAmong(machine, processes, ground),
         allContainers(machine, processes, budget),
         budget.part("systemd's units", systemdSeconds, (signal) => allServices(machine, systemdSeconds, signal), []),
     ]);
@@ -49,7 +48,7 @@ export async function discover(machine: Machine): Promise<Discovered> {
     const idle = [
         ...(await idleUnits(
             machine,
-            (services ?? []).filter(({ name }) => !running.has(name)),
+            (units ?? []).filter(({ name }) => !running.has(name)),
         )),
         ...(await idleContainers(machine, containers)),
     ];
@@ -62,19 +61,23 @@ export async function discover(machine: Machine): Promise<Discovered> {
     const proxies = await budget.part(
         "reverse proxies",
         proxySeconds,
-        (signal) => reverseProxies(machine, processes, own, wordsOf(read), signal),
+        (signal) => reverseProxies(machine, processes, ground, wordsOf(read), signal),
         [],
     );
-    const notSeen = [...budget.notSeen, ...withoutRights(asRoot, processes, sighted, own)];
+    const [repositories, services] = await Promise.all([
+        mediaRepositories(machine, processes, ground),
+        authenticationServices(machine, processes, ground),
+    ]);
+    const notSeen = [...budget.notSeen, ...withoutRights(asRoot, processes, sighted)];
     return {
         discovery: {
             ...{ version: discoveryVersion, machine: machine.name, asRoot, homeservers },
             seconds: Math.round((performance.now() - started) / 100) / 10,
             reverseProxies: proxies.filter(({ ports, mentions }) => !asRoot || ports.length + mentions.length > 0),
-            mediaRepositories: mediaRepositories(processes, own),
-            authenticationServices: authenticationServices(processes, own),
+            mediaRepositories: repositories,
+            authenticationServices: services,
             notSeen,
-            notUnderstood: [...strangers(processes), ...unclearUnits(services ?? [], accounted)],
+            notUnderstood: [...strangers(processes), ...unclearUnits(units ?? [], accounted)],
         },
         configs: read.map(({ config }) => config),
     };
@@ -128,15 +131,10 @@ function wordsOf(read: readonly ReadHomeserver[]): string[] {
 
 const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).hostname : "");
 
-function withoutRights(
-    asRoot: boolean,
-    processes: readonly ProcessFacts[],
-    sighted: readonly Sighting[],
-    own: string | undefined,
-): string[] {
+function withoutRights(asRoot: boolean, processes: readonly ProcessFacts[], sighted: readonly Sighting[]): string[] {
     if (asRoot) return [];
     const hidden = processes.filter(({ workingDirectory }) => workingDirectory === undefined).length;
-    const inContainers = sighted.filter(({ container }) => container !== undefined && container !== own).length;
+    const inContainers = sighted.filter(({ container }) => container !== undefined).length;
     return [
         ...(processes.some(({ pid }) => pid === 1)
             ? []

@@ -6,8 +6,8 @@ import { readHomeserverConfig, type HomeserverConfig } from "../synapse/config/h
 import type { Listener } from "../synapse/config/listeners.ts";
 import { applicationServicesOf, authenticationServiceOf, withoutUser } from "./appServices.ts";
 import { reasonOf, type Budget } from "./budget.ts";
-import { addressInNetworks, onMachine, type Container } from "./containers.ts";
-import { configuredDatabase, databaseOf } from "./database.ts";
+import { onMachine, type Container } from "./containers.ts";
+import { lookAtDatabase } from "./databasePlace.ts";
 import type { ContainerFacts, Homeserver, HomeserverService, Worker } from "./discovery.ts";
 import { mediaOf } from "./media.ts";
 import { ofProcess, seenThrough } from "./rooted.ts";
@@ -52,7 +52,9 @@ export async function lookAtHomeserver(sighted: SightedHomeserver, around: Surro
     else if ("reason" in read) unclear.push(`its configuration cannot be read: ${read.reason}`);
     const [version, database, media, workers, applicationServices] = await Promise.all([
         versionsOf(first, inside, config, around),
-        config === undefined ? undefined : lookAtDatabase(first, config, container, around),
+        config === undefined
+            ? undefined
+            : lookAtDatabase(first, config, { ...around, container, seconds: seconds.database }),
         config === undefined
             ? undefined
             : mediaOf(config, Math.min(seconds.media, Math.max(0, budget.secondsLeft - 1))),
@@ -108,28 +110,6 @@ async function versionsOf(
         ...("value" in running && running.value !== undefined ? { running: running.value } : {}),
         ...("value" in installed && installed.value !== undefined ? { installed: installed.value } : {}),
     };
-}
-
-async function lookAtDatabase(
-    first: Sighting,
-    config: HomeserverConfig,
-    container: Container | undefined,
-    { machine, budget, containers }: Surroundings,
-): Promise<Homeserver["database"]> {
-    const { database } = config;
-    const hostOutside =
-        container === undefined || database.kind !== "postgres"
-            ? undefined
-            : addressInNetworks(database.host, container, containers);
-    const { uid, gid } = first;
-    const user = uid === undefined || gid === undefined || container !== undefined ? undefined : { uid, gid };
-    // A server is reached from the machine; a file is where the homeserver sees it.
-    const from = database.kind === "postgres" && hostOutside !== undefined ? { ...config, machine } : config;
-    const timeoutSeconds = Math.min(seconds.database, budget.secondsLeft);
-    const looked = await budget.attempt(timeoutSeconds, (signal) =>
-        databaseOf({ config: from, user, hostOutside, timeoutSeconds }, signal),
-    );
-    return "value" in looked ? looked.value : { ...configuredDatabase(database), notSeen: looked.reason };
 }
 
 async function workersOf(

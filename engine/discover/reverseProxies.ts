@@ -5,7 +5,7 @@ import { orElse } from "../machines/procText.ts";
 import { listeningPorts, type ProcessFacts } from "../machines/procfs.ts";
 import { redact } from "../run/redaction.ts";
 import type { Discovery } from "./discovery.ts";
-import { ofProcess, seenThrough } from "./rooted.ts";
+import { containerOf, ofProcess, seenThrough, type Ground } from "./rooted.ts";
 
 type Proxy = Discovery["reverseProxies"][number];
 
@@ -54,13 +54,12 @@ function containsWord(line: string, word: string): boolean {
 }
 
 /**
- * @param own  the container that the machine is looked at from
  * @param words  as {@link mentionsIn} has them
  */
 export async function reverseProxies(
     machine: Machine,
     processes: readonly ProcessFacts[],
-    own: string | undefined,
+    ground: Ground,
     words: readonly string[],
     signal: AbortSignal,
 ): Promise<Proxy[]> {
@@ -73,7 +72,7 @@ export async function reverseProxies(
     return Promise.all(
         masters.map(async (one): Promise<Proxy> => {
             const program = proxyProgram(one.argv) ?? "";
-            const container = one.keeping.container === own ? undefined : one.keeping.container;
+            const container = await containerOf(machine, one, ground);
             const inside = container === undefined ? machine : seenThrough(machine, ofProcess(one.pid));
             // Masters that bind and hand over keep their sockets; those that let workers bind are rare.
             const ports = (await listeningPorts(machine, one.pid)).filter((port) => publicPorts.has(port));

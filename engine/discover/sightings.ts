@@ -7,24 +7,23 @@ import { keepsWhatItStarts } from "../services/keeper.ts";
 import { configFiles, looksLikeSynapse } from "../services/synapseProcess.ts";
 import { isDown, type UnitFacts } from "../services/systemd/unitFacts.ts";
 import { onMachine, synapseIn, type Container } from "./containers.ts";
-import { ofProcess } from "./rooted.ts";
+import { containerOf, ofProcess, type Ground } from "./rooted.ts";
 import { isSynapse, type Sighting } from "./sighting.ts";
 
 /** Where a start script of one's own may say it, when the command line does not. */
 const configVariables: ReadonlySet<string> = new Set(["SYNAPSE_CONFIG_PATH"]);
 
-/** @param own  the container that the machine is looked at from, of which nothing is told apart */
 export async function sightingsAmong(
     machine: Machine,
     processes: readonly ProcessFacts[],
-    own: string | undefined,
+    ground: Ground,
 ): Promise<Sighting[]> {
     return Promise.all(
         processes
             .filter(({ argv }) => isSynapse(argv))
             .map(async (found): Promise<Sighting> => {
                 const { pid, uid, gid, argv, workingDirectory, keeping } = found;
-                const container = keeping.container === own ? undefined : keeping.container;
+                const container = await containerOf(machine, found, ground);
                 const unit = keeping.unit !== undefined && keepsWhatItStarts(keeping.unit) ? keeping.unit : undefined;
                 const named = configFiles(found);
                 const files = named.length > 0 ? named : await configuredByEnvironment(machine, pid);

@@ -97,7 +97,7 @@ function serviceTexts(service: HomeserverService): string[] {
 }
 
 function containerTexts({ id, name, image, engine, compose, unit, restartPolicy }: ContainerFacts): string[] {
-    const what = `${engine ?? "a"} container ${name ?? id.slice(0, 12)}${image === undefined ? "" : ` of ${image}`}`;
+    const what = `${engine ?? "a"} container ${name ?? shortId(id)}${image === undefined ? "" : ` of ${image}`}`;
     return [
         `${what}${restartPolicy === undefined ? "" : `, restart ${restartPolicy}`}`,
         ...(compose === undefined
@@ -148,7 +148,7 @@ function workerTexts({ workers }: Homeserver): string[] {
     return workers.map(({ name, app, unit, container, pid, running }) => {
         const keeper =
             unit ??
-            (container === undefined ? undefined : `container ${container}`) ??
+            (container === undefined ? undefined : `container ${shortId(container)}`) ??
             (pid === undefined ? undefined : `process ${pid}`);
         const kind = app === undefined || app === "generic_worker" ? "" : ` (${app})`;
         return `${name ?? "?"}${kind}${keeper === undefined ? "" : `, ${keeper}`}${running ? "" : ", NOT running"}`;
@@ -169,9 +169,11 @@ function neighbour(one: {
     unit?: string | undefined;
     container?: string | undefined;
 }): string {
-    const keeper = one.container === undefined ? one.unit : `container ${one.container.slice(0, 12)}`;
+    const keeper = one.container === undefined ? one.unit : `container ${shortId(one.container)}`;
     return `${one.program} (process ${one.pid}${keeper === undefined ? "" : `, ${keeper}`})`;
 }
+
+const shortId = (id: string): string => (/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id);
 
 /** In the largest unit that leaves a number before the point. */
 export function sizeText(bytes: number): string {
