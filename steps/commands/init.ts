@@ -1,17 +1,14 @@
 /** `synapse-migrate init`: turns a homeserver into the configuration of a stack, secrets encrypted by `pulumi config`. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { delimiter, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { installedVersion } from "../../toolchain/installedPackages.ts";
 import { passphraseNamed } from "../../toolchain/passphrase.ts";
 import { backendNamed } from "../../toolchain/backend.ts";
-import { findPostgres } from "../../toolchain/postgres.ts";
 import { projectFileProblem } from "../../toolchain/projectFile.ts";
 import { cliProblem, packageProblem, pinnedNames } from "../../toolchain/runtimeRules.ts";
-import { thisMachine } from "../../toolchain/machine.ts";
-import { findSynapse } from "../../toolchain/synapse.ts";
 import type { Finding } from "../../contract/index.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError, throwAll } from "../../engine/run/errors.ts";
@@ -19,6 +16,7 @@ import { configCommands, type PulumiCommand, type StackSettings } from "./config
 import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../engine/synapse/config/missingFiles.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
 import { formatSigningKeys } from "../../engine/synapse/secrets/signingKey.ts";
+import { foundPostgres, foundSynapse, pulumiProgram } from "./foundPrograms.ts";
 import { addMachineOptions, machineNamed, machineOptions, type MachineOptions } from "./machineOptions.ts";
 import { openQuestions, sourceComments, targetComments, withComments } from "./stackComments.ts";
 import { sourceOfFiles, sourceOnMachine, type StackSource } from "./stackSource.ts";
@@ -91,7 +89,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         macaroonSecretKey: secrets.macaroon.value,
     };
 
-    const program = pulumiProgram(environment["PATH"] ?? "", project);
+    const program = pulumiProgram(environment["PATH"] ?? "", [project, projectDirectory]);
     const passed = Object.fromEntries(
         Object.entries(environment).filter(([name]) => passedOn.test(name) || name === "HOME" || name === "PATH"),
     );
@@ -221,40 +219,6 @@ export function registerInit(program: Command): void {
         say("what only you can know, as it stands at the top of that file:");
         for (const line of open) say(`  - ${line}`);
         say(`next: npx pulumi preview --stack ${parsed.stack}`);
-    });
-}
-
-/** `pulumi` on PATH, else the one that npm installed with this project. */
-function pulumiProgram(path: string, project: string): string {
-    const directories = [...path.split(delimiter).filter((directory) => directory !== ""), ...binDirectories(project)];
-    const program = directories
-        .map((directory) => join(directory, "pulumi"))
-        .find((candidate) => existsSync(candidate));
-    if (program === undefined) throw missing("pulumi", "PATH and node_modules/.bin");
-    return program;
-}
-
-function binDirectories(project: string): string[] {
-    return [project, projectDirectory].map((directory) => join(directory, "node_modules", ".bin"));
-}
-
-async function foundSynapse(): Promise<string> {
-    const found = await findSynapse(thisMachine());
-    if (found === undefined) throw missing("a Python that has Synapse", "this machine", "--synapse-python");
-    return found.python;
-}
-
-async function foundPostgres(): Promise<string> {
-    const found = await findPostgres(thisMachine());
-    if (found === undefined) throw missing("PostgreSQL's programs", "this machine", "--postgres-programs");
-    return found.directory;
-}
-
-function missing(what: string, where: string, option?: string): MigrationError {
-    return new MigrationError("SM-E1111", {
-        where,
-        found: `${what} was not found`,
-        fix: `\`npm run toolchain\` sets it up${option === undefined ? "" : `; or give ${option}`}`,
     });
 }
 

@@ -1,5 +1,5 @@
 /** Comments in a stack's file: where each value comes from, and what only the operator can know. Pure. */
-import { isMap, isScalar, isSeq, parseDocument, type Node } from "yaml";
+import { isMap, isScalar, parseDocument, type Scalar, type YAMLMap } from "yaml";
 import type { FoundSource, StackSource } from "./stackSource.ts";
 
 /** A place in the file, and what is written above it. */
@@ -11,6 +11,9 @@ export interface StackComment {
 const namespace = "synapse-migration";
 /** By these the comment at the file's top is known again when it is written anew. */
 const [begin, end] = [" Written by synapse-migrate init.", " End of what synapse-migrate init has written."];
+
+/** By this a comment above a value is known again. */
+const mark = " init: ";
 
 /** Values of a stack that were found on a machine. */
 export function sourceComments({ named, homeserver, discovery }: FoundSource): StackComment[] {
@@ -102,8 +105,13 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
 export function withComments(text: string, comments: readonly StackComment[], head: readonly string[]): string {
     const document = parseDocument(text);
     for (const { path, text: comment } of comments) {
-        const key = keyAt(document.contents, ["config", ...path]);
-        if (key !== undefined) key.commentBefore = ` ${comment}`;
+        const place = keyAt(document.contents, ["config", ...path]);
+        if (place === undefined) continue;
+        const { key, map, isFirst } = place;
+        // What stands before the first key the parser gives to the mapping.
+        const before = withoutMarked([isFirst ? map.commentBefore : undefined, key.commentBefore]);
+        if (isFirst) map.commentBefore = null;
+        key.commentBefore = [...before, `${mark}${comment}`].join("\n");
     }
     const own = [begin, ...head.map((line) => ` ${line}`), end].join("\n");
     const first = isMap(document.contents) ? document.contents.items[0]?.key : undefined;
@@ -126,10 +134,22 @@ function withoutOwn(block: string): string {
     return from < 0 || to < from ? block : [...lines.slice(0, from), ...lines.slice(to + 1)].join("\n");
 }
 
-function keyAt(node: unknown, path: readonly string[]): Node | undefined {
+/** Of others, who may have written some beside ours. */
+function withoutMarked(blocks: readonly (string | null | undefined)[]): string[] {
+    return blocks.flatMap((block) => (block ?? "").split("\n")).filter((line) => line !== "" && !line.startsWith(mark));
+}
+
+interface Place {
+    readonly key: Scalar;
+    readonly map: YAMLMap;
+    readonly isFirst: boolean;
+}
+
+function keyAt(node: unknown, path: readonly string[]): Place | undefined {
     const [name, ...rest] = path;
-    if (isSeq(node) || !isMap(node)) return undefined;
-    const pair = node.items.find(({ key }) => isScalar(key) && key.value === name);
+    if (!isMap(node)) return undefined;
+    const at = node.items.findIndex(({ key }) => isScalar(key) && key.value === name);
+    const pair = node.items[at];
     if (pair === undefined || !isScalar(pair.key)) return undefined;
-    return rest.length === 0 ? pair.key : keyAt(pair.value, rest);
+    return rest.length === 0 ? { key: pair.key, map: node, isFirst: at === 0 } : keyAt(pair.value, rest);
 }
