@@ -78,7 +78,7 @@ function destination({ address }: SshMachine): string[] {
 }
 
 /** `user@[2001:db8::1]:2222`, with all but the host optional. */
-function splitAddress(address: string): { user?: string; host: string; port?: string } {
+export function splitAddress(address: string): { user?: string; host: string; port?: string } {
     const found =
         /^(?:(?<user>[^@]+)@)?(?:\[(?<six>[^\]]+)\]|(?<name>[^:]+))(?::(?<port>\d+))?$/.exec(address)?.groups ?? {};
     const { user, six, name, port } = found;

@@ -30,10 +30,12 @@ export async function configuredAddress(
 }
 
 /**
+ * A database as its homeserver's machine reaches it.
+ *
  * @param ownPasswordFile  has the password in place of the configuration
  * @throws MigrationError SM-E0230, SM-E0232 where we cannot connect as Synapse does; SM-E1003 for a file with a password
  */
-async function databaseAddress(
+export async function databaseAddress(
     database: PostgresDatabase,
     machine: Machine,
     ownPasswordFile?: string,
