@@ -12,10 +12,10 @@ import { discovery, type Discovery } from "../../engine/discover/discovery.ts";
 import { discoveryText } from "../../engine/discover/text.ts";
 import { openMachine, closeMachines } from "../../engine/machines/openMachine.ts";
 import type { SshMachine } from "../../contract/index.ts";
-import { installDebianSynapse, type DebianSynapse } from "./support/debianSynapse.ts";
-import { describeMachine } from "./support/descriptions.ts";
-import { bootMachine, type BootedMachine } from "./support/machine.ts";
-import { operator } from "./support/baseRecipe.ts";
+import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
+import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
+import { operator } from "../../rehearsal/machines/baseRecipe.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
