@@ -2,7 +2,7 @@
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { describeKept } from "../services/keeper.ts";
 import { sourceMachine } from "../machines/sourceMachine.ts";
-import { sourceView } from "../services/containers/containerView.ts";
+import { sourceView } from "../services/containers/sourceView.ts";
 import { sourceService } from "../services/service.ts";
 import { homeserversOf } from "../services/synapseProcess.ts";
 import { MatrixApi } from "../synapse/api/matrixApi.ts";

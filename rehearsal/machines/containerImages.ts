@@ -17,6 +17,7 @@ import { machineEnvironment } from "./machineSynapse.ts";
 
 export const synapseImage = "matrixdotorg/synapse:test";
 export const postgresImage = "postgres:15";
+export const redisImage = "redis:7";
 
 /** User and group of Synapse in its official image. */
 export const containerSynapseId = 991;
@@ -32,6 +33,7 @@ set -e
 [ "$1" != run ] || shift
 case " $* " in *" -m "*) ;; *) set -- -m "\${SYNAPSE_WORKER:-synapse.app.homeserver}" "$@" ;; esac
 case " $* " in *" --config-path"*|*" -c "*) ;; *) set -- "$@" --config-path "\${SYNAPSE_CONFIG_PATH:-/data/homeserver.yaml}" ;; esac
+[ "$(id -u)" = 0 ] || exec ${machineEnvironment}/bin/python "$@"
 exec setpriv --reuid="\${UID:-${containerSynapseId}}" --regid="\${GID:-${containerSynapseId}}" --clear-groups ${machineEnvironment}/bin/python "$@"
 `;
 
@@ -62,7 +64,7 @@ exec "$@"
 
 /** What a container has no use for. */
 const notInImages = [
-    ...["containerd*", "docker*", "ctr", "dnet", "redis-*", "perl*", "systemd*", "*ctl"].map((name) => `usr/bin/${name}`),
+    ...["containerd*", "docker*", "ctr", "dnet", "perl*", "systemd*", "*ctl"].map((name) => `usr/bin/${name}`),
     ...["dockerd", "docker-*", "runc", "nginx", "sshd"].map((name) => `usr/sbin/${name}`),
     ...["doc", "man", "locale", "info", "lintian", "perl*", "bash-completion"].map((name) => `usr/share/${name}`),
     ...["libLLVM*", "libz3*", "perl*", "libperl*"].map((name) => `usr/lib/x86_64-linux-gnu/${name}`),
@@ -78,6 +80,11 @@ const postgresConfig = {
     Volumes: { "/var/lib/postgresql/data": {} },
     ExposedPorts: { "5432/tcp": {} },
     StopSignal: "SIGINT",
+};
+const redisConfig = {
+    Env: [`PATH=${path}`],
+    Cmd: ["redis-server", "--protected-mode", "no", "--save", "", "--dir", "/usr"],
+    ExposedPorts: { "6379/tcp": {} },
 };
 const second = 1_000_000_000;
 const health = "import urllib.request; urllib.request.urlopen('http://localhost:8008/health')";
@@ -108,11 +115,25 @@ export async function loadImages(machine: BootedMachine): Promise<void> {
 /** The archive that has all images: made once for each base of the machines. */
 async function imageArchive(): Promise<string> {
     const base = await baseMachine();
-    const content = { workmanship, base, startSynapse, startPostgres, directories, notInImages, postgresConfig, synapseConfig };
+    const content = {
+        workmanship,
+        base,
+        startSynapse,
+        startPostgres,
+        directories,
+        notInImages,
+        postgresConfig,
+        redisConfig,
+        synapseConfig,
+    };
     const digest = createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 12);
     const archive = join(machinesDirectory(), `images-${digest}.tar`);
     if (await exists(archive)) return archive;
-    const lock = await lockFile(join(machinesDirectory(), "images.lock"), `a build, process ${process.pid}`, buildSeconds);
+    const lock = await lockFile(
+        join(machinesDirectory(), "images.lock"),
+        `a build, process ${process.pid}`,
+        buildSeconds,
+    );
     try {
         if (!(await exists(archive))) await build(base, archive);
         return archive;
@@ -127,28 +148,46 @@ async function build(base: string, archive: string): Promise<void> {
     const partial = join(machinesDirectory(), "images.partial");
     await rm(partial, { recursive: true, force: true });
     try {
-        await progress.during(`making images of Synapse and PostgreSQL in ${archive} (once, about 0.4 GB)`, async () => {
-            const layers = join(partial, "archive");
-            const common = await layerOf(machine, layers, "debian", { from: base, only: directories, without: notInImages });
-            const own = async (name: string, files: Readonly<Record<string, string>>, empty: readonly string[]) => {
-                const from = join(partial, name);
-                for (const directory of [...empty, "tmp", "run/postgresql"]) await mkdir(join(from, directory), { recursive: true });
-                await chmod(join(from, "tmp"), 0o1777);
-                for (const [file, text] of Object.entries(files)) await writeProgram(join(from, file), text);
-                return layerOf(machine, layers, name, { from, only: ["."] });
-            };
-            const postgres = await own("postgres", {
-                "usr/local/bin/docker-entrypoint.sh": startPostgres,
-                ...(await usersOf(base, "postgres", containerPostgresId)),
-            }, ["var/lib/postgresql/data"]);
-            const synapse = await own("synapse", { "start.sh": startSynapse }, ["data"]);
-            const whole = `${archive}.partial`;
-            await writeArchive(machine, layers, [
-                { tag: postgresImage, layers: [common, postgres], config: postgresConfig },
-                { tag: synapseImage, layers: [common, synapse], config: synapseConfig },
-            ], whole);
-            await rename(whole, archive);
-        });
+        await progress.during(
+            `making images of Synapse and PostgreSQL in ${archive} (once, about 0.4 GB)`,
+            async () => {
+                const layers = join(partial, "archive");
+                const common = await layerOf(machine, layers, "debian", {
+                    from: base,
+                    only: directories,
+                    without: notInImages,
+                });
+                const own = async (name: string, files: Readonly<Record<string, string>>, empty: readonly string[]) => {
+                    const from = join(partial, name);
+                    for (const directory of [...empty, "tmp", "run/postgresql"])
+                        await mkdir(join(from, directory), { recursive: true });
+                    await chmod(join(from, "tmp"), 0o1777);
+                    for (const [file, text] of Object.entries(files)) await writeProgram(join(from, file), text);
+                    return layerOf(machine, layers, name, { from, only: ["."] });
+                };
+                const postgres = await own(
+                    "postgres",
+                    {
+                        "usr/local/bin/docker-entrypoint.sh": startPostgres,
+                        ...(await usersOf(base, "postgres", containerPostgresId)),
+                    },
+                    ["var/lib/postgresql/data"],
+                );
+                const synapse = await own("synapse", { "start.sh": startSynapse }, ["data"]);
+                const whole = `${archive}.partial`;
+                await writeArchive(
+                    machine,
+                    layers,
+                    [
+                        { tag: postgresImage, layers: [common, postgres], config: postgresConfig },
+                        { tag: redisImage, layers: [common], config: redisConfig },
+                        { tag: synapseImage, layers: [common, synapse], config: synapseConfig },
+                    ],
+                    whole,
+                );
+                await rename(whole, archive);
+            },
+        );
     } finally {
         await rm(partial, { recursive: true, force: true });
     }
@@ -163,6 +202,12 @@ async function writeProgram(file: string, text: string): Promise<void> {
 /** The base's own users, of whom one has other ids. */
 async function usersOf(base: string, name: string, id: number): Promise<Record<string, string>> {
     const changed = async (file: string, ids: string): Promise<string> =>
-        (await readFile(join(base, file), "utf8")).replace(new RegExp(`^(${name}:[^:]*):\\d+(:\\d+)?:`, "m"), `$1:${ids}:`);
-    return { "etc/passwd": await changed("etc/passwd", `${id}:${id}`), "etc/group": await changed("etc/group", String(id)) };
+        (await readFile(join(base, file), "utf8")).replace(
+            new RegExp(`^(${name}:[^:]*):\\d+(:\\d+)?:`, "m"),
+            `$1:${ids}:`,
+        );
+    return {
+        "etc/passwd": await changed("etc/passwd", `${id}:${id}`),
+        "etc/group": await changed("etc/group", String(id)),
+    };
 }

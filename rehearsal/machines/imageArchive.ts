@@ -28,7 +28,11 @@ export async function layerOf(
     machine: Machine,
     directory: string,
     name: string,
-    { from, only, without = [] }: { readonly from: string; readonly only: readonly string[]; readonly without?: readonly string[] },
+    {
+        from,
+        only,
+        without = [],
+    }: { readonly from: string; readonly only: readonly string[]; readonly without?: readonly string[] },
 ): Promise<Layer> {
     await mkdir(join(directory, name), { recursive: true });
     const file = `${name}/layer.tar`;

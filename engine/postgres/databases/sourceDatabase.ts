@@ -21,7 +21,10 @@ export async function sourceAddress(source: SelfHostedSource): Promise<DatabaseA
     const config = await readSourceConfig(source);
     // What the stack says of the host is where its machine reaches it, not the container.
     const view = source.database?.host === undefined ? config.view : undefined;
-    return databaseAddress(requirePostgres(config), config.machine, { ownPasswordFile: source.database?.passwordFile, view });
+    return databaseAddress(requirePostgres(config), config.machine, {
+        ownPasswordFile: source.database?.passwordFile,
+        view,
+    });
 }
 
 /** The database that a homeserver's configuration names, without a stack. @throws MigrationError as {@link sourceAddress} */
@@ -29,7 +32,9 @@ export async function configuredAddress(
     homeserverConfig: readonly string[],
     ownPasswordFile?: string,
 ): Promise<DatabaseAddress> {
-    return databaseAddress(requirePostgres(await readHomeserverConfig(homeserverConfig)), thisMachine, { ownPasswordFile });
+    return databaseAddress(requirePostgres(await readHomeserverConfig(homeserverConfig)), thisMachine, {
+        ownPasswordFile,
+    });
 }
 
 interface AddressOptions {

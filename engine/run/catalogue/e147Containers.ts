@@ -24,7 +24,7 @@ export const e147Containers = {
         "usage",
         "the configuration names files that lie inside the container, in none of its mounts",
         "they belong to the image or to this one container: no other server has them, and they are gone with it",
-        "copy them out (`docker cp <container>:<path> <directory>`), keep them in a directory that is mounted, and name that in homeserver.yaml; or say in `source.paths` where this machine has them: {\"/path/in/the/container\": \"/path/here\"}",
+        'copy them out (`docker cp <container>:<path> <directory>`), keep them in a directory that is mounted, and name that in homeserver.yaml; or say in `source.paths` where this machine has them: {"/path/in/the/container": "/path/here"}',
     ),
     "SM-E1474": entry(
         "service",

@@ -68,7 +68,9 @@ const inspected = z.looseObject({
         AutoRemove: z.boolean().nullish(),
         NetworkMode: z.string().nullish(),
         ExtraHosts: list,
-        PortBindings: z.record(z.string(), z.array(z.looseObject({ HostPort: z.string().nullish() })).nullish()).nullish(),
+        PortBindings: z
+            .record(z.string(), z.array(z.looseObject({ HostPort: z.string().nullish() })).nullish())
+            .nullish(),
     }),
     Mounts: z.array(z.looseObject({ Source: z.string().nullish(), Destination: z.string() })).nullish(),
     NetworkSettings: z.looseObject({
@@ -107,7 +109,10 @@ function factsOf(one: z.infer<typeof inspected>): ContainerFacts {
             aliases: [...new Set([...(network.Aliases ?? []), ...(network.DNSNames ?? [])])],
         })),
         extraHosts: host.ExtraHosts ?? [],
-        mounts: (one.Mounts ?? []).map(({ Source, Destination }) => ({ source: Source ?? "", destination: Destination })),
+        mounts: (one.Mounts ?? []).map(({ Source, Destination }) => ({
+            source: Source ?? "",
+            destination: Destination,
+        })),
         workingDirectory: config.WorkingDir || "/",
         command: [...(one.Path ? [one.Path] : []), ...(one.Args ?? [])],
         publishedPorts: [...new Set(bindings.map(({ HostPort }) => Number(HostPort)))].filter((port) => port > 0),

@@ -68,7 +68,10 @@ export function containerService(
         await refuseUnstartable(machine, seen);
         const record = merged(before === undefined ? undefined : containersIn(before), recordOf(seen));
         const there = own(seen).filter((one) => !isHeld(one) || !isStopped(one));
-        await withoutRestart(holding, there.map(({ id }) => id));
+        await withoutRestart(
+            holding,
+            there.map(({ id }) => id),
+        );
         // Workers first: without their main process they would only complain.
         const running = [...seen.workers, seen.main].filter((one) => !isStopped(one)).map(({ id }) => id);
         for (const id of running) {
@@ -76,7 +79,10 @@ export function containerService(
             const said = await tell(machine, engine, ["stop", "--time", String(stopSeconds), id], { seconds, signal });
             if (said !== undefined) throw doesNotEnd(name, said);
         }
-        await hold(holding, own(seen).map(({ id }) => id));
+        await hold(
+            holding,
+            own(seen).map(({ id }) => id),
+        );
         const left = own(await look()).filter((one) => !isStopped(one));
         if (left.length > 0) throw doesNotEnd(name, left.map(describeContainer).join("\n"));
         return record;
@@ -108,7 +114,8 @@ export function containerService(
             const seen = await states();
             return seen.length < ran.length || seen.some(isStopped);
         };
-        if (isEnding) await until(async () => (await someEnded()) || undefined, { seconds: stopSeconds + answerSeconds });
+        if (isEnding)
+            await until(async () => (await someEnded()) || undefined, { seconds: stopSeconds + answerSeconds });
         return someEnded();
     };
 
@@ -189,7 +196,9 @@ async function evidenceOf(machine: Machine, seen: ContainersLook): Promise<strin
         ...own.map((one) => `${describeContainer(one)}${isHeld(one) ? ", held" : ""}`),
         ...seen.processes.map(describe),
         ...seen.outside.map((one) => `outside of these containers: ${describe(one)}`),
-        ...units.map((unit) => `run by a unit of systemd${isDown(unit) ? "" : " that is active"}: ${describeUnit(unit)}`),
+        ...units.map(
+            (unit) => `run by a unit of systemd${isDown(unit) ? "" : " that is active"}: ${describeUnit(unit)}`,
+        ),
         ...rulers(seen.containers, own),
     ];
 }

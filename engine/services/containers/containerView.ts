@@ -1,12 +1,10 @@
 /** How a homeserver in a container sees the disk and the network, told in terms of its machine. */
-import type { SelfHostedSource } from "../../../contract/index.ts";
 import type { Machine, Reachable } from "../../machines/machine.ts";
 import { hostPath, pathInside, type PathMap } from "../../machines/pathMap.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { ContainerFacts } from "./containerFacts.ts";
 import { containerPaths } from "./containerPaths.ts";
-import { allContainers, bridgeGateway, type EngineName } from "./engineCalls.ts";
-import { engineOf, namedContainers } from "./look.ts";
+import { bridgeGateway, type EngineName } from "./engineCalls.ts";
 import { placeOnMachine } from "./networkPlace.ts";
 
 export interface ContainerView {
@@ -20,23 +18,8 @@ export interface ContainerView {
     place(address: Reachable): Promise<Reachable>;
 }
 
-/**
- * Of the source's main process; undefined for one that runs on its machine itself.
- *
- * @throws MigrationError SM-E1470, SM-E1471, SM-E1477
- */
-export async function sourceView(
-    { service }: Pick<SelfHostedSource, "service">,
-    machine: Machine,
-): Promise<ContainerView | undefined> {
-    if (service.kind !== "container" && service.kind !== "compose") return undefined;
-    const engine = engineOf(service);
-    const all = await allContainers(machine, engine);
-    const [main] = namedContainers(service, all, machine);
-    return viewOf(main, { machine, engine, all });
-}
-
-function viewOf(
+/** Of a container that is there, or of one that was. */
+export function viewOf(
     main: ContainerFacts,
     around: { readonly machine: Machine; readonly engine: EngineName; readonly all: readonly ContainerFacts[] },
 ): ContainerView {

@@ -7,6 +7,11 @@ import { containersIn, type ContainerFacts } from "./containerFacts.ts";
 
 export type EngineName = NonNullable<ContainedService["engine"]>;
 
+/** Of programs that are called as units call them. */
+export function engineNamed(program: string | undefined): EngineName | undefined {
+    return program === "docker" || program === "podman" ? program : undefined;
+}
+
 const askSeconds = 60;
 const attempts = 3;
 
@@ -32,6 +37,14 @@ export async function allContainers(machine: Machine, engine: EngineName): Promi
             if (!isGone || attempt === attempts) throw error;
         }
     }
+}
+
+/** Where a volume is on the machine; undefined for one that is not there. */
+export async function volumePlace(machine: Machine, engine: EngineName, name: string): Promise<string | undefined> {
+    const answer = await ask(machine, engine, ["volume", "inspect", "--format", "{{.Mountpoint}}", name]).catch(
+        () => "",
+    );
+    return answer.trim() === "" ? undefined : answer.trim();
 }
 
 /** The machine's own address on the network that containers are on where they say nothing else; undefined where there is none. */

@@ -28,7 +28,10 @@ export function containersAmong(
     main: ContainerFacts,
     named: readonly ContainerFacts[],
     given: readonly string[],
-    { containers, processes }: { readonly containers: readonly ContainerFacts[]; readonly processes: readonly ProcessFacts[] },
+    {
+        containers,
+        processes,
+    }: { readonly containers: readonly ContainerFacts[]; readonly processes: readonly ProcessFacts[] },
 ): FoundContainers {
     const homeservers = processes.filter(({ argv }) => looksLikeSynapse(argv));
     const containerOf = ({ keeping }: ProcessFacts): ContainerFacts | undefined =>

@@ -61,7 +61,12 @@ export async function hold(holding: Holding, ids: readonly string[]): Promise<vo
 /** Gives a container back what it had. */
 export function letGo(holding: Holding, { id, restart, pidsLimit }: RecordedContainer): Promise<void> {
     const limit = pidsLimit === 0 ? "-1" : String(pidsLimit);
-    return update(holding, [id], [`--restart=${restart}`, `--pids-limit=${limit}`], "its containers are held, or some of them");
+    return update(
+        holding,
+        [id],
+        [`--restart=${restart}`, `--pids-limit=${limit}`],
+        "its containers are held, or some of them",
+    );
 }
 
 async function update(

@@ -24,13 +24,17 @@ export function placeOnMachine(host: string, of: ContainerFacts | undefined, aro
     const self = of === undefined ? undefined : whoseNetwork(of, around.all);
     if (self?.networkMode === "host") return host;
     if (loopback.has(host)) return self === undefined ? host : addressOf(self, host, self, around);
-    const given = of?.extraHosts.map((line) => /^([^:=]+)[:=](.*)$/.exec(line) ?? []).find(([, name]) => name === host)?.[2];
+    const given = of?.extraHosts
+        .map((line) => /^([^:=]+)[:=](.*)$/.exec(line) ?? [])
+        .find(([, name]) => name === host)?.[2];
     if (given !== undefined && given !== "host-gateway") return given;
     if (given !== undefined || host === "host.docker.internal" || host === "host.containers.internal")
         return around.gateway ?? "127.0.0.1";
     if (isIP(host) !== 0) return host;
     const shared = new Set(self?.networks.map(({ name }) => name));
-    const called = around.all.filter((one) => one.id !== of?.id && isCalled(one, host, self === undefined ? undefined : shared));
+    const called = around.all.filter(
+        (one) => one.id !== of?.id && isCalled(one, host, self === undefined ? undefined : shared),
+    );
     const running = called.filter(({ status }) => status === "running");
     const [found = called[0], another] = running;
     // A name of another machine, which this one knows as well.
@@ -53,7 +57,11 @@ function whoseNetwork(of: ContainerFacts, all: readonly ContainerFacts[]): Conta
     return all.find(({ id, name }) => id === other || name === other) ?? of;
 }
 
-function isCalled({ name, id, networks }: ContainerFacts, host: string, shared: ReadonlySet<string> | undefined): boolean {
+function isCalled(
+    { name, id, networks }: ContainerFacts,
+    host: string,
+    shared: ReadonlySet<string> | undefined,
+): boolean {
     const there = networks.filter((network) => shared?.has(network.name) ?? true);
     return there.some(({ aliases }) => [name, shortId(id), ...aliases].includes(host));
 }

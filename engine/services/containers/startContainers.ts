@@ -2,7 +2,7 @@
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import type { RecordedContainer, StoppedContainers } from "../serviceControl.ts";
-import { composeServiceOf, describeContainer, type ContainerFacts } from "./containerFacts.ts";
+import { describeContainer, type ContainerFacts } from "./containerFacts.ts";
 import { allContainers, tell } from "./engineCalls.ts";
 import { letGo, type Holding } from "./hold.ts";
 
@@ -23,14 +23,11 @@ export async function startContainers(
     const there = await allContainers(machine, engine);
     const failures: string[] = [];
     for (const recorded of containers) {
-        const found = there.find(({ id }) => id === recorded.id);
-        if (found === undefined) {
-            const other = replacementOf(recorded, there, containers);
-            if (other === undefined)
+        if (!there.some(({ id }) => id === recorded.id)) {
+            if (recorded.active && !isReplaced(recorded, containers, there))
                 failures.push(
                     `container ${recorded.name} is gone, and nothing has taken its place: \`${engine} compose up -d\` makes it anew, where Compose has made it`,
                 );
-            else if (recorded.active) failures.push(...(await begin(holding, other.id, seconds)));
             continue;
         }
         await letGo(holding, recorded);
@@ -46,22 +43,18 @@ export async function startContainers(
     });
 }
 
-/** Made by Compose in the place of one that it has removed. One that the record names itself has its own turn. */
-function replacementOf(
-    { name, composeService }: RecordedContainer,
-    there: readonly ContainerFacts[],
+/** Compose has made another one in the place of one that it has removed: what is there now is in the record, too, and has its own turn. */
+function isReplaced(
+    gone: RecordedContainer,
     recorded: readonly RecordedContainer[],
-): ContainerFacts | undefined {
-    return there.find((one) => {
-        if (one.name === name) return true;
-        const compose = composeServiceOf(one);
-        return (
-            composeService !== undefined &&
-            compose?.project === composeService.project &&
-            compose.service === composeService.service &&
-            !recorded.some(({ id }) => id === one.id)
-        );
-    });
+    there: readonly ContainerFacts[],
+): boolean {
+    const isSame = ({ name, composeService }: RecordedContainer): boolean =>
+        name === gone.name ||
+        (composeService !== undefined &&
+            composeService.project === gone.composeService?.project &&
+            composeService.service === gone.composeService.service);
+    return recorded.some((one) => isSame(one) && there.some(({ id }) => id === one.id));
 }
 
 /** @returns why it has not come up */

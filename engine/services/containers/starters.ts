@@ -5,15 +5,8 @@ import { MigrationError } from "../../run/errors.ts";
 import { showUnits } from "../systemd/systemctl.ts";
 import type { UnitFacts } from "../systemd/unitFacts.ts";
 import { containerClients } from "./clients.ts";
+import { containerOfUnit } from "./unitCommands.ts";
 import { describeContainer, type ContainerFacts } from "./containerFacts.ts";
-
-/** Whether a unit's commands run a container of that name, and nothing else that is its main process. */
-export function runsContainer({ words }: Pick<UnitFacts, "words">, name: string): boolean {
-    return (
-        words.some((word) => containerClients.test(word)) &&
-        words.some((word, index) => word === `--name=${name}` || (word === name && words[index - 1] !== "--network"))
-    );
-}
 
 /** Units that run one of the containers: by their commands, or by a client in their control group. Empty where there is no systemd. */
 export async function unitsThatRun(
@@ -30,8 +23,13 @@ export async function unitsThatRun(
     const units = await loadedServices(machine);
     return units.filter(
         (unit) =>
-            containers.some(({ name }) => runsContainer(unit, name)) ||
-            clients.some(({ keeping }) => keeping.unit === unit.name && /\.service$/.test(unit.name) && !/^(ssh|sshd|cron|docker|containerd)(@.*)?\.service$/.test(unit.name)),
+            containers.some(({ name }) => containerOfUnit(unit)?.name === name) ||
+            clients.some(
+                ({ keeping }) =>
+                    keeping.unit === unit.name &&
+                    /\.service$/.test(unit.name) &&
+                    !/^(ssh|sshd|cron|docker|containerd)(@.*)?\.service$/.test(unit.name),
+            ),
     );
 }
 
@@ -52,9 +50,7 @@ export function rulers(all: readonly ContainerFacts[], own: readonly ContainerFa
             !own.includes(one) &&
             one.mounts.some(({ source }) => /\/(docker|podman)\.sock$/.test(source)),
     );
-    return sockets.map(
-        (one) => `may start or replace them, as it has the engine's socket: ${describeContainer(one)}`,
-    );
+    return sockets.map((one) => `may start or replace them, as it has the engine's socket: ${describeContainer(one)}`);
 }
 
 /** What a cluster keeps: not stopped for good by stopping it. */

@@ -27,7 +27,7 @@ const filesOfUnit = ({ words }: UnitFacts): string[] =>
     looksLikeSynapse(words) ? configFiles({ argv: words, workingDirectory: "/" }) : [];
 
 const unitOf = ({ keeping }: ProcessFacts): string | undefined =>
-    keeping.userUnit === undefined && keeping.container === undefined ? keeping.unit : undefined;
+    keeping.userUnit === undefined ? keeping.unit : undefined;
 
 /**
  * Pure.

@@ -123,7 +123,11 @@ export async function readHomeserverConfig(
     const [lastGiven = "/", lastFile] = [absolute.at(-1), files.at(-1)];
     // As the container has it: beside its last file is where Synapse looks for a key that nothing names.
     const keyDirectory = merged.files.at(-1) === lastFile ? dirname(lastGiven) : lastGiven;
-    return homeserverConfigOf(merged, { workingDirectory: view.workingDirectory, ...options, paths: map }, keyDirectory);
+    return homeserverConfigOf(
+        merged,
+        { workingDirectory: view.workingDirectory, ...options, paths: map },
+        keyDirectory,
+    );
 }
 
 /** @throws MigrationError SM-E1473 for files of the configuration itself that are in no mount */
@@ -133,7 +137,8 @@ function refuseInside(machine: Machine, given: readonly string[], files: readonl
     throw new MigrationError("SM-E1473", {
         where: machine.name,
         found: `in none of the container's mounts: ${inside.join(", ")}`,
-        expected: "the configuration as the container has it, for example /data/homeserver.yaml, in a directory of the machine",
+        expected:
+            "the configuration as the container has it, for example /data/homeserver.yaml, in a directory of the machine",
     });
 }
 

@@ -90,9 +90,7 @@ export async function refuseMissingFiles(config: HomeserverConfig, files: readon
 }
 
 function listed(heading: string, files: readonly NeededFile[]): string {
-    const shown = files
-        .slice(0, mostShown)
-        .map(({ setting, path }) => `${setting}: ${pathInside(path)?.path ?? path}`);
+    const shown = files.slice(0, mostShown).map(({ setting, path }) => `${setting}: ${pathInside(path)?.path ?? path}`);
     const more = files.length > mostShown ? [`and ${files.length - mostShown} more`] : [];
     return [heading, ...shown, ...more].join("\n");
 }
@@ -116,7 +114,9 @@ async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): 
             map,
         )
             .map((pair) => `--path ${pair.join("=")}`)
-            .join(" ")} of init. Of a homeserver whose container runs they are found by themselves: set source.service to {"kind": "container", "name": …} or {"kind": "compose", …}`,
+            .join(
+                " ",
+            )} of init. Of a homeserver whose container runs they are found by themselves: set source.service to {"kind": "container", "name": …} or {"kind": "compose", …}`,
     };
 }
 

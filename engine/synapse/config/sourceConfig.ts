@@ -2,7 +2,7 @@
 import type { BundleSource, SelfHostedSource, Source } from "../../../contract/source.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import { sourceMachine } from "../../machines/sourceMachine.ts";
-import { sourceView } from "../../services/containers/containerView.ts";
+import { sourceView } from "../../services/containers/sourceView.ts";
 import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { isMapping } from "./configTree.ts";
