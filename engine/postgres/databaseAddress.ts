@@ -1,7 +1,7 @@
 /** Where a database is and who connects to it. */
 import type { DatabaseTls } from "../synapse/config/databaseTls.ts";
 
-export interface ConnectedPlace {
+interface ConnectedPlace {
     readonly host: string;
     readonly port: number;
     /** The connection is encrypted on its way already, and leads to a server that asks for nothing else: {@link DatabaseAddress.tls} is passed over. */

@@ -65,7 +65,7 @@ describe("a homeserver that Compose runs, with a worker", function () {
     async function facts(): Promise<string> {
         const inspected: unknown = JSON.parse(await machine.run(["docker", "inspect", synapse.container, worker]));
         const ofOneStart =
-            /^(Pid|RestartCount|StartedAt|FinishedAt|ExitCode|Health|SandboxID|SandboxKey|EndpointID|IPAddress|MacAddress|Ports|ResolvConfPath)$/;
+            /^(Pid|RestartCount|ExecIDs|StartedAt|FinishedAt|ExitCode|Health|SandboxID|SandboxKey|EndpointID|IPAddress|MacAddress|Ports|ResolvConfPath)$/;
         return JSON.stringify(
             inspected,
             (key, value: unknown) => {

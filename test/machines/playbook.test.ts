@@ -1,7 +1,7 @@
 /** A homeserver whose container a unit of systemd runs, on a machine of its own: the unit is stopped and held, the container's paths are found. */
 import { expect } from "chai";
 import { selfHostedSource, type SelfHostedSource } from "../../contract/source.ts";
-import { closeMachines, openMachine } from "../../engine/machines/openMachine.ts";
+import { closeMachines } from "../../engine/machines/openMachine.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { sourceService } from "../../engine/services/service.ts";

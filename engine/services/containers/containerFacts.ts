@@ -9,7 +9,7 @@ export interface ContainerMount {
     readonly source: string;
 }
 
-export interface ContainerNetwork {
+interface ContainerNetwork {
     readonly name: string;
     /** Empty while the container does not run. */
     readonly address: string;

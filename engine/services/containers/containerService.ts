@@ -31,7 +31,11 @@ export interface ContainerServiceOptions {
     readonly startSeconds?: number;
 }
 
-const stopSecondsByDefault = 120;
+/**
+ * Longer than Docker's own 10. Synapse is the container's first process, and one that is still beginning does not hear SIGTERM: it is killed then,
+ * which its database takes well.
+ */
+const stopSecondsByDefault = 60;
 const watchSecondsByDefault = 4;
 const startSecondsByDefault = 180;
 /** Of the engine, beside the time that it gives the containers. */

@@ -23,15 +23,20 @@ export async function startContainers(
     const there = await allContainers(machine, engine);
     const failures: string[] = [];
     for (const recorded of containers) {
-        if (!there.some(({ id }) => id === recorded.id)) {
-            if (recorded.active && !isReplaced(recorded, containers, there))
+        const isThere = there.some(({ id }) => id === recorded.id);
+        const others = containers.filter((one) => one !== recorded && isSame(one, recorded));
+        if (!isThere) {
+            // Compose has made another one in its place, which is in the record, too, and has its own turn.
+            const isReplaced = others.some((other) => there.some(({ id }) => id === other.id));
+            if (recorded.active && !isReplaced)
                 failures.push(
                     `container ${recorded.name} is gone, and nothing has taken its place: \`${engine} compose up -d\` makes it anew, where Compose has made it`,
                 );
             continue;
         }
         await letGo(holding, recorded);
-        if (recorded.active) failures.push(...(await begin(holding, recorded.id, seconds)));
+        const ranBefore = others.some((other) => other.active && !there.some(({ id }) => id === other.id));
+        if (recorded.active || ranBefore) failures.push(...(await begin(holding, recorded.id, seconds)));
     }
     signal?.throwIfAborted();
     if (failures.length === 0) return;
@@ -43,18 +48,14 @@ export async function startContainers(
     });
 }
 
-/** Compose has made another one in the place of one that it has removed: what is there now is in the record, too, and has its own turn. */
-function isReplaced(
-    gone: RecordedContainer,
-    recorded: readonly RecordedContainer[],
-    there: readonly ContainerFacts[],
-): boolean {
-    const isSame = ({ name, composeService }: RecordedContainer): boolean =>
-        name === gone.name ||
-        (composeService !== undefined &&
-            composeService.project === gone.composeService?.project &&
-            composeService.service === gone.composeService.service);
-    return recorded.some((one) => isSame(one) && there.some(({ id }) => id === one.id));
+/** By name, or as containers of the same service of Compose. */
+function isSame(one: RecordedContainer, other: RecordedContainer): boolean {
+    return (
+        one.name === other.name ||
+        (one.composeService !== undefined &&
+            one.composeService.project === other.composeService?.project &&
+            one.composeService.service === other.composeService.service)
+    );
 }
 
 /** @returns why it has not come up */

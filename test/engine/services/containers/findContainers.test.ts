@@ -79,12 +79,14 @@ describe("the containers that a stack names", () => {
     });
 
     it("are refused where there is none (SM-E1470), or the main process has several (SM-E1477)", async () => {
-        const missing = await expectError("SM-E1470", async () =>
-            namedContainers(compose("synapse", "w2"), [main], machine),
+        const missing = await expectError("SM-E1470", () =>
+            Promise.resolve(namedContainers(compose("synapse", "w2"), [main], machine)),
         );
         expect(missing.detail.found).to.contain("no container of w2").and.to.contain("synapse");
         const second = inspected({ name: "matrix-synapse-2", labels: composed("matrix", "synapse") });
-        await expectError("SM-E1477", async () => namedContainers(compose("synapse"), [main, second], machine));
+        await expectError("SM-E1477", () =>
+            Promise.resolve(namedContainers(compose("synapse"), [main, second], machine)),
+        );
     });
 });
 

@@ -45,16 +45,18 @@ describe("what a container calls a server by", () => {
 
     it("is looked for on all networks where the container is gone, and nobody else has the name", async () => {
         expect(placeOnMachine("matrix-db-1", undefined, around)).to.equal("172.19.0.2");
-        const error = await expectError("SM-E1475", async () => placeOnMachine("db", undefined, around));
+        const error = await expectError("SM-E1475", () => Promise.resolve(placeOnMachine("db", undefined, around)));
         expect(error.detail.found).to.contain("several of that name");
     });
 
     it("is refused where no container has it, or that does not run (SM-E1475)", async () => {
-        const missing = await expectError("SM-E1475", async () => placeOnMachine("postgres", synapse, around));
+        const missing = await expectError("SM-E1475", () =>
+            Promise.resolve(placeOnMachine("postgres", synapse, around)),
+        );
         expect(missing.detail.found).to.contain("no container of that name on matrix_default");
         const stopped = inspected({ name: "pg", status: "exited", networks: { matrix_default: { aliases: ["pg"] } } });
-        const error = await expectError("SM-E1475", async () =>
-            placeOnMachine("pg", synapse, { ...around, all: [synapse, stopped] }),
+        const error = await expectError("SM-E1475", () =>
+            Promise.resolve(placeOnMachine("pg", synapse, { ...around, all: [synapse, stopped] })),
         );
         expect(error.detail.found).to.contain("exited");
     });
