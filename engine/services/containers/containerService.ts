@@ -125,8 +125,13 @@ export function containerService(
 
     const start = async (stopped: StoppedService): Promise<void> => {
         await requireRoot(machine);
-        const seen = await look();
-        const record = merged(containersIn(stopped), recordOf(seen));
+        // What is gone is told with all others started, and not by its absence alone.
+        const seen = await look().catch((error: unknown) => {
+            if (error instanceof MigrationError && error.code === "SM-E1470") return undefined;
+            throw error;
+        });
+        const kept = containersIn(stopped);
+        const record = seen === undefined ? kept : merged(kept, recordOf(seen));
         await startContainers(holding, record, { seconds: options.startSeconds ?? startSecondsByDefault, name });
     };
 
