@@ -8,7 +8,8 @@
 const floors = [
     ["run"],
     ["machines"],
-    ["services", "synapse", "report"],
+    ["services"],
+    ["synapse", "report"],
     ["postgres", "gateway"],
     ["fence", "bundle", "discover"],
     ["media", "sqlite", "tables", "runIdentity", "standing"],

@@ -39,8 +39,35 @@ const systemdService = z.strictObject({
 });
 export type SystemdService = z.infer<typeof systemdService>;
 
+/** A program that is called as `docker` is; `docker` when absent. Podman is taken at its word that it answers alike. */
+const containerEngine = z.enum(["docker", "podman"]).optional();
+
+/** As Docker has names of containers, and Compose those of projects and services. */
+const containerName = z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, "must be a name as `docker ps` shows it, for example synapse");
+
+/** A homeserver that runs in a container, its workers in others, which are found by their configuration. */
+const containerService = z.strictObject({
+    kind: z.literal("container"),
+    /** Of the main process's container. */
+    name: containerName,
+    engine: containerEngine,
+});
+
+/** Services of a project of Compose: found by the labels of their containers, so that neither its file nor Compose itself is needed. */
+const composeService = z.strictObject({
+    kind: z.literal("compose"),
+    /** `com.docker.compose.project`. */
+    project: containerName,
+    /** `com.docker.compose.service`: that of the main process first; workers' are found by their configuration, and may be named as well. */
+    services: z.array(containerName).min(1),
+    engine: containerEngine,
+});
+export type ContainedService = z.infer<typeof containerService> | z.infer<typeof composeService>;
+
 /** How the homeserver's processes are controlled. */
-const service = z.discriminatedUnion("kind", [processService, systemdService]);
+const service = z.discriminatedUnion("kind", [processService, systemdService, containerService, composeService]);
 export type Service = z.infer<typeof service>;
 
 /** How a connection to PostgreSQL is protected (PostgreSQL manual 32.19). */
@@ -70,10 +97,14 @@ const paths = z.record(absolutePath, absolutePath);
 export const selfHostedSource = z.strictObject({
     kind: z.literal("selfHosted"),
     serverName: z.string(),
-    /** Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. */
+    /**
+     * Files or directories as given to Synapse's `--config-path`, in order; later ones override earlier ones. Of a homeserver in a container, as
+     * the container has them: `/data/homeserver.yaml`.
+     */
     homeserverConfig: z.array(absolutePath).min(1),
+    /** Of a container, what its mounts do not tell. */
     paths: paths.optional(),
-    /** All paths are of this machine, but that of `passwordFile`, which is the operator's. */
+    /** All other paths are of this machine, but that of `passwordFile`, which is the operator's. */
     machine,
     service,
     /** The password stays in the configuration or in `passwordFile`. */

@@ -1,7 +1,7 @@
 /** Containers, as Docker and Podman tell of them: what they are made of, and which of them would run Synapse. */
 import { z } from "zod";
 import type { Machine } from "../machines/machine.ts";
-import { hostPath, type PathMap } from "../synapse/config/hostPath.ts";
+import { hostPath, type PathMap } from "../machines/pathMap.ts";
 import type { ContainerFacts } from "./discovery.ts";
 import { configFiles } from "../services/synapseProcess.ts";
 import { appOf } from "./sighting.ts";

@@ -9,6 +9,7 @@ import { sourceMachine } from "../machines/sourceMachine.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { until } from "../run/until.ts";
 import { describeKept } from "../services/keeper.ts";
+import { sourceView } from "../services/containers/sourceView.ts";
 import { sourceService } from "../services/service.ts";
 import type { ServiceControl } from "../services/serviceControl.ts";
 import { describe, looksLikeSynapse } from "../services/synapseProcess.ts";
@@ -75,7 +76,10 @@ export async function lookAtSessions(
 ): Promise<SessionOwners> {
     // The homeserver's own settings: what the stack overrides is how we connect.
     const machine = sourceMachine(source);
-    const config = requirePostgres(await readHomeserverConfig(source.homeserverConfig, { machine }));
+    const view = await sourceView(source, machine);
+    const config = requirePostgres(
+        await readHomeserverConfig(source.homeserverConfig, { machine, view, paths: source.paths }),
+    );
     const { host, port, user } = source.database ?? {};
     const us = await queryOne(
         client,

@@ -1,8 +1,9 @@
 /** Whether a source that was fenced still stands where it stood then. */
-import type { RunReference, Source } from "../../contract/index.ts";
+import type { RunReference, SelfHostedSource, Source } from "../../contract/index.ts";
 import { withClient } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import type { StepRun } from "../run/step.ts";
+import { sourceService } from "../services/service.ts";
 import { copiedTables, differsFromCopy } from "./comparedAnew.ts";
 import { refuseOthersFence } from "./sourceRecord.ts";
 import { judgeMovements, readWatermarks } from "./watermarks.ts";
@@ -24,6 +25,7 @@ export async function refuseUnlessStillFenced(
     step?: Pick<StepRun, "journal" | "progress" | "signal">,
 ): Promise<void> {
     if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no fence to look at`);
+    await refuseStartedContainers(source);
     const address = await sourceAddress(source);
     const look = (since = token.watermarks) =>
         withClient(address, { step: "fence" }, async (client) => {
@@ -50,6 +52,13 @@ export async function refuseUnlessStillFenced(
     step.progress.say(
         "the source's server has failed since the fence and lost its counters; every row was compared with the copy anew",
     );
+}
+
+/** Started by habit, a container has no session for a while, and is told by its name before it has one. */
+async function refuseStartedContainers(source: SelfHostedSource): Promise<void> {
+    if (source.service.kind !== "container" && source.service.kind !== "compose") return;
+    const { running: isRunning, evidence } = await sourceService(source).status();
+    if (isRunning) throw stillLive(["its containers run again:", ...evidence].join("\n"));
 }
 
 function writtenTo(lines: readonly string[]): ReturnType<typeof stillLive> {

@@ -2,6 +2,7 @@
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { describeKept } from "../services/keeper.ts";
 import { sourceMachine } from "../machines/sourceMachine.ts";
+import { sourceView } from "../services/containers/sourceView.ts";
 import { sourceService } from "../services/service.ts";
 import { homeserversOf } from "../services/synapseProcess.ts";
 import { MatrixApi } from "../synapse/api/matrixApi.ts";
@@ -14,10 +15,12 @@ export async function unnamedHomeserver(source: SelfHostedSource): Promise<Obsta
     const { running: isRunning, evidence } = await sourceService(source).status();
     if (isRunning) return [];
     const machine = sourceMachine(source);
-    const config = await readHomeserverConfig(source.homeserverConfig, { machine, paths: source.paths });
-    const known = [...new Set([...config.files, ...source.homeserverConfig])];
+    const view = await sourceView(source, machine);
+    const config = await readHomeserverConfig(source.homeserverConfig, { machine, view, paths: source.paths });
+    const known = [...new Set([...config.files, ...(view === undefined ? source.homeserverConfig : [])])];
     const running = await Promise.all((await homeserversOf(machine, known)).map((one) => describeKept(machine, one)));
-    const serves = await answers(await ownBaseUrl(config));
+    // A container that does not run has no address to be asked at.
+    const serves = view === undefined && (await answers(await ownBaseUrl(config)));
     const found = [...running, ...(serves ? [`${config.clientBaseUrl ?? ""} answers as a homeserver`] : [])];
     return found.length === 0 ? [] : [{ code: "SM-E0558", found: [...evidence, ...found].join("\n") }];
 }

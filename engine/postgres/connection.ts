@@ -223,7 +223,7 @@ function isUnknownWord(error: unknown, host: string): boolean {
 }
 
 const containerFix =
-    "is this the name of a container in its own network? A homeserver whose container runs cannot be moved yet, and its backup can; or set source.database.host and port to where this machine reaches the server";
+    "is this the name of a container in its own network? Set source.service to {kind: container, name: …} or {kind: compose, …}, and it is found; or set source.database.host and port to where this machine reaches the server";
 
 /** What went wrong while connected, without the rows that PostgreSQL puts into `detail`. */
 function explain(error: unknown, address: DatabaseAddress): unknown {

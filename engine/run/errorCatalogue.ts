@@ -23,6 +23,7 @@ import { e12Space } from "./catalogue/e12Space.ts";
 import { e13Replication } from "./catalogue/e13Replication.ts";
 import { e14Machines } from "./catalogue/e14Machines.ts";
 import { e145Discovery } from "./catalogue/e145Discovery.ts";
+import { e147Containers } from "./catalogue/e147Containers.ts";
 import { e15AfterCommit } from "./catalogue/e15AfterCommit.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 
@@ -54,6 +55,7 @@ export const errorCatalogue = {
     ...e13Replication,
     ...e14Machines,
     ...e145Discovery,
+    ...e147Containers,
     ...e15AfterCommit,
 } as const satisfies Record<string, CatalogueEntry>;
 

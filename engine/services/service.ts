@@ -2,6 +2,7 @@
 import type { SelfHostedSource, Service } from "../../contract/index.ts";
 import type { Machine } from "../machines/machine.ts";
 import { sourceMachine } from "../machines/sourceMachine.ts";
+import { containerService } from "./containers/containerService.ts";
 import { processService } from "./processService.ts";
 import type { ServiceControl } from "./serviceControl.ts";
 import { systemdService } from "./systemd/systemdService.ts";
@@ -19,6 +20,9 @@ export function serviceControl(service: Service, machine: Machine, options: Serv
             return processService(service, machine, options);
         case "systemd":
             return systemdService(service, machine, options);
+        case "container":
+        case "compose":
+            return containerService(service, machine, options);
     }
 }
 

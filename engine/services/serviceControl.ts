@@ -52,15 +52,41 @@ const stoppedUnits = z.strictObject({
 });
 export type StoppedUnits = z.infer<typeof stoppedUnits>;
 
+/** A container as it was. */
+const recordedContainer = z.strictObject({
+    id: z.string(),
+    name: z.string(),
+    part: z.enum(["main", "worker"]),
+    /** Of Compose, by which a container that has taken its place is known. */
+    composeService: z.strictObject({ project: z.string(), service: z.string() }).optional(),
+    active: z.boolean(),
+    /** As `docker update --restart` has it: `unless-stopped`, `on-failure:3`. */
+    restart: z.string(),
+    /** How many tasks it may have; 0 for any number. */
+    pidsLimit: z.number().int(),
+});
+export type RecordedContainer = z.infer<typeof recordedContainer>;
+
+const stoppedContainers = z.strictObject({
+    kind: z.literal("containers"),
+    /** In the order in which they are started. */
+    containers: z.array(recordedContainer).min(1),
+    /** Files and directories that its processes were started with, as their machine has them. */
+    configFiles: z.array(z.string()),
+    /** Of the machine, that lead to it. */
+    ports: z.array(z.number().int()),
+});
+export type StoppedContainers = z.infer<typeof stoppedContainers>;
+
 /** How a service ran when it was stopped: all that is needed to start it again as it was. Holds no secret, may be kept and shown. */
-export const stoppedService = z.discriminatedUnion("kind", [stoppedProcess, stoppedUnits]);
+export const stoppedService = z.discriminatedUnion("kind", [stoppedProcess, stoppedUnits, stoppedContainers]);
 export type StoppedService = z.infer<typeof stoppedService>;
 
 /** Whether anything of it ran, so that it is started again afterwards. */
 export function ranBefore(stopped: StoppedService): boolean {
-    return stopped.kind === "process"
-        ? stopped.process !== undefined
-        : stopped.units.some(({ active, part }) => active && (part === "main" || part === "worker"));
+    if (stopped.kind === "process") return stopped.process !== undefined;
+    if (stopped.kind === "containers") return stopped.containers.some(({ active }) => active);
+    return stopped.units.some(({ active, part }) => active && (part === "main" || part === "worker"));
 }
 
 export interface ServiceStatus {
@@ -91,7 +117,8 @@ export interface ServiceControl {
      * @param before  how it ran, as it was kept before the first attempt; as it runs now when absent
      * @returns what there is to watch, and to start again
      * @throws MigrationError SM-E0710 (not recognised), SM-E0711 (does not end), SM-E0702 (other processes of it run, or it came back),
-     *     SM-E0712 (could not be started again later; found before it is stopped), SM-E1420 to SM-E1425 (units of systemd)
+     *     SM-E0712 (could not be started again later; found before it is stopped), SM-E1420 to SM-E1425 (units of systemd),
+     *     SM-E1470 to SM-E1479 (containers)
      */
     stop(before?: StoppedService): Promise<StoppedService>;
     /**

@@ -99,7 +99,7 @@ async function enclosed(machine: Machine, program: string, args: readonly string
 }
 
 /** The archive that this machine's own packages come from: it is reached, and there is no name of one in this code. */
-async function archiveSite(machine: Machine): Promise<string> {
+export async function archiveSite(machine: Machine): Promise<string> {
     const wanted = ["Created-By: Packages", `Codename: ${recipe.release}`, "Origin: Debian", "Component: main"];
     const { stdout } = await machine.run("apt-get", ["indextargets", "--format", "$(SITE)", ...wanted], {
         timeoutSeconds: 60,

@@ -2,10 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { lineProgress } from "../../engine/run/progress.ts";
 import { redact } from "../../engine/run/redaction.ts";
-import { until } from "../../engine/run/until.ts";
 import type { Expectations } from "../source/expectations.ts";
 import { makeIdentity, type HomeserverIdentity } from "../source/identity.ts";
 import { populate, type PopulationArgs } from "../source/population.ts";
+import { backgroundUpdatesDone } from "./backgroundUpdates.ts";
 import { synapseUser } from "./baseRecipe.ts";
 import type { BootedMachine } from "./machine.ts";
 import {
@@ -53,7 +53,6 @@ export interface DebianSynapse {
 }
 
 const startSeconds = 180;
-const backgroundSeconds = 120;
 const answerMilliseconds = 2000;
 
 /**
@@ -112,7 +111,7 @@ export async function installDebianSynapse(
     await machine.run(["systemctl", "start", synapse.unit], { timeoutSeconds: startSeconds });
     await machine.run(["systemctl", "is-active", ...synapse.services]);
     if (population === undefined) return synapse;
-    await backgroundUpdatesDone(synapse);
+    await backgroundUpdatesDone((statements) => synapse.query(statements));
     const progress = lineProgress("population", () => undefined, redact);
     const expectations = await populate({ homeserver: synapse, seed: serverName, progress, ...population });
     return { ...synapse, expectations };
@@ -170,17 +169,6 @@ async function putBehindNginx(machine: BootedMachine, site: string): Promise<voi
     await machine.run(["ln", "-s", "../sites-available/matrix", "/etc/nginx/sites-enabled/matrix"]);
     await machine.run(["rm", "/etc/nginx/sites-enabled/default"]);
     await machine.run(["systemctl", "enable", "--now", "nginx.service"]);
-}
-
-/** A migration of a homeserver that is still bringing its database up to date is a special case. */
-async function backgroundUpdatesDone(synapse: DebianSynapse): Promise<void> {
-    const pending = (): Promise<string> => synapse.query("SELECT count(*) FROM background_updates");
-    await until(
-        async () => (await pending()).trim() === "0" || undefined,
-        { seconds: backgroundSeconds },
-        async () =>
-            new Error(`Synapse has ${(await pending()).trim()} background updates to do after ${backgroundSeconds} s`),
-    );
 }
 
 const secret = (): string => randomBytes(24).toString("base64url");

@@ -8,7 +8,7 @@ export interface KilledMachine {
     readonly refuseOther: (error: unknown) => undefined;
 }
 
-const looks = new Set(["show", "--unit"]);
+const looks = new Set(["show", "--unit", "ps", "inspect", "network"]);
 
 export function killedAfter(machine: Machine, changes: number): KilledMachine {
     const kill = new Error("killed");

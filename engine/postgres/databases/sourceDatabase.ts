@@ -4,6 +4,7 @@ import type { SelfHostedSource } from "../../../contract/source.ts";
 import type { Machine, Reachable } from "../../machines/machine.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import { throwAll } from "../../run/errors.ts";
+import type { ContainerView } from "../../services/containers/containerView.ts";
 import type { PostgresDatabase } from "../../synapse/config/databaseSettings.ts";
 import { readHomeserverConfig, requirePostgres } from "../../synapse/config/homeserverConfig.ts";
 import type { DatabaseTls } from "../../synapse/config/databaseTls.ts";
@@ -18,7 +19,12 @@ import { passwordIn, readPassword } from "../server/passwordFile.ts";
  */
 export async function sourceAddress(source: SelfHostedSource): Promise<DatabaseAddress> {
     const config = await readSourceConfig(source);
-    return databaseAddress(requirePostgres(config), config.machine, source.database?.passwordFile);
+    // What the stack says of the host is where its machine reaches it, not the container.
+    const view = source.database?.host === undefined ? config.view : undefined;
+    return databaseAddress(requirePostgres(config), config.machine, {
+        ownPasswordFile: source.database?.passwordFile,
+        view,
+    });
 }
 
 /** The database that a homeserver's configuration names, without a stack. @throws MigrationError as {@link sourceAddress} */
@@ -26,23 +32,32 @@ export async function configuredAddress(
     homeserverConfig: readonly string[],
     ownPasswordFile?: string,
 ): Promise<DatabaseAddress> {
-    return databaseAddress(requirePostgres(await readHomeserverConfig(homeserverConfig)), thisMachine, ownPasswordFile);
+    return databaseAddress(requirePostgres(await readHomeserverConfig(homeserverConfig)), thisMachine, {
+        ownPasswordFile,
+    });
+}
+
+interface AddressOptions {
+    /** Has the password in place of the configuration. */
+    readonly ownPasswordFile?: string | undefined;
+    /** Of the homeserver, whose words the configuration's are. */
+    readonly view?: ContainerView | undefined;
 }
 
 /**
  * A database as its homeserver's machine reaches it.
  *
- * @param ownPasswordFile  has the password in place of the configuration
  * @throws MigrationError SM-E0230, SM-E0232 where we cannot connect as Synapse does; SM-E1003 for a file with a password
  */
 export async function databaseAddress(
     database: PostgresDatabase,
     machine: Machine,
-    ownPasswordFile?: string,
+    { ownPasswordFile, view }: AddressOptions = {},
 ): Promise<DatabaseAddress> {
     throwAll(database.problems);
     const { host, port, user = "", passfile } = database;
-    const reached = machine.isHere ? { tls: database.tls } : await reachedThrough(machine, database);
+    const isPlain = machine.isHere && view === undefined;
+    const reached = isPlain ? { tls: database.tls } : await reachedThrough(machine, database, view);
     const address = { host, port, name: database.name ?? user, user, ...reached };
     if (ownPasswordFile !== undefined) return { ...address, password: await readPassword(ownPasswordFile) };
     if (passfile === undefined) return { ...address, password: database.password };
@@ -59,8 +74,10 @@ const loopback = new Set(["localhost", "127.0.0.1", "::1"]);
 async function reachedThrough(
     machine: Machine,
     { host, port, tls }: PostgresDatabase,
+    view: ContainerView | undefined,
 ): Promise<Pick<DatabaseAddress, "machine" | "via" | "tls">> {
-    const place: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
+    const named: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
+    const place = view === undefined ? named : await view.place(named);
     const isOptional = ["allow", "prefer"].includes(tls.mode) && loopback.has(host);
     const isWithout = place.socket !== undefined || tls.mode === "disable" || isOptional;
     const near = await machine.reach(place, isWithout ? "socket" : "port");

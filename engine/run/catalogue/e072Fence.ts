@@ -8,7 +8,7 @@ export const e072Fence = {
         "state",
         "the source runs, and its pid file does not say so",
         "Synapse writes its pid file only when it makes itself a daemon: as systemd and containers run it, nothing tells which process is to be stopped, and whatever keeps it would start it again",
-        "stop it yourself for the move, with what runs it, so that it stays down (`systemctl disable --now <unit>`; `docker update --restart=no <container>` and `docker stop <container>`), right before phase `migrate`; or run it as a daemon (`--daemonize`) with `pid_file`",
+        "set `source.service` to what runs it (`{kind: systemd, units: […]}`, `{kind: container, name: …}`, `{kind: compose, …}`); or stop it yourself for the move, with what runs it, so that it stays down (`systemctl disable --now <unit>`; `docker update --restart=no <container>` and `docker stop <container>`), right before phase `migrate`; or run it as a daemon (`--daemonize`) with `pid_file`",
     ),
     "SM-E0720": entry(
         "state",

@@ -1,6 +1,7 @@
 /** Which of systemd's services are a homeserver's: by what their processes were started with, not by their names. */
 import type { ProcessFacts } from "../../machines/procfs.ts";
 import { keepsWhatItStarts } from "../keeper.ts";
+import { containerClients } from "../containers/clients.ts";
 import { configFiles, looksLikeSynapse, usingConfiguration } from "../synapseProcess.ts";
 import { isDown, type UnitFacts } from "./unitFacts.ts";
 
@@ -21,12 +22,12 @@ export interface FoundServices {
 const isMainLine = (argv: readonly string[]): boolean =>
     argv.some((word) => /(^|[./_])homeserver(\.py|-wrapped)?$/.test(word)) && looksLikeSynapse(argv);
 
-const isMain = ({ argv }: ProcessFacts): boolean => isMainLine(argv);
+export const isMain = ({ argv }: ProcessFacts): boolean => isMainLine(argv);
 const filesOfUnit = ({ words }: UnitFacts): string[] =>
     looksLikeSynapse(words) ? configFiles({ argv: words, workingDirectory: "/" }) : [];
 
 const unitOf = ({ keeping }: ProcessFacts): string | undefined =>
-    keeping.userUnit === undefined && keeping.container === undefined ? keeping.unit : undefined;
+    keeping.userUnit === undefined ? keeping.unit : undefined;
 
 /**
  * Pure.
@@ -104,9 +105,6 @@ function isItsOwn(unit: string, sharing: ReadonlySet<ProcessFacts>, all: readonl
         .filter((one) => unitOf(one) === unit)
         .every((one) => starters.has(one) || above(one).some((parent) => sharing.has(parent)));
 }
-
-/** A client that waits for a container's end runs what is in the container. */
-const containerClients = /(^|\/)(docker|podman|nerdctl|docker-compose)$/;
 
 function runsSomethingElse(unit: string, inNamed: readonly ProcessFacts[]): boolean {
     const inIt = inNamed.filter((one) => unitOf(one) === unit);

@@ -2,9 +2,12 @@
 import type { SystemdService } from "../../../contract/index.ts";
 import type { Machine } from "../../machines/machine.ts";
 import { allProcesses, listeningPorts } from "../../machines/procfs.ts";
+import { hostPath } from "../../machines/pathMap.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { RecordedUnit, StoppedUnits } from "../serviceControl.ts";
+import { viewOfUnit } from "../containers/unitView.ts";
 import { describe } from "../synapseProcess.ts";
+import { withContainers } from "./adopted.ts";
 import { servicesAmong, type FoundServices } from "./findServices.ts";
 import { holdsOf, type Hold } from "./hold.ts";
 import { allOf, missingUnits, partsOf, type Parts } from "./parts.ts";
@@ -29,7 +32,7 @@ const rounds = 12;
  * @throws MigrationError SM-E1420 for a unit that is not there, SM-E1421 without systemd, SM-E1425 for one that is no homeserver's
  */
 export async function lookAtUnits(machine: Machine, service: SystemdService, given: readonly string[]): Promise<Look> {
-    const [known, all] = await Promise.all([showUnits(machine, service.units), allProcesses(machine)]);
+    const [known, processes] = await Promise.all([showUnits(machine, service.units), allProcesses(machine)]);
     const named = service.units.map((name) => {
         const unit = [...known.values()].find((one) => one.name === name || one.names.includes(name));
         if (unit !== undefined && ["loaded", "masked"].includes(unit.loadState)) return unit;
@@ -46,7 +49,9 @@ export async function lookAtUnits(machine: Machine, service: SystemdService, giv
         held.filter((unit) => !named.some(({ name }) => name === unit)),
     );
     const loaded = await servicesThere(machine, named);
-    const services = servicesAmong([...named, ...earlier.values()], given, all, [...loaded.values()]);
+    const all = await withContainers(machine, named, [...loaded.values()], processes);
+    const own = await ownFiles(machine, named, given);
+    const services = servicesAmong([...named, ...earlier.values()], own, all, [...loaded.values()]);
     if (services.strange.length > 0) {
         const isStrange = (unit: string | undefined): boolean => services.strange.includes(unit ?? "");
         throw new MigrationError("SM-E1425", {
@@ -74,6 +79,12 @@ export async function lookAtUnits(machine: Machine, service: SystemdService, giv
     return { main, services, parts, units, holds };
 }
 
+/** The configuration of the source, which a homeserver in a container names as the container has it. */
+async function ownFiles(machine: Machine, named: readonly UnitFacts[], given: readonly string[]): Promise<string[]> {
+    const view = await viewOfUnit(machine, named[0]);
+    return view === undefined ? [...given] : given.map((file) => hostPath(file, view.paths));
+}
+
 /** Services that systemd has in its memory, and those that are started by whatever starts these at boot: it forgets what does not run. */
 async function servicesThere(machine: Machine, named: readonly UnitFacts[]): Promise<Map<string, UnitFacts>> {
     const [loaded, starters] = await Promise.all([
@@ -87,7 +98,9 @@ async function servicesThere(machine: Machine, named: readonly UnitFacts[]): Pro
 
 /** How it runs now; of what is held, how it ran before it was. */
 export async function recordOf(machine: Machine, { services, parts, units, holds }: Look): Promise<StoppedUnits> {
-    const ports = await Promise.all(services.processes.map(({ pid }) => listeningPorts(machine, pid)));
+    // In a container they are ports of its own network, and nobody's of the machine.
+    const outside = services.processes.filter(({ keeping }) => keeping.container === undefined);
+    const ports = await Promise.all(outside.map(({ pid }) => listeningPorts(machine, pid)));
     const wasActive = (name: string): boolean => {
         const unit = units.get(name);
         return (unit !== undefined && !isDown(unit)) || holds.some((hold) => hold.unit === name && hold.active);

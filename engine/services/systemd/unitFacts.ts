@@ -20,6 +20,8 @@ export interface UnitFacts {
     readonly restart: string;
     /** Of all of its `ExecStart=`, a word each; words with blanks are not told apart. */
     readonly words: readonly string[];
+    /** Of its `ExecStartPre=`, likewise. */
+    readonly prepares: readonly string[];
     readonly triggeredBy: readonly string[];
     /** Whatever starts it when it starts itself. */
     readonly pulledInBy: readonly string[];
@@ -35,7 +37,7 @@ const pulledInBy = ["WantedBy", "RequiredBy", "BoundBy", "UpheldBy"];
 const pullsIn = ["Wants", "Requires", "BindsTo", "Upholds", "ConsistsOf"];
 const stopsWithIt = ["RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo"];
 const others = ["TriggeredBy", "PartOf", "Id", "Names", "LoadState", "ActiveState", "SubState", "UnitFileState"];
-const ofFiles = ["FragmentPath", "DropInPaths", "MainPID", "Restart", "ExecStart"];
+const ofFiles = ["FragmentPath", "DropInPaths", "MainPID", "Restart", "ExecStart", "ExecStartPre"];
 export const properties: readonly string[] = [
     ...new Set([...pulledInBy, ...pullsIn, ...stopsWithIt, ...others, ...ofFiles]),
 ];
@@ -75,15 +77,18 @@ function factsOf(values: ReadonlyMap<string, string[]>): UnitFacts {
         dropIns: list("DropInPaths"),
         mainPid: Number(/^\d+$/.exec(one("MainPID"))?.[0] ?? 0),
         restart: one("Restart"),
-        words: (values.get("ExecStart") ?? []).flatMap((command) =>
-            (/ argv\[\]=(.*?) ; ignore_errors=/.exec(command)?.[1] ?? "").split(" ").filter((word) => word !== ""),
-        ),
+        words: (values.get("ExecStart") ?? []).flatMap(wordsOfCommand),
+        prepares: (values.get("ExecStartPre") ?? []).flatMap(wordsOfCommand),
         triggeredBy: list("TriggeredBy"),
         pulledInBy: list(...pulledInBy),
         pullsIn: list(...pullsIn),
         stopsWithIt: list(...stopsWithIt),
         partOf: list("PartOf"),
     };
+}
+
+function wordsOfCommand(command: string): string[] {
+    return (/ argv\[\]=(.*?) ; ignore_errors=/.exec(command)?.[1] ?? "").split(" ").filter((word) => word !== "");
 }
 
 /** Names with a backslash are in quotation marks, and the backslash is doubled then: `"system-a\\x2db.slice"`. */

@@ -6,15 +6,18 @@ import { socketScheme } from "../config/listeners.ts";
 /**
  * The base URL of its first listener with the resource `client`; undefined without one.
  *
- * @throws MigrationError those of a connection that is lost
+ * @throws MigrationError those of a connection that is lost, and of a container that has no address
  */
 export async function ownBaseUrl({
     machine,
     clientBaseUrl,
-}: Pick<HomeserverConfig, "machine" | "clientBaseUrl">): Promise<string | undefined> {
-    if (machine.isHere || clientBaseUrl === undefined) return clientBaseUrl;
+    view,
+}: Pick<HomeserverConfig, "machine" | "clientBaseUrl" | "view">): Promise<string | undefined> {
+    if (clientBaseUrl === undefined || (machine.isHere && view === undefined)) return clientBaseUrl;
     const isTls = clientBaseUrl.startsWith("https:");
-    const near = await machine.reach(placeOf(clientBaseUrl), isTls ? "port" : "socket");
+    const named = placeOf(clientBaseUrl);
+    const there = view === undefined ? named : await view.place(named);
+    const near = await machine.reach(there, isTls ? "port" : "socket");
     if (near.socket !== undefined) return `${socketScheme}${encodeURIComponent(near.socket)}`;
     return `${isTls ? "https" : "http"}://${near.host}:${near.port}`;
 }

@@ -7,10 +7,11 @@ import { MigrationError, throwAll } from "../../run/errors.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import type { Machine } from "../../machines/machine.ts";
 import { finding } from "../../run/finding.ts";
+import type { ContainerView } from "../../services/containers/containerView.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { mergeConfigFiles, type ConfigOrigin, type MergedConfig } from "./configFiles.ts";
 import { databaseOf, withOneDatabase, type HomeserverDatabase, type PostgresDatabase } from "./databaseSettings.ts";
-import { hostPath, type PathMap } from "./hostPath.ts";
+import { hostPath, pathInside, type PathMap } from "../../machines/pathMap.ts";
 import { listenersOf, clientBaseUrl, type Listener } from "./listeners.ts";
 import { findNotCarried } from "./notCarried.ts";
 import { checkServerName } from "./serverName.ts";
@@ -23,8 +24,12 @@ export interface HomeserverConfig {
     readonly machine: Machine;
     /** All files in the order they were applied, absolute. */
     readonly files: readonly string[];
-    /** Where Synapse looks for files without a configured path: the directory of the last file. */
+    /** The directory of the last file. */
     readonly directory: string;
+    /** What relative paths are relative to, where it is known: then it is of the container's own disk, as the sections' paths are. */
+    readonly workingDirectory?: string | undefined;
+    /** Of a homeserver in a container. */
+    readonly view?: ContainerView | undefined;
     /** The effective top-level sections, as Synapse has them after merging; they hold secrets. */
     readonly sections: Readonly<Record<string, unknown>>;
     readonly origins: Readonly<Record<string, ConfigOrigin>>;
@@ -67,6 +72,8 @@ export interface ReadOptions {
     readonly database?: DatabaseOverrides | undefined;
     /** Where directories that the configuration names are on this machine. */
     readonly paths?: PathMap | undefined;
+    /** Of a homeserver in a container: the paths of its configuration are the container's then, all of them. {@link paths} counts more. */
+    readonly view?: ContainerView | undefined;
     /** Nobody connects to it: what the section says of the connection is of no matter. */
     readonly withoutDatabase?: boolean;
 }
@@ -106,13 +113,45 @@ export async function readHomeserverConfig(
     paths: readonly string[],
     options: ReadOptions = {},
 ): Promise<HomeserverConfig> {
-    const { machine = thisMachine } = options;
+    const { machine = thisMachine, view } = options;
     const absolute = paths.map((path) => resolve(path));
-    return homeserverConfigOf(await mergeConfigFiles(machine, absolute), options);
+    if (view === undefined) return homeserverConfigOf(await mergeConfigFiles(machine, absolute), options);
+    const map = { ...view.paths, ...options.paths };
+    const files = absolute.map((path) => hostPath(path, map));
+    refuseInside(machine, absolute, files);
+    const merged = await mergeConfigFiles(machine, files);
+    const [lastGiven = "/", lastFile] = [absolute.at(-1), files.at(-1)];
+    // As the container has it: beside its last file is where Synapse looks for a key that nothing names.
+    const keyDirectory = merged.files.at(-1) === lastFile ? dirname(lastGiven) : lastGiven;
+    return homeserverConfigOf(
+        merged,
+        { workingDirectory: view.workingDirectory, ...options, paths: map },
+        keyDirectory,
+    );
 }
 
-/** {@link readHomeserverConfig} of what is read already, or was never in a file. */
-export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}): HomeserverConfig {
+/** @throws MigrationError SM-E1473 for files of the configuration itself that are in no mount */
+function refuseInside(machine: Machine, given: readonly string[], files: readonly string[]): void {
+    const inside = given.filter((_, index) => pathInside(files[index] ?? "") !== undefined);
+    if (inside.length === 0) return;
+    throw new MigrationError("SM-E1473", {
+        where: machine.name,
+        found: `in none of the container's mounts: ${inside.join(", ")}`,
+        expected:
+            "the configuration as the container has it, for example /data/homeserver.yaml, in a directory of the machine",
+    });
+}
+
+/**
+ * {@link readHomeserverConfig} of what is read already, or was never in a file.
+ *
+ * @param keyDirectory  where Synapse looks for a signing key that nothing names; beside the last file when absent
+ */
+export function homeserverConfigOf(
+    read: MergedConfig,
+    options: ReadOptions = {},
+    keyDirectory?: string,
+): HomeserverConfig {
     const merged = { ...read, sections: withOneDatabase(read.sections), texts: withOneDatabase(read.texts) };
     const values = parseSettings(merged);
     const directory = dirname(merged.files.at(-1) ?? "/");
@@ -134,6 +173,8 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
         secretSetting(values[name], optionally(values[`${name}_path`], `${name}_path`));
     const config: Omit<HomeserverConfig, "findings"> = {
         machine: options.machine ?? thisMachine,
+        workingDirectory: options.workingDirectory,
+        view: options.view,
         files: merged.files,
         directory,
         sections: merged.sections,
@@ -148,7 +189,10 @@ export function homeserverConfigOf(read: MergedConfig, options: ReadOptions = {}
         }),
         mediaStorePath: absolute(values.media_store_path, "media_store_path"),
         signingKey: secretSetting(values.signing_key, optionally(values.signing_key_path, "signing_key_path")) ?? {
-            path: resolve(directory, `${serverName}.signing.key`),
+            path:
+                keyDirectory === undefined
+                    ? resolve(directory, `${serverName}.signing.key`)
+                    : hostPath(resolve(keyDirectory, `${serverName}.signing.key`), paths),
         },
         oldSigningKeys: Object.fromEntries(
             Object.entries(values.old_signing_keys ?? {}).map(([id, { key, expired_ts }]) => [

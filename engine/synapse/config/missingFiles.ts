@@ -1,9 +1,10 @@
 /** Files that a configuration names and that are not on this machine: all of them at once, and whether a container's paths are the reason. */
 import { dirname, join } from "node:path";
 import type { Machine } from "../../machines/machine.ts";
-import { MigrationError } from "../../run/errors.ts";
+import { pathInside } from "../../machines/pathMap.ts";
+import { MigrationError, throwAll } from "../../run/errors.ts";
 import { secretFiles } from "../secrets/inlineSecrets.ts";
-import { configuredFile } from "./hostPath.ts";
+import { configuredFile } from "./configuredFile.ts";
 import type { HomeserverConfig, SecretSetting } from "./homeserverConfig.ts";
 import { relocateFiles } from "./relocateFiles.ts";
 
@@ -41,7 +42,9 @@ export function filesOfIdentity(config: HomeserverConfig): NeededFile[] {
     // A store that is simply not there yet is another step's to judge.
     const [, top = ""] = config.mediaStorePath.split("/");
     return [
-        ...(containerDirectories.has(`/${top}`) ? [{ setting: "media_store_path", path: config.mediaStorePath }] : []),
+        ...(containerDirectories.has(`/${top}`) || pathInside(config.mediaStorePath) !== undefined
+            ? [{ setting: "media_store_path", path: config.mediaStorePath }]
+            : []),
         ...secret("signing_key_path", signingKey),
         ...secret("macaroon_secret_key_path", macaroonSecretKey),
         ...secret("registration_shared_secret_path", registrationSharedSecret),
@@ -54,7 +57,7 @@ export function filesOfIdentity(config: HomeserverConfig): NeededFile[] {
 
 const mostShown = 12;
 
-/** @throws MigrationError SM-E0231 */
+/** @throws MigrationError SM-E0231, SM-E1473, both at once */
 export async function refuseMissingFiles(config: HomeserverConfig, files: readonly NeededFile[]): Promise<void> {
     const missing: NeededFile[] = [];
     const seen = new Set<string>();
@@ -63,19 +66,39 @@ export async function refuseMissingFiles(config: HomeserverConfig, files: readon
         seen.add(file.path);
         if (await isMissing(config.machine, file.path)) missing.push(file);
     }
-    if (missing.length === 0) return;
-    const shown = missing.slice(0, mostShown).map(({ setting, path }) => `${setting}: ${path}`);
-    const more = missing.length > mostShown ? [`and ${missing.length - mostShown} more`] : [];
-    throw new MigrationError("SM-E0231", {
-        where: config.files.join(", "),
-        found: [`${missing.length} that do not exist on ${config.machine.name}:`, ...shown, ...more].join("\n"),
-        expected: "every file that the configuration names",
-        ...(await wayOn(config, missing)),
-    });
+    const inside = missing.filter(({ path }) => pathInside(path) !== undefined);
+    const absent = missing.filter((file) => !inside.includes(file));
+    const errors: MigrationError[] = [];
+    if (inside.length > 0)
+        errors.push(
+            new MigrationError("SM-E1473", {
+                where: config.files.join(", "),
+                found: listed(`container ${config.view?.container ?? ""} has in none of its mounts:`, inside),
+                expected: "every file that the configuration names, in a directory of the machine",
+            }),
+        );
+    if (absent.length > 0)
+        errors.push(
+            new MigrationError("SM-E0231", {
+                where: config.files.join(", "),
+                found: listed(`${absent.length} that do not exist on ${config.machine.name}:`, absent),
+                expected: "every file that the configuration names",
+                ...(await wayOn(config, absent)),
+            }),
+        );
+    throwAll(errors);
+}
+
+function listed(heading: string, files: readonly NeededFile[]): string {
+    const shown = files.slice(0, mostShown).map(({ setting, path }) => `${setting}: ${pathInside(path)?.path ?? path}`);
+    const more = files.length > mostShown ? [`and ${files.length - mostShown} more`] : [];
+    return [heading, ...shown, ...more].join("\n");
 }
 
 /** How the paths of a container become those of this machine; nothing where they do not look like that. */
 async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): Promise<{ readonly fix?: string }> {
+    // Its mounts have told where the paths of a container are.
+    if (config.view !== undefined) return {};
     const map: Record<string, string> = {};
     for (const { path } of missing) {
         const [, top = ""] = path.split("/");
@@ -91,7 +114,9 @@ async function wayOn(config: HomeserverConfig, missing: readonly NeededFile[]): 
             map,
         )
             .map((pair) => `--path ${pair.join("=")}`)
-            .join(" ")} of init. A homeserver whose container runs cannot be moved yet, its backup can: docs/backup.md`,
+            .join(
+                " ",
+            )} of init. Of a homeserver whose container runs they are found by themselves: set source.service to {"kind": "container", "name": …} or {"kind": "compose", …}`,
     };
 }
 

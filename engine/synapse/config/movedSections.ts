@@ -4,7 +4,7 @@ import type { MediaStorageProvider, Source } from "../../../contract/index.ts";
 import { relocateFiles, type FileCopy } from "./relocateFiles.ts";
 import { without } from "./configTree.ts";
 import type { HomeserverConfig } from "./homeserverConfig.ts";
-import { configuredFile } from "./hostPath.ts";
+import { configuredFile } from "./configuredFile.ts";
 import { filesOfTarget, refuseMissingFiles } from "./missingFiles.ts";
 import { inlineSecrets, splitSecrets } from "../secrets/inlineSecrets.ts";
 import { withTargetProviders } from "./mediaStorageProviders.ts";

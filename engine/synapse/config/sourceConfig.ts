@@ -2,6 +2,7 @@
 import type { BundleSource, SelfHostedSource, Source } from "../../../contract/source.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import { sourceMachine } from "../../machines/sourceMachine.ts";
+import { sourceView } from "../../services/containers/sourceView.ts";
 import { placeOn } from "../../machines/placeOn.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { isMapping } from "./configTree.ts";
@@ -22,8 +23,11 @@ export async function readSourceConfig(source: Source): Promise<HomeserverConfig
 }
 
 async function selfHostedConfig(source: SelfHostedSource): Promise<HomeserverConfig> {
+    const machine = sourceMachine(source);
+    const view = await sourceView(source, machine);
     const config = await readHomeserverConfig(source.homeserverConfig, {
-        machine: sourceMachine(source),
+        machine,
+        view,
         database: source.database,
         paths: source.paths,
     });

@@ -1,6 +1,6 @@
 /** Which sections of a configuration hold secrets, and those sections with every secret written out. */
 import type { HomeserverConfig } from "../config/homeserverConfig.ts";
-import { configuredFile } from "../config/hostPath.ts";
+import { configuredFile } from "../config/configuredFile.ts";
 import { changeAt, isMapping, without } from "../config/configTree.ts";
 import { secretName, secretPathVariants } from "./secretSettings.ts";
 import { readSourceSecret } from "./readSecretFile.ts";

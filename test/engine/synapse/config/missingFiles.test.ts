@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { BundleSource } from "../../../../contract/index.ts";
-import { hostPath } from "../../../../engine/synapse/config/hostPath.ts";
+import { hostPath } from "../../../../engine/machines/pathMap.ts";
 import { readHomeserverConfig } from "../../../../engine/synapse/config/homeserverConfig.ts";
 import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../../../engine/synapse/config/missingFiles.ts";
 import { carriedSections } from "../../../../engine/synapse/config/movedSections.ts";

@@ -1,0 +1,126 @@
+/**
+ * A homeserver as playbooks install it (matrix-docker-ansible-deploy): units of systemd that run containers made with `--rm`, their files below
+ * `/matrix`, the database's container on a network of its own.
+ */
+import { randomBytes } from "node:crypto";
+import { until } from "../../engine/run/until.ts";
+import { makeIdentity, type HomeserverIdentity } from "../source/identity.ts";
+import { startDocker } from "./composeSynapse.ts";
+import { clientPort, containedFiles } from "./containedFiles.ts";
+import { containerSynapseId, postgresImage, synapseImage } from "./containerImages.ts";
+import type { BootedMachine } from "./machine.ts";
+import { machineEnvironment } from "./machineSynapse.ts";
+
+export interface PlaybookSynapse {
+    readonly machine: BootedMachine;
+    readonly serverName: string;
+    readonly baseUrl: string;
+    readonly files: HomeserverIdentity;
+    /** As the container has them. */
+    readonly configPaths: readonly string[];
+    readonly unit: string;
+    answers(): Promise<boolean>;
+}
+
+const startSeconds = 180;
+const answerMilliseconds = 2000;
+const databaseUser = "synapse";
+const network = "matrix";
+const databaseName = "matrix-postgres";
+export const playbookUnit = "matrix-synapse.service";
+const databaseUnit = `${databaseName}.service`;
+const databaseEnvironment = "/matrix/postgres/env-postgres-server";
+
+/** Installs it, and starts it so that it starts with its machine. Nobody uses it. */
+export async function installPlaybookSynapse(
+    machine: BootedMachine,
+    serverName = "machine.test",
+): Promise<PlaybookSynapse> {
+    const made = makeIdentity();
+    const baseUrl = `http://${machine.address}:${clientPort}`;
+    const password = randomBytes(24).toString("base64url");
+    const answers = (): Promise<boolean> =>
+        fetch(`${baseUrl}/health`, { signal: AbortSignal.timeout(answerMilliseconds) }).then(
+            (response) => response.ok,
+            () => false,
+        );
+    await startDocker(machine);
+    const files = containedFiles({
+        ...{ serverName, made, workers: [], redis: "", mediaStore: "/matrix-media-store-parent/media-store" },
+        database: { host: databaseName, name: databaseUser, user: databaseUser, password },
+        publicBaseUrl: `${baseUrl}/`,
+        replicationSecret: "",
+    });
+    for (const [name, content] of Object.entries(files))
+        await machine.write(`/matrix/synapse/config/${name}`, content, { mode: 0o640 });
+    await machine.write(databaseEnvironment, environment(password), { mode: 0o640 });
+    await machine.run(["mkdir", "-p", "/matrix/synapse/storage/media-store", "/matrix/postgres/data"]);
+    await machine.run(["chown", "-R", `${containerSynapseId}:${containerSynapseId}`, "/matrix/synapse"]);
+    await machine.run(["docker", "network", "create", network]);
+    for (const [name, content] of Object.entries(units)) await machine.write(`/etc/systemd/system/${name}`, content);
+    await machine.run(["systemctl", "daemon-reload"]);
+    await machine.run(["systemctl", "enable", "--now", databaseUnit, playbookUnit], { timeoutSeconds: startSeconds });
+    await until(
+        async () => (await answers()) || undefined,
+        { seconds: startSeconds },
+        async () => new Error(await machine.run(["journalctl", "--unit", playbookUnit, "--lines", "40", "--no-pager"])),
+    );
+    return {
+        ...{ machine, serverName, baseUrl, answers },
+        files: made.identity,
+        configPaths: ["/data/homeserver.yaml"],
+        unit: playbookUnit,
+    };
+}
+
+const environment = (password: string): string =>
+    [
+        `POSTGRES_USER=${databaseUser}`,
+        `POSTGRES_PASSWORD=${password}`,
+        "POSTGRES_INITDB_ARGS=--encoding=UTF8 --lc-collate=C --lc-ctype=C",
+        "",
+    ].join("\n");
+
+const docker = "/usr/bin/docker";
+
+/** As the playbook has them: made, connected to further networks, and then started in the foreground. */
+const units: Readonly<Record<string, string>> = {
+    [databaseUnit]: `[Unit]
+Description=Matrix Postgres server
+Requires=docker.service
+After=docker.service
+
+[Service]
+Type=simple
+ExecStartPre=-${docker} stop -t 60 ${databaseName}
+ExecStartPre=-${docker} rm ${databaseName}
+ExecStart=${docker} run --rm --name=${databaseName} --log-driver=none --network=${network} --env-file=${databaseEnvironment} --mount type=bind,src=/matrix/postgres/data,dst=/var/lib/postgresql/data ${postgresImage}
+ExecStop=-${docker} stop -t 60 ${databaseName}
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+`,
+    [playbookUnit]: `[Unit]
+Description=Synapse server
+Requires=docker.service
+After=docker.service
+Requires=${databaseUnit}
+After=${databaseUnit}
+
+[Service]
+Type=simple
+ExecStartPre=-${docker} stop -t 60 matrix-synapse
+ExecStartPre=-${docker} rm matrix-synapse
+ExecStartPre=${docker} create --rm --name=matrix-synapse --log-driver=none --user=${containerSynapseId}:${containerSynapseId} --entrypoint=${machineEnvironment}/bin/python --network=bridge -p ${clientPort}:${clientPort} --mount type=bind,src=/matrix/synapse/config,dst=/data,ro --mount type=bind,src=/matrix/synapse/storage,dst=/matrix-media-store-parent ${synapseImage} -m synapse.app.homeserver -c /data/homeserver.yaml
+ExecStartPre=${docker} network connect ${network} matrix-synapse
+ExecStart=${docker} start --attach matrix-synapse
+ExecStop=-${docker} stop -t 60 matrix-synapse
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+`,
+};
