@@ -5,7 +5,7 @@ import { mergeConfigFiles } from "../synapse/config/configFiles.ts";
 import { readHomeserverConfig, type HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import type { Listener } from "../synapse/config/listeners.ts";
 import { applicationServicesOf, authenticationServiceOf, withoutUser } from "./appServices.ts";
-import { reasonOf, type Budget } from "./budget.ts";
+import type { Budget } from "./budget.ts";
 import { onMachine, type Container } from "./containers.ts";
 import { lookAtDatabase } from "./databasePlace.ts";
 import type { ContainerFacts, Homeserver, HomeserverService, Worker } from "./discovery.ts";

@@ -9,7 +9,7 @@ import type { Media } from "./discovery.ts";
 type Counted = Pick<Media, "sizeBytes" | "files" | "remoteBytes" | "complete">;
 
 /** Counts what a store holds until all is counted or the signal aborts. @throws an error of the system for a store that is not there */
-export async function countStore(machine: Machine, path: string, signal: AbortSignal): Promise<Counted> {
+async function countStore(machine: Machine, path: string, signal: AbortSignal): Promise<Counted> {
     const counted = { sizeBytes: 0, files: 0, remoteBytes: 0 };
     try {
         for await (const entry of machine.files.walk(path, "", { signal })) {

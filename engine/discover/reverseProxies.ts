@@ -47,8 +47,8 @@ export function mentionsIn(file: string, text: string, words: readonly string[])
 /** Not as a part of a longer name or number. */
 function containsWord(line: string, word: string): boolean {
     for (let at = line.indexOf(word); at >= 0; at = line.indexOf(word, at + 1)) {
-        const [before, after] = [line[at - 1] ?? " ", line[at + word.length] ?? " "];
-        if ((word.startsWith(":") || !/[\w-]/.test(before)) && !/[\w-]/.test(after)) return true;
+        const [before, after] = [line.slice(0, at), line.slice(at + word.length)];
+        if ((word.startsWith(":") || !/[\w-]$/.test(before)) && !/^(\.?[\w-])/.test(after)) return true;
     }
     return false;
 }

@@ -148,7 +148,8 @@ async function sourceOf({ from, login = {}, paths = {}, pidFile, serverName }: I
                     ? "more than one machine, or files beside it"
                     : "a machine, and --path, which is for files",
         });
-    return sourceOnMachine(await machineNamed(machine === "local" ? undefined : machine, login), serverName, pidFile);
+    const named = await machineNamed(machine === "local" ? undefined : machine, login);
+    return sourceOnMachine({ named, serverName, pidFile });
 }
 
 /** A file of such a name is a file. */
@@ -204,7 +205,7 @@ export function registerInit(program: Command): void {
     addMachineOptions(command).action(async (given: unknown) => {
         const parsed = cliOptions.parse(given);
         // Absent and undefined are not the same to a function that has defaults.
-        const { path: paths, identity, sudo, hostKey, to: _only, ...others } = parsed;
+        const { path: paths, identity, sudo, hostKey, ...others } = parsed;
         const isPresent = ([, value]: [string, unknown]): boolean => value !== undefined;
         const present = Object.entries({ ...others, paths }).filter(isPresent);
         const login = Object.fromEntries(Object.entries({ identity, sudo, hostKey }).filter(isPresent));

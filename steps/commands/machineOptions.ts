@@ -50,14 +50,11 @@ export async function machineNamed(
             fix: "name the machine as user@host; or leave the option out, and run this as root for --sudo",
         });
     }
-    const described = (hostKey: string): MachineDescription =>
-        describedAs({
-            kind: "ssh",
-            address,
-            hostKey,
-            identityFile: identity,
-            become: sudo === true ? "sudo" : undefined,
-        });
+    const login = {
+        ...(identity === undefined ? {} : { identityFile: identity }),
+        ...(sudo === true ? { become: "sudo" } : {}),
+    };
+    const described = (hostKey: string): MachineDescription => describedAs({ kind: "ssh", address, hostKey, ...login });
     if (given !== undefined) return { description: described(given.trim()), hostKeyFrom: "option" };
     // What is no address is refused before ssh is asked about it.
     described("ssh-ed25519 AAAA");

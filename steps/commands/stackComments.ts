@@ -80,7 +80,7 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
         proxies === undefined || proxies.length === 0
             ? "what leads clients and other servers to it (DNS, reverse proxy, .well-known), and who changes that at the cut-over?"
             : `who changes the reverse proxy at the cut-over (${proxies.join("; ")}), and DNS?`,
-        "which warnings of the assessment are acceptable? `npx pulumi config set acknowledge SM-W…`, once each is read",
+        "is it meant that nobody but this program looks after the target's processes? `npx pulumi config set acknowledge SM-W0745`; likewise other warnings that block, once each is read",
         ...(applicationServices.length === 0
             ? []
             : [

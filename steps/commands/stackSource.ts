@@ -1,7 +1,7 @@
 /** The source as a stack describes it: of files of this machine, or of a homeserver that was found on one. */
 import { resolve } from "node:path";
 import type { MachineDescription, Service } from "../../contract/index.ts";
-import { discover } from "../../engine/discover/discover.ts";
+import { discover, type Discovered } from "../../engine/discover/discover.ts";
 import type { Discovery, Homeserver } from "../../engine/discover/discovery.ts";
 import { openMachine } from "../../engine/machines/openMachine.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
@@ -43,25 +43,31 @@ export async function sourceOfFiles(from: readonly string[], { paths, pidFile }:
     };
 }
 
+export interface Choice {
+    readonly named: NamedMachine;
+    /** Chooses one of several. */
+    readonly serverName?: string | undefined;
+    /** Overrides `pid_file`. */
+    readonly pidFile?: string | undefined;
+}
+
+/** A homeserver of a machine. @throws MigrationError as {@link sourceAmong}; SM-E1401 to SM-E1405 when the machine is not reached */
+export async function sourceOnMachine(choice: Choice): Promise<StackSource> {
+    return sourceAmong(await discover(openMachine(choice.named.description)), choice);
+}
+
 /**
- * A homeserver of a machine.
+ * Pure.
  *
- * @param serverName  chooses one of several
  * @throws MigrationError SM-E1452 where there is none, SM-E1453 where it is not said which, SM-E1454 for one that cannot be stopped for good,
  *     SM-E1455 where its configuration cannot be read; SM-E0206 without a pid file
  */
-export async function sourceOnMachine(
-    named: NamedMachine,
-    serverName: string | undefined,
-    pidFile?: string,
-): Promise<StackSource> {
-    const machine = openMachine(named.description);
-    const { discovery, configs } = await discover(machine);
+export function sourceAmong({ discovery, configs }: Discovered, { named, serverName, pidFile }: Choice): StackSource {
     const homeserver = chosen(discovery, serverName);
     const config = configs[discovery.homeservers.indexOf(homeserver)];
     if (config === undefined)
         throw new MigrationError("SM-E1455", {
-            where: machine.name,
+            where: discovery.machine,
             found: [...homeserver.notUnderstood, ...discovery.notSeen].join("\n"),
         });
     return {
