@@ -12,6 +12,7 @@ import {
     open,
     readdir,
     readFile,
+    rename,
     rm,
     stat,
     symlink,
@@ -213,8 +214,8 @@ describe("files of a machine that is far away", () => {
         for (const change of [
             () => appendFile(path, "more"),
             async () => {
-                await rm(path);
-                await writeFile(path, Buffer.alloc(20 * pieceBytes));
+                await writeFile(`${path}.new`, Buffer.alloc(20 * pieceBytes));
+                await rename(`${path}.new`, path);
             },
         ]) {
             await writeFile(path, Buffer.alloc(20 * pieceBytes));
