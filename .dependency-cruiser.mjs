@@ -10,7 +10,7 @@ const floors = [
     ["machines"],
     ["services", "synapse", "report"],
     ["postgres", "gateway"],
-    ["fence", "bundle"],
+    ["fence", "bundle", "discover"],
     ["media", "sqlite", "tables", "runIdentity", "standing"],
     ["probe", "assess"],
     ["import"],

@@ -56,7 +56,11 @@ export function assessmentSpec(
               }),
         ...(target.kind === "emsBundle" ? {} : { mediaRepo: target.mediaRepo }),
         ...mode,
-        copy: { mode: config.copy, jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()) },
+        copy: {
+            mode: config.copy,
+            jobs: config.copyJobs ?? (config.copy === "archive" ? 2 : availableParallelism()),
+            replication: config.replicationAddress,
+        },
         acknowledged: [...config.acknowledge],
         ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
         acceptMissingMedia: config.acceptMissingMedia,

@@ -21,7 +21,7 @@ const serviceUnit = z
     .string()
     .max(247)
     .regex(
-        /^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\@-]+)?$/,
+        /^[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\-]*(@[A-Za-z0-9:_.\\@-]+)?$/,
         "must be the name of a service, for example matrix-synapse, and no path",
     )
     .transform((name) => (name.endsWith(".service") ? name : `${name}.service`))

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { contract, phases } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { mediaRepoTarget } from "./media.ts";
+import { replicationAddress } from "./replicate.ts";
 import { armoredSecret, secret } from "./secret.ts";
 import {
     absolutePath,
@@ -84,6 +85,8 @@ export const assessContract = contract({
             .strictObject({
                 mode: z.enum(["archive", "direct", "replicate"]),
                 jobs: z.number().int().min(1).optional(),
+                /** Where the target's server finds the source's, of `replicate`. */
+                replication: replicationAddress.optional(),
             })
             .optional(),
         /** The target has its media there, and none in Synapse. */

@@ -8,7 +8,7 @@ import { makeServiceDirectory } from "./directory.ts";
 import { PulumiStack } from "./pulumiStack.ts";
 import type { RouteStack } from "./routes/route.ts";
 import type { Canary } from "./source/canary.ts";
-import type { SourceHomeserver } from "./source/homeserver.ts";
+import type { FilledSource } from "./makeSource.ts";
 import type { Timings } from "./timings.ts";
 
 export interface MigrationArgs {
@@ -23,7 +23,7 @@ export interface MigrationArgs {
     readonly directory: string;
     /** Outlives the rehearsal. */
     readonly reportDirectory: string;
-    readonly source: SourceHomeserver;
+    readonly source: FilledSource;
     readonly canary: Canary;
     /** What the stack is given of the source. */
     readonly route: RouteStack;
@@ -113,7 +113,7 @@ async function createStack(args: MigrationArgs): Promise<PulumiStack> {
     });
 }
 
-function stillServing({ baseUrl }: SourceHomeserver): MigrationError {
+function stillServing({ baseUrl }: FilledSource): MigrationError {
     return new MigrationError("SM-E1190", {
         where: baseUrl,
         found: "the source still answers after it was moved",

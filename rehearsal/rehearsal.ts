@@ -5,16 +5,11 @@ import { MigrationError } from "../engine/run/errors.ts";
 import type { Progress } from "../engine/run/progress.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { checkHomeserver, type CheckArgs } from "./check.ts";
-import { makeRehearsalDirectory, makeServiceDirectory, removeRehearsalDirectory } from "./directory.ts";
+import { makeRehearsalDirectory, removeRehearsalDirectory } from "./directory.ts";
+import { makeSource, reportDirectoryOf } from "./makeSource.ts";
 import { migrate, type MigrationReport } from "./migration.ts";
-import { registerCanary } from "./source/canary.ts";
-import { SourceCluster } from "./source/cluster.ts";
 import type { Expectations } from "./source/expectations.ts";
-import { SourceSqlite } from "./source/sqliteDatabase.ts";
-import { SourceHomeserver } from "./source/homeserver.ts";
-import { populate } from "./source/population.ts";
-import type { Route } from "./routes/route.ts";
-import { routes, type RouteName } from "./routes/routes.ts";
+import type { RouteName } from "./routes/routes.ts";
 import { Timings } from "./timings.ts";
 
 export interface RehearsalArgs {
@@ -40,9 +35,6 @@ export interface RehearsalResult {
     readonly checks: number;
     readonly timings: string;
 }
-
-const backgroundUpdateSeconds = 120;
-const serverName = "rehearsal.test";
 
 /**
  * Runs the rehearsal. Whatever happens, processes and directories of its own are gone afterwards, unless they are to be kept.
@@ -72,7 +64,7 @@ async function run(
     timings: Timings,
     stoppable: { stop(): Promise<void> }[],
 ): Promise<{ report: MigrationReport; checks: number }> {
-    const { progress, signal, seed } = args;
+    const { progress, signal } = args;
     const { pulumi, postgres, synapse } = await timings.during("toolchain", () =>
         ensureToolchain({ pulumi: true, postgres: true, synapse: true, archives: args.route !== "local" }, (line) =>
             progress.say(line),
@@ -81,61 +73,11 @@ async function run(
     if (pulumi === undefined || postgres === undefined || synapse === undefined)
         throw new Error("the toolchain lacks a part that was asked for");
     signal.throwIfAborted();
-    const route: Route = routes[args.route];
-    const databaseDirectory = join(directory, "source-database");
-    const cluster =
-        route.database === "sqlite"
-            ? undefined
-            : await timings.during("source: PostgreSQL", () =>
-                  SourceCluster.start({
-                      ...{ directory: databaseDirectory, programs: postgres.directory },
-                      replicates: args.copy === "replicate",
-                  }),
-              );
-    if (cluster !== undefined) stoppable.unshift(cluster);
-    signal.throwIfAborted();
-    const databaseFile = join(databaseDirectory, "homeserver.db");
-    if (cluster === undefined) makeServiceDirectory(databaseDirectory);
-    const source = await timings.during("source: Synapse", () =>
-        SourceHomeserver.start({
-            directory: join(directory, "source"),
-            python: args.sourcePython ?? synapse.python,
-            serverName,
-            cluster: cluster ?? new SourceSqlite(databaseFile, synapse.python),
-        }),
-    );
-    stoppable.unshift(source);
-    const expectations = await timings.during("source: users, rooms, messages, media, keys", async () => {
-        const put = await populate({ ...args, homeserver: source });
-        await source.backgroundUpdatesDone(backgroundUpdateSeconds);
-        return put;
-    });
+    const toolchain = { pulumi, postgres, synapse };
+    const made = await makeSource({ ...args, directory, timings, toolchain, stoppable });
+    const { source, canary, expectations, stack } = made;
     keepExpectations(directory, expectations);
-    const canary = await registerCanary(source, seed);
-    const reportDirectory = join(dirname(directory), "reports", basename(directory));
     const { projectDirectory, keep } = args;
-    const routeArgs = {
-        ...{ source, canary, progress, signal },
-        ownStack: {
-            ...{
-                name: `${basename(directory)}-bundle`,
-                pulumi,
-                python: synapse.python,
-                projectDirectory,
-                timings,
-                keep,
-            },
-            reportDirectory: `${reportDirectory}-bundle`,
-        },
-        directory: makePrivateDirectory(join(directory, "export")),
-        postgresPrograms: postgres.directory,
-    };
-    const made = await timings.during(`route: ${args.route}`, () => {
-        if (route.database === "sqlite") return route.prepare({ ...routeArgs, databaseFile });
-        if (cluster === undefined) throw new Error("the source has no cluster");
-        return route.prepare({ ...routeArgs, cluster });
-    });
-    if (made.takeAway !== undefined && !keep) stoppable.unshift({ stop: made.takeAway });
     let checks = 0;
     const report = await migrate({
         stackName: basename(directory),
@@ -144,10 +86,10 @@ async function run(
         postgresPrograms: postgres.directory,
         projectDirectory,
         directory,
-        reportDirectory,
+        reportDirectory: reportDirectoryOf(directory),
         source,
         canary,
-        route: args.copy === undefined ? made : { ...made, config: { ...made.config, copy: args.copy } },
+        route: args.copy === undefined ? stack : { ...stack, config: { ...stack.config, copy: args.copy } },
         keep,
         timings,
         progress,
@@ -175,11 +117,6 @@ export async function requireWhole(args: CheckArgs): Promise<number> {
         expected: `all ${results.length} checks to pass`,
         changed: "only what belongs to the rehearsal",
     });
-}
-
-function makePrivateDirectory(directory: string): string {
-    mkdirSync(directory, { mode: 0o700 });
-    return directory;
 }
 
 function keepExpectations(directory: string, expectations: Expectations): void {

@@ -157,8 +157,9 @@ const program = new Command("synapse-migrate")
 for (const name of stepNames) program.addCommand(stepCommand(name).exitOverride());
 // What Pulumi never calls is loaded only where it may be asked for.
 if (!stepNames.includes(process.argv[2] ?? "")) {
-    const [init, status, tables, slots, serve, adopt, release, support] = await Promise.all([
+    const [init, discover, status, tables, slots, serve, adopt, release, support] = await Promise.all([
         import("./commands/init.ts"),
+        import("./commands/discover.ts"),
         import("./commands/status.ts"),
         import("./commands/tables.ts"),
         import("./commands/slots.ts"),
@@ -168,6 +169,7 @@ if (!stepNames.includes(process.argv[2] ?? "")) {
         import("./commands/support.ts"),
     ]);
     init.registerInit(program);
+    discover.registerDiscover(program);
     status.registerStatus(program);
     tables.registerTables(program);
     slots.registerSlots(program);

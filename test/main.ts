@@ -15,6 +15,7 @@ const coverageProgram = "node_modules/c8/bin/c8.js";
 /** Suites of their own, `npm run test:production` and so on: each takes long, for it starts and stops whole homeservers again and again. */
 const ownSuites = [
     "test/e2e/**/*.test.ts",
+    "test/machines/**/*.test.ts",
     "test/steps/migrate/{fence,fenceFailure,fenceKept,fenceLooks,giveBack}.test.ts",
 ];
 /** Less than half of the tests, beside which the code is checked: whole folders, so that no file is forgotten. */

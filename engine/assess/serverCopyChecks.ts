@@ -6,9 +6,6 @@ import { changedPrivileges, countedGrantees } from "../postgres/catalogue/privil
 import { guests } from "../postgres/catalogue/unreadable.ts";
 import { uncopiedObjects } from "../postgres/directCopy/source.ts";
 import { slotsOfThisProgram } from "../postgres/replication/forgottenSlots.ts";
-import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";
-import { targetProblems } from "../postgres/replication/targetPreflight.ts";
-import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { refuseUnknownExtensions } from "../postgres/server/extensions.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck } from "./check.ts";
@@ -95,37 +92,6 @@ export const copyChecks: readonly AssessmentCheck[] = [
                 const kept = `${Math.ceil(retainedBytes / mebibyte)} MiB of write-ahead log kept`;
                 return [finding("SM-W1302", `${name} of database ${database}: ${[...state, kept].join(", ")}`)];
             });
-        },
-    },
-];
-
-/** What following the source needs: also that a slot is free, which is not the case any more once it is followed. */
-export const replicationChecks: readonly AssessmentCheck[] = [
-    {
-        id: "replication-source",
-        cost: "cheap",
-        async run({ client, spec: { copy, source } }) {
-            if (copy?.mode !== "replicate") return [];
-            try {
-                const { problems, findings } = await sourceReadiness(client, await sourceAddress(source));
-                return [...problems.flatMap(documentedFindings), ...findings];
-            } catch (error) {
-                return documentedFindings(error);
-            }
-        },
-    },
-    {
-        // A server of our own has all of it.
-        id: "replication-target",
-        cost: "cheap",
-        async run({ spec: { copy, targetServer } }) {
-            if (copy?.mode !== "replicate" || targetServer?.kind !== "existing") return [];
-            const { host, port, admin } = targetServer;
-            return orFinding("SM-E0522", () =>
-                onTargetServer(targetServer, async (client) =>
-                    (await targetProblems(client, admin, `${host}:${port}`)).flatMap(documentedFindings),
-                ),
-            );
         },
     },
 ];

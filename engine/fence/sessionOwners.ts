@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { SelfHostedSource } from "../../contract/index.ts";
 import { connectionsOf, holderOfConnection } from "../machines/heldSockets.ts";
 import type { Machine } from "../machines/machine.ts";
+import { readProcess, type ProcessFacts } from "../machines/procfs.ts";
+import { clientsOfSockets } from "../machines/unixPeers.ts";
 import { sourceMachine } from "../machines/sourceMachine.ts";
 import { queryOne, type Client } from "../postgres/connection.ts";
 import { until } from "../run/until.ts";
@@ -19,6 +21,8 @@ export interface HomeserverEnds {
     readonly role: string | undefined;
     /** Client ports of its processes' connections to the database's server. */
     readonly ports: ReadonlySet<number>;
+    /** Server processes whose client is one of its processes, by a local socket. */
+    readonly backends?: ReadonlySet<number>;
 }
 
 export interface SessionOwners {
@@ -35,14 +39,15 @@ export interface SessionOwners {
  *
  * Only what is certain is called foreign, as a fence refuses because of it: another role than Synapse's, where sessions of that one show that
  * no pooler gives them another; or another client port than those of Synapse's connections, where at least one of these is found among the
- * sessions. Behind a pooler, a container's proxy, or a local socket (whose other end Linux tells only by netlink) none is: nothing is certain then.
+ * sessions. Behind a pooler, a container's proxy, or a local socket of which the machine does not tell the other end none is: nothing is
+ * certain then.
  */
 export function sessionOwners(
     sessions: readonly Session[],
-    { role, ports }: HomeserverEnds,
+    { role, ports, backends = new Set() }: HomeserverEnds,
 ): Omit<SessionOwners, "serverPorts"> {
-    const isOwn = (session: Session): boolean =>
-        session.port !== null && ports.has(session.port) && (role === undefined || session.role === role);
+    const isOwn = ({ pid, port, role: sessionRole }: Session): boolean =>
+        ((port !== null && ports.has(port)) || backends.has(pid)) && (role === undefined || sessionRole === role);
     const own = sessions.filter(isOwn);
     const hasRole = sessions.some((session) => session.role === role);
     const foreign: SessionOwners["foreign"] = [];
@@ -84,10 +89,12 @@ export async function lookAtSessions(
     let seen: SessionOwners = { own: [], foreign: [], unknown: [], serverPorts };
     await until(
         async () => {
-            const before = await portsOf(service, machine, serverPorts);
+            const before = await endsOf(service, machine, serverPorts);
             const sessions = await foreignSessions(client);
-            const after = await portsOf(service, machine, serverPorts);
-            seen = { ...sessionOwners(sessions, { role, ports: new Set([...before, ...after]) }), serverPorts };
+            const after = await endsOf(service, machine, serverPorts);
+            const ports = new Set([...before.ports, ...after.ports]);
+            const backends = new Set([...before.backends, ...after.backends]);
+            seen = { ...sessionOwners(sessions, { role, ports, backends }), serverPorts };
             return seen.foreign.length === 0 || undefined;
         },
         { seconds, everyMilliseconds: 200, signal },
@@ -101,20 +108,41 @@ export async function describeWithHolder(
     session: Session,
     serverPorts: ReadonlySet<number>,
 ): Promise<string> {
-    const { port } = session;
-    const holder = port === null || port < 0 ? undefined : await holderOfConnection(machine, port, serverPorts);
+    const holder = await holderOf(machine, session, serverPorts);
     if (holder === undefined) return describeSession(session);
     // A worker with a configuration of its own is stopped where its unit is named.
     const kept = looksLikeSynapse(holder.argv) ? await describeKept(machine, holder) : describe(holder);
     return `${describeSession(session)}, held by ${kept}`;
 }
 
-/** Client ports of all that is known of the service's processes: of workers, too. */
-async function portsOf(service: ServiceControl, machine: Machine, serverPorts: ReadonlySet<number>): Promise<number[]> {
-    const { processes } = await service.status();
-    const ends = await Promise.all(processes.map(({ pid }) => connectionsOf(machine, pid)));
-    return ends
-        .flat()
-        .filter(({ remotePort }) => serverPorts.has(remotePort))
-        .map(({ localPort }) => localPort);
+async function holderOf(
+    machine: Machine,
+    { pid, port }: Session,
+    serverPorts: ReadonlySet<number>,
+): Promise<ProcessFacts | undefined> {
+    if (port !== null && port >= 0) return holderOfConnection(machine, port, serverPorts);
+    const [client] = (await clientsOfSockets(machine)).get(pid) ?? [];
+    return client === undefined ? undefined : readProcess(machine, client);
+}
+
+/** Client ports of all that is known of the service's processes, of workers too, and the server's processes that they reach by a socket. */
+async function endsOf(
+    service: ServiceControl,
+    machine: Machine,
+    serverPorts: ReadonlySet<number>,
+): Promise<{ readonly ports: readonly number[]; readonly backends: readonly number[] }> {
+    const pids = (await service.status()).processes.map(({ pid }) => pid);
+    const [ends, sockets] = await Promise.all([
+        Promise.all(pids.map((pid) => connectionsOf(machine, pid))),
+        clientsOfSockets(machine),
+    ]);
+    return {
+        ports: ends
+            .flat()
+            .filter(({ remotePort }) => serverPorts.has(remotePort))
+            .map(({ localPort }) => localPort),
+        backends: [...sockets].flatMap(([backend, clients]) =>
+            clients.some((client) => pids.includes(client)) ? [backend] : [],
+        ),
+    };
 }

@@ -1,6 +1,13 @@
 /** Where a database is and who connects to it. */
 import type { DatabaseTls } from "../synapse/config/databaseTls.ts";
 
+interface ConnectedPlace {
+    readonly host: string;
+    readonly port: number;
+    /** The connection is encrypted on its way already, and leads to a server that asks for nothing else: {@link DatabaseAddress.tls} is passed over. */
+    readonly withoutTls: boolean;
+}
+
 /** Registered as a secret by who reads the password. */
 export interface DatabaseAddress {
     /** Host name, IP address, or the directory of a Unix socket. */
@@ -13,7 +20,7 @@ export interface DatabaseAddress {
     /** Name of the machine that reaches it under this address, where that is another one than this; for messages. */
     readonly machine?: string | undefined;
     /** Where a connection is really made to, when that is another place: the near end of a forwarded port, a directory for that of a socket. */
-    readonly via?: { readonly host: string; readonly port: number } | undefined;
+    readonly via?: ConnectedPlace | undefined;
     /** Absent for none. */
     readonly tls?: DatabaseTls | undefined;
 }

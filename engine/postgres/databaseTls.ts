@@ -46,7 +46,8 @@ export function connectionEnvironment(address: DatabaseAddress): Record<string, 
         address.via === undefined || host.startsWith("/")
             ? { PGHOST: host, PGPORT: String(port) }
             : { PGHOST: address.host, PGHOSTADDR: host, PGPORT: String(port) };
-    const tls = Object.entries(tlsParameters(address.tls)).map(
+    const asked = address.via?.withoutTls === true ? { mode: "disable" as const } : address.tls;
+    const tls = Object.entries(tlsParameters(asked)).map(
         ([name, value]) => [`PG${name.toUpperCase()}`, value] as const,
     );
     return { ...place, ...Object.fromEntries<string>(tls) };
@@ -71,7 +72,7 @@ export function tlsParameters(tls: DatabaseTls | undefined): Record<string, stri
  */
 async function waysTo(address: DatabaseAddress): Promise<readonly Way[]> {
     const { tls } = address;
-    if (tls === undefined || tls.mode === "disable") return [false];
+    if (tls === undefined || tls.mode === "disable" || address.via?.withoutTls === true) return [false];
     const withTls = await tlsOptions(address, tls);
     if (tls.mode === "allow" || (tls.mode === "prefer" && isHere(address))) return [false, withTls];
     return tls.mode === "prefer" ? [withTls, false] : [withTls];

@@ -22,6 +22,7 @@ import { e11Programs } from "./catalogue/e11Programs.ts";
 import { e12Space } from "./catalogue/e12Space.ts";
 import { e13Replication } from "./catalogue/e13Replication.ts";
 import { e14Machines } from "./catalogue/e14Machines.ts";
+import { e145Discovery } from "./catalogue/e145Discovery.ts";
 import { e15AfterCommit } from "./catalogue/e15AfterCommit.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 
@@ -52,6 +53,7 @@ export const errorCatalogue = {
     ...e12Space,
     ...e13Replication,
     ...e14Machines,
+    ...e145Discovery,
     ...e15AfterCommit,
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -124,7 +124,7 @@ const stopSecondsByDefault = 120;
 /** systemd's RestartSec is 3 in the unit of Debian's package, and rarely longer than 10; supervisors of containers begin within a second. */
 const watchedSeconds = 4;
 const keptSeconds = 12;
-const pollMilliseconds = 50;
+const pollMilliseconds = 100;
 const foregroundSecondsByDefault = 5;
 
 /** Where the service is, and what messages call it. */

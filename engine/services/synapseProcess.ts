@@ -12,7 +12,7 @@ export function looksLikeSynapse(argv: readonly string[]): boolean {
     return argv.some(
         (word, index) =>
             (argv[index - 1] === "-m" && /^synapse\.app\.[a-z_]+$/.test(word)) ||
-            (index < 2 && /^(synapse_homeserver|synapse_worker)$/.test(basename(word))) ||
+            (index < 2 && /^\.?synapse_(homeserver|worker|generic_worker)(-wrapped)?$/.test(basename(word))) ||
             /\/synapse\/app\/[a-z_]+\.py$/.test(word),
     );
 }

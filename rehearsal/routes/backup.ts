@@ -4,6 +4,7 @@ import { dump, encrypt, gzip, identitySecrets, makePassphrase, tar } from "./mak
 import type { ClusterRoute } from "./route.ts";
 
 export const backup: ClusterRoute = {
+    place: "here",
     database: "postgresql",
     description: "a backup: synapse_db_<date>.sql.gz.gpg, a tar of the media store, and homeserver.yaml",
     async prepare(args) {

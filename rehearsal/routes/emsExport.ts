@@ -16,6 +16,7 @@ import type { ClusterRoute } from "./route.ts";
 const foreignRole = "rdsadmin";
 
 export const emsExport: ClusterRoute = {
+    place: "here",
     database: "postgresql",
     description: "an export of Element's hosting: postgres-export.sql.gz.gpg and export-part-N.tgz.gpg",
     async prepare(args) {

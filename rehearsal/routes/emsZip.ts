@@ -8,6 +8,7 @@ import { dump, identitySecrets, moveMediaToRepository, writeBaseConfig } from ".
 import type { ClusterRoute } from "./route.ts";
 
 export const emsZip: ClusterRoute = {
+    place: "here",
     database: "postgresql",
     description: "an export of Element's hosting as two zip files: a directory dump and a media archive",
     async prepare(args) {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { ClusterRoute } from "./route.ts";
 
 export const local: ClusterRoute = {
+    place: "here",
     database: "postgresql",
     description: "a homeserver that runs on this machine",
     prepare({ source, canary }) {

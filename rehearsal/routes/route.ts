@@ -3,6 +3,10 @@ import type { Progress } from "../../engine/run/progress.ts";
 import type { PulumiToolchain } from "../../toolchain/toolchain.ts";
 import type { Canary } from "../source/canary.ts";
 import type { SourceCluster } from "../source/cluster.ts";
+import type { Expectations } from "../source/expectations.ts";
+import type { HomeserverIdentity } from "../source/identity.ts";
+import type { PopulationArgs } from "../source/population.ts";
+import type { BootedMachine } from "../machines/machine.ts";
 import type { SourceHomeserver } from "../source/homeserver.ts";
 import type { Timings } from "../timings.ts";
 
@@ -43,15 +47,45 @@ export interface RouteStack {
     readonly takeAway?: () => Promise<void>;
 }
 
-export type Route = ClusterRoute | SqliteRoute;
+/** Whose homeserver is made on this machine. */
+export type PreparedRoute = ClusterRoute | SqliteRoute;
+export type Route = PreparedRoute | MachineRoute;
 
 interface AnyRoute {
     /** One line, for people. */
     readonly description: string;
 }
 
+/** Of a homeserver that runs on a whole machine of its own, which is booted for it: as root alone, on a system like Debian. */
+export interface MachineRoute extends AnyRoute {
+    readonly place: "machine";
+    readonly boot: () => Promise<BootedMachine>;
+    readonly install: (machine: BootedMachine, options: InstallOptions) => Promise<InstalledSource>;
+    readonly describe: (source: InstalledSource, canary: Canary) => Promise<RouteStack>;
+}
+
+interface InstallOptions {
+    readonly serverName: string;
+    readonly population: Pick<PopulationArgs, "users" | "rooms" | "messages">;
+}
+
+/** A homeserver on a machine, filled. */
+interface InstalledSource {
+    readonly machine: BootedMachine;
+    readonly serverName: string;
+    /** Where this machine reaches it, without a final slash. */
+    readonly baseUrl: string;
+    readonly files: HomeserverIdentity;
+    /** As its service is given them. */
+    readonly configPaths: readonly string[];
+    readonly signingKeyFile: string;
+    readonly expectations: Expectations;
+    answers(): Promise<boolean>;
+}
+
 /** Of a source that keeps its rows in PostgreSQL. */
 export interface ClusterRoute extends AnyRoute {
+    readonly place: "here";
     readonly database: "postgresql";
     /** Makes what is moved; a route that takes files has the source stopped for good. */
     readonly prepare: (args: ClusterRouteArgs) => Promise<RouteStack>;
@@ -59,6 +93,7 @@ export interface ClusterRoute extends AnyRoute {
 
 /** Of a source that keeps its rows in a SQLite file. */
 export interface SqliteRoute extends AnyRoute {
+    readonly place: "here";
     readonly database: "sqlite";
     readonly prepare: (args: SqliteRouteArgs) => Promise<RouteStack>;
 }

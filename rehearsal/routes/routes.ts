@@ -4,6 +4,7 @@ import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
 import { sqlite } from "./sqlite.ts";
+import { systemd } from "./systemd.ts";
 import type { Route } from "./route.ts";
 import { toBundle, toEms } from "./toEms.ts";
 
@@ -13,6 +14,7 @@ export const routes = {
     "ems-export": emsExport,
     "ems-zip": emsZip,
     sqlite,
+    systemd,
     "to-ems": toEms,
     "to-bundle": toBundle,
 } as const satisfies Record<string, Route>;

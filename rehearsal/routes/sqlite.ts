@@ -5,6 +5,7 @@ import { encrypt, identitySecrets, makePassphrase } from "./makeExport.ts";
 import type { SqliteRoute } from "./route.ts";
 
 export const sqlite: SqliteRoute = {
+    place: "here",
     database: "sqlite",
     description: "homeserver.db as homeserver.db.tar.gz.gpg, the media store and homeserver.yaml beside it",
     async prepare(args) {

@@ -25,6 +25,7 @@ const otherSecrets = ["registration_shared_secret", "form_secret", "database"];
 
 export const toEms: ClusterRoute = {
     description: "into a bundle for Element's hosting, and from the bundle into a server that has nothing else",
+    place: "here",
     database: "postgresql",
     prepare: (args) => handOver(args, "plain"),
 };
@@ -32,6 +33,7 @@ export const toEms: ClusterRoute = {
 /** As between two stacks of one's own. */
 export const toBundle: ClusterRoute = {
     description: "the same with the database in pg_dump's directory format, which only another stack takes",
+    place: "here",
     database: "postgresql",
     prepare: (args) => handOver(args, "directory"),
 };

@@ -2,7 +2,7 @@
 import { MatrixClient } from "./matrixClient.ts";
 import { register } from "./population/accounts.ts";
 import { Chance } from "./population/random.ts";
-import type { SourceHomeserver } from "./homeserver.ts";
+import type { FilledHomeserver } from "./population.ts";
 
 export interface Canary {
     /** Localpart. */
@@ -11,7 +11,7 @@ export interface Canary {
 }
 
 /** Registers the account; it has no device and no room. */
-export async function registerCanary(homeserver: SourceHomeserver, seed: string): Promise<Canary> {
+export async function registerCanary(homeserver: FilledHomeserver, seed: string): Promise<Canary> {
     const chance = new Chance(seed);
     const canary = { user: "migration-canary", password: `canary ${chance.word("canary", 16)}` };
     const site = {

@@ -5,7 +5,8 @@ import type { AssessmentCheck, AssessmentContext } from "../../engine/assess/che
 import { clockChecks } from "../../engine/assess/clockChecks.ts";
 import { configurationCheckId, configurationFindings } from "../../engine/assess/configurationCheck.ts";
 import { constraintChecks } from "../../engine/assess/constraintChecks.ts";
-import { copyChecks, replicationChecks } from "../../engine/assess/serverCopyChecks.ts";
+import { replicationChecks } from "../../engine/assess/replicationChecks.ts";
+import { copyChecks } from "../../engine/assess/serverCopyChecks.ts";
 import { databaseChecks } from "../../engine/assess/databaseChecks.ts";
 import { fenceChecks } from "../../engine/assess/fenceChecks.ts";
 import { identityChecks } from "../../engine/assess/identityChecks.ts";

@@ -1,4 +1,5 @@
 /** The `pulumi config` commands that write a stack's configuration: a pure list, secrets apart from the words. */
+import type { MachineDescription, Service } from "../../contract/index.ts";
 
 /** What a stack says about the homeserver to move. */
 export interface StackSettings {
@@ -6,7 +7,8 @@ export interface StackSettings {
     readonly homeserverConfig: readonly string[];
     /** Where directories that the configuration names are on this machine. */
     readonly paths: Readonly<Record<string, string>>;
-    readonly pidFile: string;
+    readonly machine: MachineDescription;
+    readonly service: Service;
     readonly targetDirectory: string;
     readonly synapsePython: string;
     readonly postgresPrograms: string;
@@ -26,6 +28,18 @@ export interface PulumiCommand {
 
 const namespace = "synapse-migration";
 
+/** Single values of an object, and of the lists in it, by their path. */
+function below(path: string, object: object): Record<string, string> {
+    const entries = Object.entries(object).flatMap(([key, value]): [string, string][] =>
+        Array.isArray(value)
+            ? value.map((one, index) => [`${path}.${key}[${index}]`, String(one)])
+            : value === undefined
+              ? []
+              : [[`${path}.${key}`, String(value)]],
+    );
+    return Object.fromEntries(entries);
+}
+
 /** Sets every key of the source and the target, and the secrets there are. Safe to repeat. */
 export function configCommands(stack: string, settings: StackSettings): PulumiCommand[] {
     const plain = {
@@ -41,9 +55,8 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
                 here,
             ]),
         ),
-        "source.host.kind": "local",
-        "source.service.kind": "process",
-        "source.service.pidFile": settings.pidFile,
+        ...below("source.machine", settings.machine),
+        ...below("source.service", settings.service),
         "target.kind": "local",
         "target.directory": settings.targetDirectory,
         "target.synapsePython": settings.synapsePython,
@@ -63,8 +76,13 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         secret("signingKey", settings.signingKey),
         ...(settings.pepper === undefined ? [] : [secret("pepper", settings.pepper)]),
         secret("macaroonSecretKey", settings.macaroonSecretKey ?? ""),
-        // A list that was longer before would keep its end.
-        { args: ["config", "rm", "--stack", stack, "--path", `${namespace}:source.homeserverConfig`] },
+        // A list that was longer before would keep its end, and a service of another kind its settings.
+        {
+            args: [
+                ...["config", "rm-all", "--stack", stack, "--path"],
+                ...["homeserverConfig", "machine", "service"].map((key) => `${namespace}:source.${key}`),
+            ],
+        },
         { args: ["config", "set-all", "--stack", stack, "--path", ...assignments] },
     ];
 }

@@ -1,29 +1,33 @@
-/** `synapse-migrate init`: turns a homeserver.yaml into the configuration of a stack, secrets encrypted by `pulumi config`. */
+/** `synapse-migrate init`: turns a homeserver into the configuration of a stack, secrets encrypted by `pulumi config`. */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { delimiter, join, resolve } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { installedVersion } from "../../toolchain/installedPackages.ts";
 import { passphraseNamed } from "../../toolchain/passphrase.ts";
 import { backendNamed } from "../../toolchain/backend.ts";
-import { findPostgres } from "../../toolchain/postgres.ts";
 import { projectFileProblem } from "../../toolchain/projectFile.ts";
 import { cliProblem, packageProblem, pinnedNames } from "../../toolchain/runtimeRules.ts";
-import { thisMachine } from "../../toolchain/machine.ts";
-import { findSynapse } from "../../toolchain/synapse.ts";
 import type { Finding } from "../../contract/index.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError, throwAll } from "../../engine/run/errors.ts";
 import { configCommands, type PulumiCommand, type StackSettings } from "./configCommands.ts";
-import { readHomeserverConfig, type HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
 import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../engine/synapse/config/missingFiles.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
 import { formatSigningKeys } from "../../engine/synapse/secrets/signingKey.ts";
+import { foundPostgres, foundSynapse, pulumiProgram } from "./foundPrograms.ts";
+import { addMachineOptions, machineNamed, machineOptions, type MachineOptions } from "./machineOptions.ts";
+import { openQuestions, sourceComments, targetComments, withComments } from "./stackComments.ts";
+import { sourceOfFiles, sourceOnMachine, type StackSource } from "./stackSource.ts";
 
 export interface InitOptions {
-    /** Files or directories as given to Synapse's `--config-path`, in order. */
+    /** Files or directories as given to Synapse's `--config-path`, in order; or one machine, as `user@host` or `local`. */
     readonly from: readonly string[];
+    /** How a machine is logged in to. */
+    readonly login?: MachineOptions;
+    /** Which of the machine's homeservers is meant, where there are several. */
+    readonly serverName?: string;
     readonly stack: string;
     /** Where directories that the configuration names are on this machine. */
     readonly paths?: Readonly<Record<string, string>>;
@@ -46,6 +50,8 @@ export interface InitOptions {
 export interface InitResult {
     readonly stackFile: string;
     readonly serverName: string;
+    /** What only the operator can know, a line each. */
+    readonly open: readonly string[];
     /** What reading the homeserver found; nothing here kept the stack from being written. */
     readonly findings: readonly Finding[];
 }
@@ -66,16 +72,15 @@ const passedOn = /^(PULUMI_|AWS_|AZURE_|ARM_|GOOGLE_|CLOUDSDK_|VAULT_|XDG_|HTTPS
  */
 export async function initStack(options: InitOptions): Promise<InitResult> {
     const { stack, environment = process.env } = options;
-    const paths = options.paths ?? {};
-    const config = await readHomeserverConfig(options.from, { paths });
+    const source = await sourceOf(options);
+    const { config } = source;
     await refuseMissingFiles(config, [...filesOfIdentity(config), ...filesOfTarget(config)]);
     const secrets = await readHomeserverSecrets(config);
     const project = options.project ?? projectDirectory;
+    const { homeserverConfig, paths, machine, service } = source;
     const settings: StackSettings = {
         serverName: config.serverName,
-        homeserverConfig: options.from.map((path) => resolve(path)),
-        paths,
-        pidFile: options.pidFile ?? requiredPidFile(config),
+        ...{ homeserverConfig, paths, machine, service },
         targetDirectory: options.targetDirectory ?? join("/var/lib/synapse-migration", stack, "target"),
         synapsePython: options.synapsePython ?? (await foundSynapse()),
         postgresPrograms: options.postgresPrograms ?? (await foundPostgres()),
@@ -84,7 +89,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         macaroonSecretKey: secrets.macaroon.value,
     };
 
-    const program = pulumiProgram(environment["PATH"] ?? "", project);
+    const program = pulumiProgram(environment["PATH"] ?? "", [project, projectDirectory]);
     const passed = Object.fromEntries(
         Object.entries(environment).filter(([name]) => passedOn.test(name) || name === "HOME" || name === "PATH"),
     );
@@ -115,15 +120,51 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
     } catch (error) {
         throw backendNamed(passphraseNamed(error, stack));
     }
+    const stackFile = join(project, "stacks", `Pulumi.${stack}.yaml`);
+    const open = openQuestions(source, settings.targetDirectory);
+    await comment(stackFile, source, open);
     return {
-        stackFile: join(project, "stacks", `Pulumi.${stack}.yaml`),
+        ...{ stackFile, open },
         serverName: config.serverName,
         findings: [...config.findings, ...secrets.findings],
     };
 }
 
-const cliOptions = z.object({
+async function sourceOf({ from, login = {}, paths = {}, pidFile, serverName }: InitOptions): Promise<StackSource> {
+    const machine = from.find(isMachine);
+    if (machine === undefined) {
+        const [superfluous] = Object.keys({ ...login, ...(serverName === undefined ? {} : { serverName }) });
+        if (superfluous === undefined) return sourceOfFiles(from, { paths, pidFile });
+        throw new MigrationError("SM-E1456", {
+            where: `--from ${from.join(" ")}`,
+            found: `files, and ${superfluous}, which is for a machine`,
+        });
+    }
+    if (from.length > 1 || Object.keys(paths).length > 0)
+        throw new MigrationError("SM-E1456", {
+            where: `--from ${from.join(" ")}`,
+            found:
+                from.length > 1
+                    ? "more than one machine, or files beside it"
+                    : "a machine, and --path, which is for files",
+        });
+    return sourceOnMachine(await machineNamed(machine === "local" ? undefined : machine, login), serverName, pidFile);
+}
+
+/** A file of such a name is a file. */
+const isMachine = (from: string): boolean => (from === "local" || /^[^/]+@[^/]+$/.test(from)) && !existsSync(from);
+
+/** Pulumi, which has written the values, keeps comments when it sets one. */
+async function comment(stackFile: string, source: StackSource, open: readonly string[]): Promise<void> {
+    const comments = [...(source.found === undefined ? [] : sourceComments(source.found)), ...targetComments];
+    const head = ["What only you can know:", ...open.map((line) => `- ${line}`)];
+    await writeFile(stackFile, withComments(await readFile(stackFile, "utf8"), comments, head));
+}
+
+const cliOptions = machineOptions.extend({
     from: z.array(z.string()).min(1),
+    to: z.literal("local", "must be local: other targets are not written by init yet").optional(),
+    serverName: z.string().optional(),
     stack: z.string(),
     path: z
         .array(z.string().regex(/^\/[^=]*=\//, "must be /directory/of/the/configuration=/directory/here"))
@@ -141,10 +182,15 @@ const cliOptions = z.object({
 
 /** Adds `init` to `synapse-migrate`. */
 export function registerInit(program: Command): void {
-    program
+    const command = program
         .command("init")
-        .description("write a stack's configuration out of a homeserver.yaml, secrets encrypted by Pulumi")
-        .requiredOption("--from <path...>", "homeserver.yaml, or several files or directories, in Synapse's order")
+        .description("describe the move of a homeserver as a stack, secrets encrypted by Pulumi")
+        .requiredOption(
+            "--from <source...>",
+            "user@host or `local`, where it is found; or homeserver.yaml, several files or directories, in Synapse's order",
+        )
+        .option("--to <machine>", "where the target is to be: local, which is the default")
+        .option("--server-name <name>", "which of the machine's homeservers is meant")
         .requiredOption("--stack <name>", "the stack to write")
         .option(
             "--path <pairs...>",
@@ -154,65 +200,25 @@ export function registerInit(program: Command): void {
         .option("--synapse-python <path>", "Python that has the target's Synapse")
         .option("--postgres-programs <path>", "directory of initdb, postgres, pg_dump and pg_restore")
         .option("--pid-file <path>", "the source's pid file, where homeserver.yaml names none")
-        .option("--secrets-provider <url>", "as for `pulumi stack init`")
-        .action(async (given: unknown) => {
-            const parsed = cliOptions.parse(given);
-            // Absent and undefined are not the same to a function that has defaults.
-            const { path: paths, ...others } = parsed;
-            const present = Object.entries({ ...others, paths }).filter(([, value]) => value !== undefined);
-            const { stackFile, serverName, findings } = await initStack({
-                from: parsed.from,
-                stack: parsed.stack,
-                ...Object.fromEntries(present),
-            });
-            const say = (line: string): void => void process.stderr.write(`${line}\n`);
-            say(`${stackFile} describes the move of ${serverName}; its phase is assess`);
-            for (const { id, evidence, fix } of findings) say(`${id} ${evidence}\n    fix: ${fix}`);
-            say(`next: npx pulumi preview --stack ${parsed.stack}`);
+        .option("--secrets-provider <url>", "as for `pulumi stack init`");
+    addMachineOptions(command).action(async (given: unknown) => {
+        const parsed = cliOptions.parse(given);
+        // Absent and undefined are not the same to a function that has defaults.
+        const { path: paths, identity, sudo, hostKey, to: _only, ...others } = parsed;
+        const isPresent = ([, value]: [string, unknown]): boolean => value !== undefined;
+        const present = Object.entries({ ...others, paths }).filter(isPresent);
+        const login = Object.fromEntries(Object.entries({ identity, sudo, hostKey }).filter(isPresent));
+        const { stackFile, serverName, findings, open } = await initStack({
+            from: parsed.from,
+            ...{ stack: parsed.stack, login },
+            ...Object.fromEntries(present),
         });
-}
-
-/** `pulumi` on PATH, else the one that npm installed with this project. */
-function pulumiProgram(path: string, project: string): string {
-    const directories = [...path.split(delimiter).filter((directory) => directory !== ""), ...binDirectories(project)];
-    const program = directories
-        .map((directory) => join(directory, "pulumi"))
-        .find((candidate) => existsSync(candidate));
-    if (program === undefined) throw missing("pulumi", "PATH and node_modules/.bin");
-    return program;
-}
-
-function binDirectories(project: string): string[] {
-    return [project, projectDirectory].map((directory) => join(directory, "node_modules", ".bin"));
-}
-
-async function foundSynapse(): Promise<string> {
-    const found = await findSynapse(thisMachine());
-    if (found === undefined) throw missing("a Python that has Synapse", "this machine", "--synapse-python");
-    return found.python;
-}
-
-async function foundPostgres(): Promise<string> {
-    const found = await findPostgres(thisMachine());
-    if (found === undefined) throw missing("PostgreSQL's programs", "this machine", "--postgres-programs");
-    return found.directory;
-}
-
-function missing(what: string, where: string, option?: string): MigrationError {
-    return new MigrationError("SM-E1111", {
-        where,
-        found: `${what} was not found`,
-        fix: `\`npm run toolchain\` sets it up${option === undefined ? "" : `; or give ${option}`}`,
-    });
-}
-
-function requiredPidFile(config: HomeserverConfig): string {
-    if (config.pidFile !== undefined) return config.pidFile;
-    throw new MigrationError("SM-E0206", {
-        where: config.files.join(", "),
-        found: "no pid_file",
-        expected: "the file that tells which process is the homeserver",
-        fix: "set pid_file in homeserver.yaml and restart Synapse, or give --pid-file",
+        const say = (line: string): void => void process.stderr.write(`${line}\n`);
+        say(`${stackFile} describes the move of ${serverName}; its phase is assess`);
+        for (const { id, evidence, fix } of findings) say(`${id} ${evidence}\n    fix: ${fix}`);
+        say("what only you can know, as it stands at the top of that file:");
+        for (const line of open) say(`  - ${line}`);
+        say(`next: npx pulumi preview --stack ${parsed.stack}`);
     });
 }
 

@@ -229,12 +229,13 @@ async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run:
     });
     const service = sourceService(source);
     const { running, record: found } = await service.status();
-    if (running) return;
-    if (ranBefore(found)) {
+    // Part of it may run, and what did not run is held as well.
+    if (found.kind === "systemd") {
         await run.progress.during("starting the source homeserver again", () => service.start(found));
-        await serving(source);
+        if (ranBefore(found)) await serving(source);
         return;
     }
+    if (running) return;
     throw new MigrationError("SM-E0744", {
         where: service.name,
         found: `${dirname(run.directory)} has no record of how it ran`,

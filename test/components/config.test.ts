@@ -82,6 +82,14 @@ describe("parseConfig", () => {
         );
     });
 
+    it("takes units of systemd by their names, with or without what their kind adds", () => {
+        const service = { kind: "systemd", units: ["matrix-synapse", "worker@one.service", "a\\x2db@c-d"] };
+        expect(configWith({ source: { ...source, service } }).source).to.have.deep.property("service", {
+            kind: "systemd",
+            units: ["matrix-synapse.service", "worker@one.service", "a\\x2db@c-d.service"],
+        });
+    });
+
     it("goes to cutover in a rehearsal, whose target may be destroyed, unless another phase is declared", () => {
         expect(configWith({ phase: undefined, rehearsal: "true" })).to.include({ phase: "cutover", disposable: true });
         expect(configWith({ phase: "stage", rehearsal: "true" })).to.include({ phase: "stage" });

@@ -17,9 +17,29 @@ describe("rules of the configuration", () => {
         ["a source kind that there is not", { source: { ...source, kind: "synology" } }, "SM-E0211 source.kind"],
         [
             "a service kind that there is not yet",
-            { source: { ...source, service: { kind: "systemd" } } },
+            { source: { ...source, service: { kind: "runit" } } },
             "SM-E0211 source.service.kind",
         ],
+        [
+            "a service of systemd without units",
+            { source: { ...source, service: { kind: "systemd", units: [] } } },
+            "SM-E0211 source.service.units",
+        ],
+        ...[
+            "/lib/systemd/system/synapse.service",
+            "synapse/../nginx",
+            "worker@.service",
+            "synapse.target",
+            "a b",
+            "-f",
+        ].map(
+            (unit) =>
+                [
+                    `a unit that is no service's name: ${unit}`,
+                    { source: { ...source, service: { kind: "systemd", units: ["synapse", unit] } } },
+                    "SM-E0211 source.service.units.1",
+                ] as const,
+        ),
         ["a run id that cannot name a database", { run: "Run-1" }, "SM-E0211 run"],
         [
             "a database name that needs quotes",

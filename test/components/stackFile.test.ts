@@ -108,6 +108,7 @@ describe("Pulumi.yaml", () => {
 describe("examples of stacks", () => {
     for (const name of [
         "example-local",
+        "example-other-machine",
         "example-replicate",
         "example-rehearsal",
         "example-ems-export",

@@ -32,6 +32,8 @@ function leavesOf(schema: z.core.$ZodType, path = "", name = ""): Field[] {
         case "nullable":
         case "default":
             return below(def.innerType, "");
+        case "pipe":
+            return below(def.in, "");
         // A kind that is not unwrapped here must not hide a secret.
         case "string":
         case "number":

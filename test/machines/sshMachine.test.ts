@@ -12,9 +12,9 @@ import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
-import { installDebianSynapse, type DebianSynapse } from "./support/debianSynapse.ts";
-import { describeMachine } from "./support/descriptions.ts";
-import { bootMachine, type BootedMachine } from "./support/machine.ts";
+import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
+import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 
 const timeoutSeconds = 20;
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
 
 /** A path that does not exist yet, in a directory of our own. */
-async function newWorkDirectory(): Promise<string> {
+export async function newWorkDirectory(): Promise<string> {
     const parent = join(cache, "synapse-migration", "test-runs");
     await mkdir(parent, { recursive: true, mode: 0o700 });
     return join(parent, randomBytes(8).toString("hex"));

@@ -67,7 +67,7 @@ async function read(path: string, options: { atMost: number; followLinks?: boole
 }
 
 /** As the system itself says it of what cannot be read as a file. */
-export function notRegular(path: string, kind: FileFacts["kind"]): Error {
+function notRegular(path: string, kind: FileFacts["kind"]): Error {
     const code = kind === "directory" ? "EISDIR" : "ENXIO";
     return Object.assign(new Error(`${code}: not a regular file, open '${path}'`), { code });
 }

@@ -30,10 +30,12 @@ export async function configuredAddress(
 }
 
 /**
+ * A database as its homeserver's machine reaches it.
+ *
  * @param ownPasswordFile  has the password in place of the configuration
  * @throws MigrationError SM-E0230, SM-E0232 where we cannot connect as Synapse does; SM-E1003 for a file with a password
  */
-async function databaseAddress(
+export async function databaseAddress(
     database: PostgresDatabase,
     machine: Machine,
     ownPasswordFile?: string,
@@ -62,8 +64,9 @@ async function reachedThrough(
     const isOptional = ["allow", "prefer"].includes(tls.mode) && loopback.has(host);
     const isWithout = place.socket !== undefined || tls.mode === "disable" || isOptional;
     const near = await machine.reach(place, isWithout ? "socket" : "port");
-    const via = near.socket === undefined ? near : { host: dirname(near.socket), port };
-    if (isWithout) return { machine: machine.name, via, tls: { mode: "disable" } };
+    const { host: nearHost, port: nearPort } = near.socket === undefined ? near : { host: dirname(near.socket), port };
+    const via = { host: nearHost, port: nearPort, withoutTls: isWithout };
+    if (isWithout) return { machine: machine.name, via, tls };
     const here = async (path: string | undefined) => (path === undefined ? undefined : machine.here(path));
     const files: Omit<DatabaseTls, "mode"> = {
         rootCertificate: await here(tls.rootCertificate),

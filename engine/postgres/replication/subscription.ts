@@ -23,7 +23,11 @@ export interface Upstream {
     readonly tls?: DatabaseTls | undefined;
 }
 
-/** As the target's server sees it, where that is another address than ours. */
+/**
+ * As the target's server sees it, where that is another address than ours.
+ *
+ * Certificates of another machine are not there, where the target's server looks for them.
+ */
 export function upstreamOf(
     { host, port, name, user, password, tls }: DatabaseAddress,
     seen: { readonly host: string; readonly port: number } = { host, port },

@@ -19,7 +19,7 @@ export interface FoundServices {
 
 /** Whether a command line is that of the main process of a homeserver, and of no worker. */
 const isMainLine = (argv: readonly string[]): boolean =>
-    argv.some((word) => /(^|[./_])homeserver(\.py)?$/.test(word)) && looksLikeSynapse(argv);
+    argv.some((word) => /(^|[./_])homeserver(\.py|-wrapped)?$/.test(word)) && looksLikeSynapse(argv);
 
 const isMain = ({ argv }: ProcessFacts): boolean => isMainLine(argv);
 const filesOfUnit = ({ words }: UnitFacts): string[] =>

@@ -24,8 +24,6 @@ const hold = z.strictObject({
     part: z.enum(["main", "worker", "trigger", "target"]),
     /** Whether it ran when it was first held. */
     active: z.boolean(),
-    /** Nobody had a directory for the unit's own settings. */
-    madeDirectory: z.boolean(),
 });
 export type Hold = z.infer<typeof hold>;
 
@@ -87,7 +85,7 @@ export async function holdsOf(machine: Machine, main: string): Promise<Hold[]> {
  *
  * @throws MigrationError SM-E1423 when it cannot be written, SM-E1424 when another homeserver's hold is there
  */
-export async function placeHold(machine: Machine, wanted: Omit<Hold, "madeDirectory">): Promise<void> {
+export async function placeHold(machine: Machine, wanted: Hold): Promise<void> {
     const { unit } = wanted;
     const before = await readHold(machine, unit);
     if (before !== undefined) {
@@ -99,14 +97,12 @@ export async function placeHold(machine: Machine, wanted: Omit<Hold, "madeDirect
         });
     }
     try {
-        // An empty one is what an attempt leaves that was killed before the file was there.
-        const inIt = await orElse(machine.files.list(directoryOf(unit)), undefined);
-        const madeDirectory = inIt?.every((name) => name.includes(fileName)) ?? true;
-        if (inIt === undefined)
-            await machine.run("mkdir", ["-p", "-m", "755", "--", directoryOf(unit)], { timeoutSeconds: makeSeconds });
-        await machine.files.write(holdFile(unit), textOf({ ...wanted, madeDirectory }), { mode: 0o644 });
+        if ((await machine.files.lstat(directoryOf(unit))) === undefined)
+            await machine.run("mkdir", ["-m", "755", "--", directoryOf(unit)], { timeoutSeconds: makeSeconds });
+        await machine.files.write(holdFile(unit), textOf(wanted), { mode: 0o644 });
     } catch (error) {
-        if (error instanceof MigrationError && error.code !== "SM-E1101") throw error;
+        const isRefused = error instanceof MigrationError ? error.code === "SM-E1101" : isSystemError(error);
+        if (!isRefused) throw error;
         throw new MigrationError("SM-E1423", {
             where: `${holdFile(unit)} on ${machine.name}`,
             found: error instanceof MigrationError ? error.detail.found : String(error),
@@ -115,17 +111,17 @@ export async function placeHold(machine: Machine, wanted: Omit<Hold, "madeDirect
     }
 }
 
-/** Lets a unit start again. Its directory goes where it was made for this, unless somebody has put something into it. */
-export async function removeHold(
-    machine: Machine,
-    { unit, madeDirectory }: Pick<Hold, "unit" | "madeDirectory">,
-): Promise<void> {
+const isSystemError = (error: unknown): boolean => error instanceof Error && "code" in error;
+
+/**
+ * Lets a unit start again. Its directory goes with the file where nothing else is in it, as it may have been made for that: what has made it
+ * may have been killed, and this as well, so that nobody knows any more. An empty one says nothing to systemd.
+ */
+export async function removeHold(machine: Machine, unit: string): Promise<void> {
     const inIt = await orElse(machine.files.list(directoryOf(unit)), undefined);
+    if (inIt === undefined) return;
     // Also what a write has left that was killed.
-    for (const name of inIt?.filter((one) => one.includes(fileName)) ?? [])
-        await machine.files.remove(`${directoryOf(unit)}/${name}`);
-    if (!madeDirectory || inIt === undefined) return;
-    await machine.files.remove(directoryOf(unit)).catch((error: unknown) => {
-        if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "EEXIST")) throw error;
-    });
+    const ours = inIt.filter((name) => name.includes(fileName));
+    for (const name of ours) await machine.files.remove(`${directoryOf(unit)}/${name}`);
+    if (ours.length === inIt.length) await machine.files.remove(directoryOf(unit));
 }

@@ -14,6 +14,8 @@ const pollMilliseconds = 200;
 export interface StartingUnits {
     readonly seconds: number;
     readonly signal: AbortSignal | undefined;
+    /** As holds name the homeserver. */
+    readonly main: string;
     /** Of the service, for messages. */
     readonly name: string;
 }
@@ -28,6 +30,7 @@ export async function startUnits(machine: Machine, { units }: StoppedUnits, star
     const own = units.filter(({ part }) => part !== "alongside");
     await letGo(
         machine,
+        starting.main,
         own.filter(({ active }) => active),
     );
     await reloadUnits(machine, changed);
@@ -41,6 +44,7 @@ export async function startUnits(machine: Machine, { units }: StoppedUnits, star
     }
     await letGo(
         machine,
+        starting.main,
         own.filter(({ active }) => !active),
     );
     await reloadUnits(machine, changed);
@@ -62,10 +66,11 @@ interface UnitFailure {
     readonly said: string;
 }
 
-async function letGo(machine: Machine, units: readonly RecordedUnit[]): Promise<void> {
+async function letGo(machine: Machine, main: string, units: readonly RecordedUnit[]): Promise<void> {
     for (const { name } of units) {
         const hold = await readHold(machine, name);
-        if (hold !== undefined) await removeHold(machine, hold);
+        // Another homeserver's is that one's to remove.
+        if (hold === undefined || hold.of === main) await removeHold(machine, name);
     }
 }
 

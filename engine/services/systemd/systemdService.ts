@@ -109,8 +109,10 @@ export function systemdService(
 
     const start = async (stopped: StoppedService): Promise<void> => {
         await requireRoot(machine);
-        const record = merged(unitsIn(stopped), await recordOf(machine, await look()));
-        await startUnits(machine, record, { seconds: options.startSeconds ?? startSecondsByDefault, signal, name });
+        const seen = await look();
+        const record = merged(unitsIn(stopped), await recordOf(machine, seen));
+        const seconds = options.startSeconds ?? startSecondsByDefault;
+        await startUnits(machine, record, { seconds, signal, name, main: seen.main });
     };
 
     return { name, status, stop, staysDown, hasEnded, start };

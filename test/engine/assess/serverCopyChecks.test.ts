@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { databaseChecks } from "../../../engine/assess/databaseChecks.ts";
-import { copyChecks, replicationChecks } from "../../../engine/assess/serverCopyChecks.ts";
+import { copyChecks } from "../../../engine/assess/serverCopyChecks.ts";
+import { replicationChecks } from "../../../engine/assess/replicationChecks.ts";
 import type { Finding } from "../../../contract/index.ts";
 import { startCluster, testCluster, type TestCluster } from "../../support/cluster.ts";
 import { findingsOf } from "./runCheck.ts";

@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { sessionOwners } from "../../../engine/fence/sessionOwners.ts";
 import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { connectionsOf, holderOfConnection, sharedListeners } from "../../../engine/machines/heldSockets.ts";
+import { parseUnixPeers } from "../../../engine/machines/unixPeers.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { testCluster } from "../../support/cluster.ts";
 
@@ -37,6 +38,17 @@ describe("the sessions on a source's database", () => {
             expect(foreign).to.deep.equal([]);
             expect(unknown).to.have.length(2);
         }
+    });
+
+    it("are its own by a local socket whose other end is one of its processes", () => {
+        const sessions = [session(1, -1), session(2, -1), session(3, -1, "backup")];
+        const { own, foreign } = sessionOwners(sessions, {
+            role: "synapse",
+            ports: new Set(),
+            backends: new Set([1, 3]),
+        });
+        expect(pids(own)).to.deep.equal([1]);
+        expect(foreign.map((each) => each.session.pid)).to.deep.equal([2, 3]);
     });
 
     it("have at their other end the process that holds the connection", async () => {
@@ -72,5 +84,19 @@ describe("a listening socket", () => {
             server.close();
         }
         expect(await sharedListeners(thisMachine, process.pid, [])).to.deep.equal([]);
+    });
+});
+
+describe("the ends of local sockets, as ss tells them", () => {
+    it("are paired by their numbers, those of PostgreSQL's sockets alone", () => {
+        const text = [
+            'u_str ESTAB 0 0 /var/run/postgresql/.s.PGSQL.5432 21873 * 21872 users:(("postgres",pid=350,fd=9))',
+            'u_str ESTAB 0      0      * 21872      * 21873 users:(("python",pid=333,fd=12),("python",pid=334,fd=12))',
+            'u_str ESTAB 0 0 /run/systemd/private 1 * 2 users:(("systemd",pid=1,fd=9))',
+            'u_str ESTAB 0 0 * 2 * 1 users:(("systemctl",pid=77,fd=3))',
+            "u_str ESTAB 0 0 /tmp/.s.PGSQL.5433 31 * 30",
+            "u_dgr UNCONN 0 0 * 5 * 6",
+        ].join("\n");
+        expect([...parseUnixPeers(text)]).to.deep.equal([[350, [333, 334]]]);
     });
 });

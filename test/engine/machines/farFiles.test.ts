@@ -214,8 +214,8 @@ describe("files of a machine that is far away", () => {
         for (const change of [
             () => appendFile(path, "more"),
             async () => {
-                await writeFile(`${path}.new`, Buffer.alloc(20 * pieceBytes));
-                await rename(`${path}.new`, path);
+                await writeFile(`${path}.other`, Buffer.alloc(20 * pieceBytes));
+                await rename(`${path}.other`, path);
             },
         ]) {
             await writeFile(path, Buffer.alloc(20 * pieceBytes));

@@ -1,7 +1,7 @@
 /** The configuration of a Synapse on a machine, in the files that Debian's package reads it from. */
 import { stringify } from "yaml";
-import { settingsForFilling } from "../../../rehearsal/source/homeserverConfig.ts";
-import type { NewIdentity } from "../../../rehearsal/source/identity.ts";
+import { settingsForFilling } from "../source/homeserverConfig.ts";
+import type { NewIdentity } from "../source/identity.ts";
 import { synapseUser } from "./baseRecipe.ts";
 import { workersDirectory } from "./synapseUnits.ts";
 
@@ -16,7 +16,7 @@ export interface MachineDatabase {
 export const mediaStore = `${synapseUser.home}/media`;
 export const signingKeyFile = "/etc/matrix-synapse/homeserver.signing.key";
 export const logDirectory = "/var/log/matrix-synapse";
-export const mainPort = 8008;
+const mainPort = 8008;
 const replicationPort = 9093;
 const firstWorkerPort = 8083;
 
@@ -31,7 +31,7 @@ export interface SynapseFilesArgs {
 }
 
 /** Each worker, and the port it is asked at. */
-export const workerPort = (index: number): number => firstWorkerPort + index;
+const workerPort = (index: number): number => firstWorkerPort + index;
 
 /** Path and content. All are secret, or as good as. */
 export function synapseFiles(args: SynapseFilesArgs): Record<string, string> {

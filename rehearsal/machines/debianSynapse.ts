@@ -1,11 +1,11 @@
 /** A homeserver as Synapse's package for Debian makes it, on a machine that was booted, with people who use it. */
 import { randomBytes } from "node:crypto";
-import { lineProgress } from "../../../engine/run/progress.ts";
-import { redact } from "../../../engine/run/redaction.ts";
-import { until } from "../../../engine/run/until.ts";
-import type { Expectations } from "../../../rehearsal/source/expectations.ts";
-import { makeIdentity, type HomeserverIdentity } from "../../../rehearsal/source/identity.ts";
-import { populate, type PopulationArgs } from "../../../rehearsal/source/population.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
+import { until } from "../../engine/run/until.ts";
+import type { Expectations } from "../source/expectations.ts";
+import { makeIdentity, type HomeserverIdentity } from "../source/identity.ts";
+import { populate, type PopulationArgs } from "../source/population.ts";
 import { synapseUser } from "./baseRecipe.ts";
 import type { BootedMachine } from "./machine.ts";
 import {

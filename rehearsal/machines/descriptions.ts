@@ -1,5 +1,5 @@
 /** Machines of the tests as a stack describes them. */
-import type { SshMachine } from "../../../contract/index.ts";
+import type { SshMachine } from "../../contract/index.ts";
 import { operator } from "./baseRecipe.ts";
 import type { BootedMachine } from "./machine.ts";
 

@@ -1,6 +1,6 @@
 /** The network of the machines: a cable of its own from each to this machine, over which they reach each other and nothing else. */
 import { writeFileSync } from "node:fs";
-import { runProgram } from "../../../engine/machines/program.ts";
+import { runProgram } from "../../engine/machines/program.ts";
 
 /** Addresses that nothing else here has: cut into networks of four, one a machine. */
 const network = "10.123.0.0/16";

@@ -4,10 +4,10 @@ import { randomInt } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
-import type { ProcessIdentity } from "../../../engine/machines/machine.ts";
-import { isAlive, readProcess } from "../../../engine/machines/procfs.ts";
-import { lockFile } from "../../../engine/run/fileLock.ts";
+import { thisMachine } from "../../engine/machines/local/localMachine.ts";
+import type { ProcessIdentity } from "../../engine/machines/machine.ts";
+import { isAlive, readProcess } from "../../engine/machines/procfs.ts";
+import { lockFile } from "../../engine/run/fileLock.ts";
 import { machinesDirectory } from "./baseMachine.ts";
 import { makeGroups, processesIn, removeGroups } from "./controlGroups.ts";
 import { cableOf, places } from "./network.ts";
@@ -65,8 +65,7 @@ export async function takeDirectory(): Promise<MachineDirectory> {
 /** Ends what runs in the machine's groups, and removes its network device, its groups and its directory. */
 export function removeMachine(directory: MachineDirectory): void {
     const { path, number, groups } = directory;
-    endProcesses(groups);
-    removeGroups(groups);
+    endGroups(groups);
     // It is gone already, unless the machine was killed before it had its other end.
     spawnSync("ip", ["link", "delete", cableOf(number).outerDevice], { stdio: "ignore" });
     rmSync(path, { recursive: true, force: true, maxRetries: 3 });
@@ -74,13 +73,11 @@ export function removeMachine(directory: MachineDirectory): void {
 }
 
 /** As no event loop runs any more when a process exits, this waits without one. */
-function endProcesses(groups: readonly string[]): void {
+function endGroups(groups: readonly string[]): void {
     const end = performance.now() + endMilliseconds;
     const clock = new Int32Array(new SharedArrayBuffer(4));
     for (;;) {
         const processes = processesIn(groups);
-        if (processes.length === 0) return;
-        if (performance.now() > end) throw new Error(`processes ${processes.join(", ")} of a machine do not end`);
         for (const pid of processes) {
             try {
                 process.kill(pid, "SIGKILL");
@@ -88,6 +85,16 @@ function endProcesses(groups: readonly string[]): void {
                 // It has ended meanwhile.
             }
         }
+        try {
+            if (processes.length === 0) {
+                removeGroups(groups);
+                return;
+            }
+        } catch (error) {
+            // One whose last process is about to end is busy for a moment.
+            if (performance.now() > end) throw error;
+        }
+        if (performance.now() > end) throw new Error(`processes ${processes.join(", ")} of a machine do not end`);
         Atomics.wait(clock, 0, 0, pollMilliseconds);
     }
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { until } from "../../../engine/run/until.ts";
+import { until } from "../../engine/run/until.ts";
 import { baseMachine } from "./baseMachine.ts";
 import { operator } from "./baseRecipe.ts";
 import { Container } from "./container.ts";

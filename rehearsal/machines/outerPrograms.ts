@@ -1,8 +1,8 @@
 /** Programs that boot machines, and who may: all that is needed of the machine that the tests run on. */
-import { MigrationError } from "../../../engine/run/errors.ts";
-import type { Progress } from "../../../engine/run/progress.ts";
-import { installPackages } from "../../../toolchain/aptPackages.ts";
-import type { Machine } from "../../../toolchain/machine.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import type { Progress } from "../../engine/run/progress.ts";
+import { installPackages } from "../../toolchain/aptPackages.ts";
+import type { Machine } from "../../toolchain/machine.ts";
 
 /** Each with the package of Debian that has it. */
 const programs = {

@@ -1,16 +1,16 @@
 /** Synapse in the machines' Debian, where its own package has it. */
-import { cp, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { MigrationError } from "../../../engine/run/errors.ts";
-import type { Progress } from "../../../engine/run/progress.ts";
-import type { Machine } from "../../../toolchain/machine.ts";
-import { ensureSynapse } from "../../../toolchain/synapse.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import type { Progress } from "../../engine/run/progress.ts";
+import type { Machine } from "../../toolchain/machine.ts";
+import { ensureSynapse } from "../../toolchain/synapse.ts";
 
 /** Where Synapse's own package for Debian puts its environment. */
 export const machineEnvironment = "/opt/venvs/matrix-synapse";
 
 /** All that Synapse is built on, of which the file for the toolchain's own environment is the only list. */
-export const requirements = join(import.meta.dirname, "..", "..", "..", "toolchain", "synapse-requirements.txt");
+export const requirements = join(import.meta.dirname, "..", "..", "toolchain", "synapse-requirements.txt");
 
 /** What Debian's package has for workers, and the toolchain's own environment has no use for. */
 export const forRedis = ["hiredis==3.5.0", "txredisapi==1.5.0"] as const;
@@ -87,6 +87,9 @@ async function runs(inRoot: InRoot): Promise<boolean> {
     );
 }
 
+/** Where a Debian-like system has the certificates that it trusts, as one file. */
+const trusted = "/etc/ssl/certs/ca-certificates.crt";
+
 async function installAnew(machine: Machine, root: string, inRoot: InRoot, progress: Progress): Promise<void> {
     const inside = "/var/tmp/synapse-requirements.txt";
     await writeFile(join(root, inside), await readFile(requirements));
@@ -96,7 +99,12 @@ async function installAnew(machine: Machine, root: string, inRoot: InRoot, progr
         ["-q", "-y", "install", "--no-install-recommends", ...buildPackages],
         20 * minutes,
     );
+    // What pip is set to here may be a registry, or a way to one, that only this machine trusts.
+    const own = await readFile(join(root, trusted));
+    await writeFile(join(root, trusted), await readFile(join(machine.root, trusted)));
     await progress.during("installing Synapse in the machines' Debian", () =>
         inRoot(python, [...pipInstall, "--force-reinstall", "-r", inside, ...forRedis], 30 * minutes),
     );
+    await writeFile(join(root, trusted), own);
+    await rm(join(root, inside));
 }

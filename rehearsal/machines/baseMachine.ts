@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { lockFile } from "../../../engine/run/fileLock.ts";
-import { MigrationError } from "../../../engine/run/errors.ts";
-import { exists } from "../../../engine/run/exists.ts";
-import { lineProgress, type Progress } from "../../../engine/run/progress.ts";
-import { redact } from "../../../engine/run/redaction.ts";
-import { reachableCacheDirectory, thisMachine, type Machine } from "../../../toolchain/machine.ts";
+import { lockFile } from "../../engine/run/fileLock.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
+import { exists } from "../../engine/run/exists.ts";
+import { lineProgress, type Progress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
+import { reachableCacheDirectory, thisMachine, type Machine } from "../../toolchain/machine.ts";
 import * as recipe from "./baseRecipe.ts";
 import { forRedis, machineEnvironment, putSynapse, requirements, type InRoot } from "./machineSynapse.ts";
 import { ensureOuterPrograms } from "./outerPrograms.ts";

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runProgram, type ProgramResult } from "../../../engine/machines/program.ts";
+import { runProgram, type ProgramResult } from "../../engine/machines/program.ts";
 
 export interface KeyPair {
     /** As OpenSSH keeps it. */
@@ -65,7 +65,7 @@ export async function grantAccess(directory: string, address: string, hostKey: s
 }
 
 /** Options of ssh, scp and sftp that reach the machine, and depend on nothing of the user's who runs the tests. */
-export function sshOptions({ identityFile, knownHostsFile }: SshAccess): string[] {
+function sshOptions({ identityFile, knownHostsFile }: SshAccess): string[] {
     const settings = [
         "BatchMode=yes",
         "IdentitiesOnly=yes",
