@@ -61,10 +61,20 @@ export class HeldFolders {
         try {
             this.#place(file);
         } catch (error) {
-            // Somebody has removed a folder that is held: another one is made.
             if (!hasCode(error, "ENOENT")) throw error;
-            this.close();
+            this.#placeAnew(file);
+        }
+    }
+
+    /** Somebody has removed a folder that is held: another one is made. */
+    #placeAnew(file: SmallFile): void {
+        this.close();
+        try {
             this.#place(file);
+        } catch (error) {
+            if (!hasCode(error, "ENOENT")) throw error;
+            const found = "its folder is removed as often as it is made";
+            throw new MigrationError("SM-E0963", { where: `${this.#root}/${file.path}`, found, cause: error });
         }
     }
 

@@ -9,7 +9,7 @@ import { barChart } from "../../bench/results/barChart.ts";
 import { modelChart } from "../../bench/results/modelChart.ts";
 import { benchResult, type BenchResult, type MeasuredMethod, type Measurement } from "../../bench/results/results.ts";
 import { spread } from "../../bench/results/statistics.ts";
-import { describeResult, methodTable } from "../../bench/results/tables.ts";
+import { describeResult, mediaSshTable, methodTable } from "../../bench/results/tables.ts";
 
 const run = (
     seconds: number,
@@ -189,5 +189,19 @@ describe("sizes of generated homeservers", () => {
                     .and.at.most(events / 4 + rooms);
             }),
         );
+    });
+});
+
+describe("the table of media over ssh", () => {
+    it("tells both passes of each way, by the clock and by the processor, beside rsync", () => {
+        const pass = (seconds: number, processor: number) => ({ seconds, processor });
+        const ways = [
+            { way: "ours", first: { ...pass(5, 4), peakBytes: 2 ** 27 }, unchanged: pass(1, 1) },
+            { way: "rsync", first: pass(10, 8), unchanged: pass(2, 0.5) },
+            { way: "rsync --fsync", first: pass(20, 8), unchanged: pass(2, 0.5) },
+        ].map(({ way, ...run }) => ({ way, runs: [run] }));
+        const lines = mediaSshTable({ files: 100, bytes: 5e6, ways }).split("\n");
+        expect(lines).to.include("| ours, everything new | 5.00 | 5.00..5.00 | 2.00× | 4.00× | 4.0 | 2.00× | 128 |");
+        expect(lines).to.include("| ours, nothing changed | 1.00 | 1.00..1.00 | 2.00× | 2.00× | 1.0 | 0.50× | – |");
     });
 });

@@ -84,7 +84,6 @@ export function farPour(ask: Ask): MachineFiles["pour"] {
         let [asked, first]: [number, FileFacts | undefined] = [0, undefined];
         for (let offset = 0; ;) {
             const { before, after, isLast, parts, length } = await (ahead.shift() ?? piece(path, offset));
-            signal?.throwIfAborted();
             // Opened anew for each piece: another file of the same name must not be taken for the rest of this one.
             if (first !== undefined && !isSame(first, before)) return { before: first, after: before };
             first ??= before;

@@ -1,6 +1,18 @@
 import { expect } from "chai";
 import { createHash } from "node:crypto";
-import { appendFile, chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import {
+    appendFile,
+    chmod,
+    mkdir,
+    mkdtemp,
+    readdir,
+    readFile,
+    rm,
+    stat,
+    symlink,
+    utimes,
+    writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
@@ -191,6 +203,40 @@ describe("a media store on another machine", function () {
         await requireApart(await openStore(far, source, folders), target);
         for (const place of [target, directory])
             await expectError("SM-E0963", async () => requireApart(await openStore(far, place, folders), target));
+    });
+
+    it("is copied through no link that somebody has made in the target's store (SM-E1207)", async () => {
+        await put("local_content/ab/cd/1");
+        await put("local_content/ab/ce/2", Buffer.alloc(3_000_000));
+        const elsewhere = join(directory, "elsewhere");
+        await mkdir(elsewhere);
+        for (const name of ["cd", "ce"]) {
+            await mkdir(join(target, "local_content/ab"), { recursive: true });
+            await symlink(elsewhere, join(target, "local_content/ab", name));
+            await expectError("SM-E1207", () => pass());
+            await rm(join(target, "local_content"), { recursive: true });
+        }
+        expect(await readdir(elsewhere)).to.deep.equal([]);
+    });
+
+    it("is copied into folders that are made again where they are removed between two files", async () => {
+        await many(30);
+        let removed = 0;
+        const meddled: Machine = {
+            ...far,
+            files: {
+                ...far.files,
+                pour: async (path, take, signal) => {
+                    const poured = await far.files.pour(path, take, signal);
+                    if (!path.endsWith("9")) return poured;
+                    removed++;
+                    await rm(join(target, "local_content/9a"), { recursive: true, force: true });
+                    return poured;
+                },
+            },
+        };
+        expect(await pass(meddled)).to.include({ files: 30, copied: 30 });
+        expect(removed).to.equal(3);
     });
 
     it("is packed as one of this machine is", async () => {
