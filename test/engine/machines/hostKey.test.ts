@@ -12,7 +12,7 @@ import {
 } from "../../../engine/machines/ssh/hostKey.ts";
 import { runProgram } from "../../../engine/machines/program.ts";
 import { expectError } from "../../support/expectError.ts";
-import { makeKey } from "../../machines/support/sshAccess.ts";
+import { makeKey } from "../../../rehearsal/machines/sshAccess.ts";
 
 describe("the host key of a machine", () => {
     let directory: string;
