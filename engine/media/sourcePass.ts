@@ -2,12 +2,13 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
+import { largestLoad } from "../machines/far/farPour.ts";
 import { placeOn } from "../machines/placeOn.ts";
 import { MigrationError } from "../run/errors.ts";
 import { removeBelow } from "../run/heldDirectory.ts";
 import { copyFile, hashFile, newFolder, syncStore, type FileContent, type Owner, type StorePlace } from "./copyFile.ts";
 import { HeldFolders } from "./heldFolders.ts";
-import { inOrder } from "./inOrder.ts";
+import { inOrder, type Load } from "./inOrder.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
 import type { ReadStore } from "./readStore.ts";
 import { newScanNotes, scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
@@ -52,11 +53,10 @@ export interface CopyPass {
     readonly walk: string;
 }
 
-/**
- * Of a source on another machine: with 30 ms to it and back, as many on their way do not make the network the slower part. At most so many
- * pieces of farPour.ts are in memory.
- */
-const farFilesAtOnce = 128;
+/** Of a source on another machine: as many on their way that the network, and not the way there and back, is the slower part. */
+const farFilesAtOnce = 512;
+/** Of what is in memory at a time: a small file is there whole, of a large one there are some pieces. */
+const farLoad: Load<StoredFile> = { of: ({ size }) => Math.min(size, largestLoad), most: 48 * 1024 * 1024 };
 
 /** Safe to repeat, and to kill: files that are copied already are not copied again. */
 export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
@@ -81,6 +81,7 @@ async function copyInto(folders: HeldFolders, args: CopyPassArgs): Promise<CopyP
         scanStore(source, args.folders, notes),
         source.machine.isHere ? filesAtOnce : farFilesAtOnce,
         work,
+        source.machine.isHere ? undefined : farLoad,
     )) {
         args.signal?.throwIfAborted();
         walk.update(walkLine(file));

@@ -21,12 +21,13 @@ interface Wanted {
     readonly reject: (error: unknown) => void;
 }
 
-/** Times what callers pour at once is the memory that this takes. */
 export const pieceBytes = 512 * 1024;
 /** Of one file, while no more than the second number of pieces are asked for altogether. */
 const [piecesAhead, aheadUpTo] = [6, 96];
+/** What one file takes of memory while it is poured, at the most. */
+export const largestLoad = (piecesAhead + 1) * pieceBytes;
 /** Requests on their way. While there are as many, what else is wanted waits for the next one, so that a slow network has larger ones. */
-const requestsAtOnce = 4;
+const requestsAtOnce = 6;
 
 export function farPour(ask: Ask): MachineFiles["pour"] {
     let waiting: Wanted[] = [];

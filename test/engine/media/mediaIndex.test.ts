@@ -49,6 +49,26 @@ describe("work on several items at a time", () => {
         for (let n = 0; n < count; n++) yield await Promise.resolve(n);
     }
 
+    it("begins no more than may be loaded altogether, and one that is more than that alone", async () => {
+        const running = new Set<number>();
+        const seen: number[] = [];
+        const work = async (n: number): Promise<number> => {
+            running.add(n);
+            seen.push([...running].reduce((sum, one) => sum + one, 0));
+            await new Promise((resolve) => setImmediate(resolve));
+            return n;
+        };
+        const results: number[] = [];
+        for await (const n of inOrder(numbers(12), 100, work, { of: (item) => item, most: 10 })) {
+            running.delete(n);
+            results.push(n);
+        }
+        expect(results).to.deep.equal([...Array(12).keys()]);
+        // The load of an item is known to fit only once it is begun: it is over by that one at the most.
+        expect(Math.max(...seen)).to.be.below(10 + 11);
+        expect(Math.max(...seen)).to.be.above(9);
+    });
+
     it("gives its results in the order of the items", async () => {
         const results: number[] = [];
         const work = async (n: number) => {
