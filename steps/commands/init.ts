@@ -164,7 +164,7 @@ async function comment(stackFile: string, source: StackSource, open: readonly st
 
 const cliOptions = machineOptions.extend({
     from: z.array(z.string()).min(1),
-    to: z.literal("local", "must be local: other targets are not written by init yet").optional(),
+    to: z.string().default("local"),
     serverName: z.string().optional(),
     stack: z.string(),
     path: z
@@ -205,7 +205,8 @@ export function registerInit(program: Command): void {
     addMachineOptions(command).action(async (given: unknown) => {
         const parsed = cliOptions.parse(given);
         // Absent and undefined are not the same to a function that has defaults.
-        const { path: paths, identity, sudo, hostKey, ...others } = parsed;
+        const { path: paths, identity, sudo, hostKey, to, ...others } = parsed;
+        if (to !== "local") throw new MigrationError("SM-E1457", { where: `--to ${to}`, found: to, expected: "local" });
         const isPresent = ([, value]: [string, unknown]): boolean => value !== undefined;
         const present = Object.entries({ ...others, paths }).filter(isPresent);
         const login = Object.fromEntries(Object.entries({ identity, sudo, hostKey }).filter(isPresent));

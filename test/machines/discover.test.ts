@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { execa } from "execa";
+import { fingerprintOf } from "../../engine/machines/ssh/hostKey.ts";
+import { machineNamed } from "../../steps/commands/machineOptions.ts";
 import { initStack } from "../../steps/commands/init.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
 import { withWorkDirectory } from "../support/workDirectory.ts";
@@ -111,6 +113,17 @@ describe("discover", function () {
         expect(homeserver?.serverName).to.equal(undefined);
         expect(homeserver?.notUnderstood.join()).to.match(/SM-E0203 .*EACCES/);
     });
+    it("shows the fingerprint of a host key that nobody knows, and takes it from whoever has compared it (SM-E1450)", async () => {
+        const address = `root@${booted.address}`;
+        const { hostKey } = booted.access;
+        const fingerprint = fingerprintOf(hostKey);
+        const { detail } = await expectError("SM-E1450", () => machineNamed(address, {}, () => Promise.resolve(false)));
+        expect(detail.found).to.equal(`it shows ssh-ed25519, fingerprint ${fingerprint}`);
+        expect(detail.fix).to.contain(`--host-key "${hostKey.split(" ").slice(0, 2).join(" ")}"`);
+        const named = await machineNamed(address, {}, (question) => Promise.resolve(question.includes(fingerprint)));
+        expect(named.hostKeyFrom).to.equal("confirmed");
+    });
+
     describe("init --from user@host", function () {
         this.timeout(240_000);
         let directory: string;
@@ -193,13 +206,15 @@ describe("discover", function () {
         const other = "/etc/other-synapse/homeserver.yaml";
 
         it("tells both apart, and workers are those of the one whose configuration they have", async () => {
+            await synapse.query(`CREATE ROLE "matrix-synapse" LOGIN;
+                CREATE DATABASE peer OWNER "matrix-synapse" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';`);
             const yaml = await booted.run(["cat", "/etc/matrix-synapse/homeserver.yaml"]);
             const own = yaml
                 .replace(/^listeners:[^]*?(?=^\w)/m, "")
                 .replace(/^pid_file:.*$/m, "pid_file: /run/other.pid")
                 .replace(
                     /^database:[^]*?(?=^\w)/m,
-                    "database: {name: sqlite3, args: {database: /var/lib/other-synapse/homeserver.db}}\n",
+                    "database: {name: psycopg2, args: {user: matrix-synapse, dbname: peer, host: /var/run/postgresql}}\n",
                 );
             await booted.run(["install", "-d", "-o", "matrix-synapse", "/etc/other-synapse", "/var/lib/other-synapse"]);
             await booted.write(other, `server_name: other.test\nreport_stats: false\n${own}`, {
@@ -223,7 +238,11 @@ describe("discover", function () {
                 0,
             ]);
             expect(second?.service).to.deep.equal({ kind: "systemd", units: ["other.service"] });
-            expect(second?.database).to.deep.include({ kind: "sqlite", path: "/var/lib/other-synapse/homeserver.db" });
+            // Nobody but the homeserver's own user is let in, and that without a password.
+            expect(second?.database).to.deep.include({ kind: "postgres", name: "peer", host: "/var/run/postgresql" });
+            const peer = second?.database?.kind === "postgres" ? second.database : undefined;
+            expect([peer?.notSeen, peer?.via]).to.deep.equal([undefined, `psql as user ${second?.user?.uid ?? 0}`]);
+            expect(peer?.sizeBytes).to.be.greaterThan(1e6);
             const { hostKey, identityFile } = booted.access;
             await expectError("SM-E1453", () =>
                 initStack({ from: [`root@${booted.address}`], stack: "s", login: { hostKey, identity: identityFile } }),

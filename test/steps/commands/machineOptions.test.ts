@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import { Command } from "commander";
 import { machineNamed } from "../../../steps/commands/machineOptions.ts";
-import { initStack } from "../../../steps/commands/init.ts";
+import { initStack, registerInit } from "../../../steps/commands/init.ts";
 import { expectError } from "../../support/expectError.ts";
 
 const hostKey = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${"A".repeat(43)}`;
@@ -41,5 +42,13 @@ describe("init", () => {
             { from: ["root@old"], paths: { "/data": "/srv" } },
         ];
         for (const options of cases) await expectError("SM-E1456", () => initStack({ stack: "s", ...options }));
+    });
+
+    it("writes no stack with a target of a kind that it does not know (SM-E1457)", async () => {
+        const program = new Command().exitOverride();
+        registerInit(program);
+        const words = "init --from root@old --to kubernetes --stack s".split(" ");
+        const { detail } = await expectError("SM-E1457", () => program.parseAsync(words, { from: "user" }));
+        expect(detail.found).to.equal("kubernetes");
     });
 });
