@@ -1,5 +1,5 @@
 /** A directory for the sockets of one connection, which a later process removes where this one was killed. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { exists } from "../procfs.ts";
@@ -18,8 +18,11 @@ export async function connectionDirectory(): Promise<string> {
 async function removeAbandoned(place: string): Promise<void> {
     for (const name of await readdir(place)) {
         const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
-        // Another user's is not ours to remove.
-        if (pid !== undefined && !exists(Number(pid)))
-            await rm(join(place, name), { recursive: true, force: true }).catch(() => undefined);
+        if (pid === undefined || exists(Number(pid))) continue;
+        const path = join(place, name);
+        // Anybody may make a directory of that name there, and exchange what is in it for links while root removes it.
+        const facts = await lstat(path).catch(() => undefined);
+        if (facts?.isDirectory() !== true || facts.uid !== process.geteuid?.()) continue;
+        await rm(path, { recursive: true, force: true }).catch(() => undefined);
     }
 }
