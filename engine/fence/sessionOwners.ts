@@ -48,7 +48,8 @@ export function sessionOwners(
     { role, ports, backends = new Set() }: HomeserverEnds,
 ): Omit<SessionOwners, "serverPorts"> {
     const isOwn = ({ pid, port, role: sessionRole }: Session): boolean =>
-        ((port !== null && ports.has(port)) || backends.has(pid)) && (role === undefined || sessionRole === role);
+        (port === null || port < 0 ? backends.has(pid) : ports.has(port)) &&
+        (role === undefined || sessionRole === role);
     const own = sessions.filter(isOwn);
     const hasRole = sessions.some((session) => session.role === role);
     const foreign: SessionOwners["foreign"] = [];
