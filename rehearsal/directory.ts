@@ -75,7 +75,7 @@ export async function removeRehearsalDirectory(directory: string): Promise<Lefto
     const leftovers = processesBelow(directory);
     let stubborn: Leftover | undefined;
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-        for (const { pid } of processesBelow(directory)) kill(pid, signal);
+        for (const { pid } of processesBelow(directory)) signalIfThere(pid, signal);
         let calm = 0;
         const isOver = await until(
             () => {
@@ -116,7 +116,8 @@ function link(path: string): string {
     }
 }
 
-function kill(pid: number, signal: NodeJS.Signals): void {
+/** Sends a signal to a process of ours, where it is still there. */
+export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
     try {
         process.kill(pid, signal);
     } catch {

@@ -4,7 +4,7 @@ import { serviceUser } from "../../engine/machines/serviceUser.ts";
 import { runProgram } from "../../engine/machines/program.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { until } from "../../engine/run/until.ts";
-import { makeServiceDirectory } from "../directory.ts";
+import { makeServiceDirectory, signalIfThere } from "../directory.ts";
 import { freePort } from "../../engine/machines/freePort.ts";
 import type { DatabaseAddress } from "./cluster.ts";
 import { writeHomeserverFiles, type HomeserverFiles, type SqliteFile } from "./homeserverConfig.ts";
@@ -101,7 +101,7 @@ export class SourceHomeserver {
         if (pid === undefined) return;
         for (const signal of ["SIGTERM", "SIGKILL"] as const) {
             if (!isOurs(pid, this.files.configFile)) return;
-            process.kill(pid, signal);
+            signalIfThere(pid, signal);
             await until(() => !isOurs(pid, this.files.configFile) || undefined, {
                 seconds: stopSeconds / 2,
                 everyMilliseconds: pollMilliseconds,

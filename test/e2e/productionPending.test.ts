@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
-import { processesBelow } from "../../rehearsal/directory.ts";
+import { processesBelow, signalIfThere } from "../../rehearsal/directory.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";
 import { makeTestStack, stackOutputs, type TestStack } from "../support/e2eStack.ts";
@@ -56,7 +56,7 @@ describe("a stack whose Pulumi was killed in the middle of an `up`", function ()
             const ours = processesBelow(synapse.directory).filter(
                 ({ command }) => command.includes("pulumi") && command.includes("stack.yaml"),
             );
-            for (const { pid } of ours) process.kill(pid, "SIGKILL");
+            for (const { pid } of ours) signalIfThere(pid, "SIGKILL");
         };
     }
 

@@ -38,7 +38,7 @@ const directoryOf = ({ access }: BootedMachine): string => dirname(access.identi
 
 /** A test process of its own, which boots a machine and then does as it is told. */
 async function bootElsewhere(then: string): Promise<{ directory: string; child: ChildProcess }> {
-    const module = join(import.meta.dirname, "support", "machine.ts");
+    const module = join(import.meta.dirname, "..", "..", "rehearsal", "machines", "machine.ts");
     const program = `import { bootMachine } from ${JSON.stringify(module)};
         const { access } = await bootMachine({ name: "orphan" });
         process.stdout.write(access.identityFile + "\\n");

@@ -1,8 +1,7 @@
 /** The end of a machine, as far as processes see it: all of them end at once, and nothing starts them again. */
-import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { thisMachine } from "../../engine/machines/local/localMachine.ts";
-import { waitForEnd } from "../../engine/machines/procfs.ts";
+import { readProcess, signalProcess, waitForEnd } from "../../engine/machines/procfs.ts";
 import { until } from "../../engine/run/until.ts";
 import { processesBelow } from "../../rehearsal/directory.ts";
 
@@ -10,18 +9,14 @@ import { processesBelow } from "../../rehearsal/directory.ts";
 export async function powerCut(directory: string): Promise<void> {
     const all = processesBelow(directory);
     expect(all, `processes of ${directory}`).not.to.deep.equal([]);
-    const started = all.flatMap(({ pid }) => startOf(pid));
-    for (const { pid } of all) process.kill(pid, "SIGKILL");
+    // One ends with another: what was seen may be gone before it is killed.
+    const found = await Promise.all(all.map(({ pid }) => readProcess(thisMachine, pid)));
+    const started = found.filter((process) => process !== undefined);
+    for (const process of started) signalProcess(process, "SIGKILL");
     await waitForEnd(thisMachine, started, 20);
     await until(
         () => processesBelow(directory).length === 0 || undefined,
         { seconds: 20 },
         () => new Error("a process lives on"),
     );
-}
-
-function startOf(pid: number): { pid: number; startTicks: string }[] {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    return ticks === undefined ? [] : [{ pid, startTicks: ticks }];
 }
