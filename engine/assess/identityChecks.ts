@@ -5,6 +5,7 @@ import type { Finding } from "../../contract/index.ts";
 import { query, queryOne, type Client } from "../postgres/connection.ts";
 import { verifyEventSignatures } from "../synapse/eventSignatures.ts";
 import { parseSigningKeys, verifyKeysOf } from "../synapse/secrets/signingKey.ts";
+import { recordInDatabase } from "../fence/database/recordInDatabase.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
@@ -174,6 +175,6 @@ export async function newestEvents(
 async function fencedByAnother(spec: AssessmentContext["spec"], client: Client): Promise<Finding[]> {
     if (spec.rehearsal === true) return [];
     const runsDirectory = spec.run.id === undefined ? spec.run.directory : dirname(spec.run.directory);
-    const record = await fenceInTheWay(client, runsDirectory);
+    const record = await fenceInTheWay(recordInDatabase(client), runsDirectory);
     return record === undefined ? [] : [finding("SM-E0741", describeSourceRecord(record))];
 }

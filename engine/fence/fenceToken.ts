@@ -9,12 +9,26 @@ import { MigrationError } from "../run/errors.ts";
 import { parseJson } from "../run/parseJson.ts";
 import { watermarks } from "./watermarks.ts";
 
-const fenceToken = z.strictObject({
-    run: z.string(),
-    serverName: z.string(),
-    fencedAt: instant,
-    watermarks,
+/** A file of SQLite's, and what it keeps beside it, as they stood: whoever writes changes one of them. */
+export const fileFootprint = z.strictObject({
+    /** Without links, on the source's machine. */
+    path: z.string(),
+    /** By the ending of their names, `""` for the database itself; what is not there is left out. */
+    files: z.record(z.string(), z.strictObject({ identity: z.string(), bytes: z.number().int(), mtime: z.string() })),
 });
+export type FileFootprint = z.infer<typeof fileFootprint>;
+
+const fenceToken = z
+    .strictObject({
+        run: z.string(),
+        serverName: z.string(),
+        fencedAt: instant,
+        /** Of a database of PostgreSQL. */
+        watermarks: watermarks.optional(),
+        /** Of one of SQLite. */
+        file: fileFootprint.optional(),
+    })
+    .refine((token) => (token.watermarks === undefined) !== (token.file === undefined), "must have one position");
 /** After the idea of CloudNativePG's demotion token: promotion needs the exact position at which the other side was stopped. */
 export type FenceToken = z.infer<typeof fenceToken>;
 

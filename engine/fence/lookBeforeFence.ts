@@ -44,13 +44,18 @@ export async function refuseObstacles(
             ...(await sessionObstacles(client, source, { seconds: sessionSeconds, signal })),
         ];
     });
+    throwObstacles(obstacles, `the source's database ${address.name} at ${address.host}:${address.port}`);
+}
+
+/** @throws MigrationError of each that would keep the source from being fenced, all at once */
+export function throwObstacles(obstacles: readonly Obstacle[], where: string): void {
     throwAll(
         obstacles
             .filter(({ code }) => code.startsWith("SM-E"))
             .map(
                 ({ code, found, fix }) =>
                     new MigrationError(code, {
-                        where: `the source's database ${address.name} at ${address.host}:${address.port}`,
+                        where,
                         found,
                         expected: "a source that can be fenced as soon as it is stopped",
                         ...(fix === undefined ? {} : { fix }),

@@ -1,16 +1,10 @@
 /**
- * The record in the source's own database of who has fenced it, and whether it was left for good. Whoever would fence it, give it back or
- * start a server for it meets the record, whatever their work directory knows.
- *
- * It is the end of the comment on the database: its owner may write it (a setting of our own at the database is refused to everybody but
- * superusers by PostgreSQL 15), whoever connects may read it, no dump carries it, and a database that is renamed keeps it.
+ * The record at the source's own rows of who has fenced it, and whether it was left for good. Whoever would fence it, give it back or start a
+ * server for it meets the record, whatever their work directory knows.
  */
 import { dirname } from "node:path";
-import type { ClientBase } from "pg";
 import { z } from "zod";
-import { instant, type RunReference, type Source } from "../../contract/index.ts";
-import { withClient } from "../postgres/connection.ts";
-import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { instant, type RunReference } from "../../contract/index.ts";
 import { MigrationError } from "../run/errors.ts";
 import { describeOwner, ensureOwner, owner, readOwner } from "../run/ownership/owner.ts";
 import { parseJson } from "../run/parseJson.ts";
@@ -29,19 +23,24 @@ const sourceRecord = z.strictObject({
 });
 export type SourceRecord = z.infer<typeof sourceRecord>;
 
-const label = "synapse-migration: ";
-/** At the end, on a line of its own; what people have written before it stays. */
-const inComment = new RegExp(`(?:^|\\n)${label}(\\{.*\\})$`);
-/** Of `pg_advisory_xact_lock`: any number that nobody else has a reason to take. */
-const lockNumber = 5_790_216_377;
+/** Where the record is kept: at the database, or beside the file that is one. */
+export interface RecordPlace {
+    /** Only reads. @throws MigrationError SM-E0743 when it is damaged */
+    read(): Promise<SourceRecord | undefined>;
+    /** Reads, decides and writes; of two that claim at a time one meets what the other has written. @param change  undefined takes the record away */
+    change<R extends SourceRecord | undefined>(change: (found: SourceRecord | undefined) => R): Promise<R>;
+}
 
-/**
- * Of the database one is connected to. Only reads.
- *
- * @throws MigrationError SM-E0743 when it is damaged
- */
-export async function readSourceRecord(client: ClientBase): Promise<SourceRecord | undefined> {
-    return (await readComment(client)).record;
+/** @param where  of what was read, for people. @throws MigrationError SM-E0743 */
+export function parseSourceRecord(text: string, where: string): SourceRecord {
+    const parsed = sourceRecord.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    throw new MigrationError("SM-E0743", {
+        where,
+        found: "something else than a record",
+        expected: "a record of this program",
+        changed: "nothing",
+    });
 }
 
 /**
@@ -51,12 +50,12 @@ export async function readSourceRecord(client: ClientBase): Promise<SourceRecord
  * @throws MigrationError SM-E0741 when another stack has fenced the source, or any has committed it
  */
 export async function claimSource(
-    client: ClientBase,
+    place: RecordPlace,
     run: RunReference,
     readOnly: string | null,
 ): Promise<SourceRecord> {
     const own = await ensureOwner(dirname(run.directory));
-    return changeRecord(client, (found) => {
+    return place.change((found) => {
         if (found !== undefined && (found.owner.id !== own.id || found.state === "committed")) throw notOurs(found);
         const { stack, target } = run;
         return {
@@ -74,55 +73,52 @@ export async function claimSource(
 /**
  * @throws MigrationError SM-E0741 unless the record is this run's. A source that was fenced by a program that kept no records has none.
  */
-export async function refuseOthersFence(client: ClientBase, run: RunReference): Promise<void> {
-    const found = await readSourceRecord(client);
+export async function refuseOthersFence(place: RecordPlace, run: RunReference): Promise<void> {
+    const found = await place.read();
     const own = await readOwner(dirname(run.directory));
     if (found !== undefined && (found.owner.id !== own?.id || found.run !== run.id)) throw notOurs(found);
 }
 
 /** The record that keeps a stack from fencing the source: another's, or of a source that was left for good. */
-export async function fenceInTheWay(client: ClientBase, runsDirectory: string): Promise<SourceRecord | undefined> {
-    const found = await readSourceRecord(client);
+export async function fenceInTheWay(place: RecordPlace, runsDirectory: string): Promise<SourceRecord | undefined> {
+    const found = await place.read();
     const own = await readOwner(runsDirectory);
     return found !== undefined && (found.owner.id !== own?.id || found.state === "committed") ? found : undefined;
 }
 
 /** Whether the fence is this run's to lift. `none`: nobody fences it, or somebody did with a program that kept no records. */
 export async function whoseFence(
-    client: ClientBase,
+    place: RecordPlace,
     run: RunReference,
 ): Promise<{ readonly whose: "none" | "ours" | "another" | "committed"; readonly record?: SourceRecord }> {
-    const record = await readSourceRecord(client);
+    const record = await place.read();
     if (record === undefined) return { whose: "none" };
     const own = await readOwner(dirname(run.directory));
     if (record.owner.id !== own?.id || record.run !== run.id) return { whose: "another", record };
     return { whose: record.state === "committed" ? "committed" : "ours", record };
 }
 
-/** The source must never serve again. Safe to repeat. */
-export async function markSourceCommitted(source: Source, run: RunReference, step: string): Promise<void> {
-    if (source.kind !== "selfHosted") throw new Error(`a source of kind ${source.kind} has no database of its own`);
+/** The source must never serve again. Safe to repeat. @throws MigrationError SM-E0741 when it is another's */
+export async function markCommitted(place: RecordPlace, run: RunReference): Promise<void> {
     const own = await ensureOwner(dirname(run.directory));
-    await withClient(await sourceAddress(source), { step }, (client) =>
-        changeRecord(client, (found) => {
-            if (found !== undefined && (found.owner.id !== own.id || found.run !== run.id)) throw notOurs(found);
-            const first = { owner: own, run: run.id, since: new Date().toISOString(), readOnly: null };
-            return { ...(found ?? first), state: "committed" };
-        }),
-    );
+    await place.change((found) => {
+        if (found !== undefined && (found.owner.id !== own.id || found.run !== run.id)) throw notOurs(found);
+        const first = { owner: own, run: run.id, since: new Date().toISOString(), readOnly: null };
+        return { ...(found ?? first), state: "committed" as const };
+    });
 }
 
-/** Takes this run's record away; the comment is as it was. */
-export async function releaseSource(client: ClientBase, run: RunReference): Promise<void> {
+/** Takes this run's record away; what was there beside it is as it was. */
+export async function releaseSource(place: RecordPlace, run: RunReference): Promise<void> {
     const own = await readOwner(dirname(run.directory));
-    await changeRecord(client, (found) =>
+    await place.change((found) =>
         found?.owner.id === own?.id && found?.run === run.id && found.state === "fenced" ? undefined : found,
     );
 }
 
 /** Puts a record there as a person has decided: adopted. */
-export async function writeSourceRecord(client: ClientBase, record: SourceRecord): Promise<void> {
-    await changeRecord(client, () => sourceRecord.parse(record));
+export async function writeSourceRecord(place: RecordPlace, record: SourceRecord): Promise<void> {
+    await place.change(() => sourceRecord.parse(record));
 }
 
 export function describeSourceRecord({ owner: of, stack, run, since, state, target }: SourceRecord): string {
@@ -132,64 +128,9 @@ export function describeSourceRecord({ owner: of, stack, run, since, state, targ
 
 function notOurs(record: SourceRecord): MigrationError {
     return new MigrationError("SM-E0741", {
-        where: "the source's database",
+        where: "the source's record of its fence",
         found: describeSourceRecord(record),
         expected: "a source that nobody has fenced, or that this very run has",
         changed: "nothing",
     });
-}
-
-interface Comment {
-    /** What others have written. */
-    readonly text: string;
-    readonly record: SourceRecord | undefined;
-}
-
-async function readComment(client: ClientBase): Promise<Comment> {
-    const { rows } = await client.query(
-        `SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database
-         WHERE datname = pg_catalog.current_database()`,
-    );
-    const [{ comment }] = z.tuple([z.object({ comment: z.string().nullable() })]).parse(rows);
-    const found = inComment.exec(comment ?? "");
-    if (found === null) return { text: comment ?? "", record: undefined };
-    const parsed = sourceRecord.safeParse(parseJson(found[1] ?? ""));
-    if (!parsed.success)
-        throw new MigrationError("SM-E0743", {
-            where: "the comment on the source's database",
-            found: `"${label}" with something else after it`,
-            expected: "a record of this program",
-            changed: "nothing",
-        });
-    return { text: (comment ?? "").slice(0, found.index), record: parsed.data };
-}
-
-/** Reads, decides and writes while nobody else does. @param change  undefined takes the record away */
-async function changeRecord<R extends SourceRecord | undefined>(
-    client: ClientBase,
-    change: (found: SourceRecord | undefined) => R,
-): Promise<R> {
-    // A fenced database begins every session read-only.
-    await client.query("SET default_transaction_read_only = off");
-    await client.query("BEGIN READ WRITE");
-    try {
-        await client.query(`SELECT pg_catalog.pg_advisory_xact_lock(${lockNumber})`);
-        const { text, record } = await readComment(client);
-        const changed = change(record);
-        const line = changed === undefined ? "" : `${label}${JSON.stringify(changed)}`;
-        const comment = [text, line].filter((part) => part !== "").join("\n");
-        if (JSON.stringify(changed) !== JSON.stringify(record)) {
-            const { rows } = await client.query("SELECT pg_catalog.current_database() AS name");
-            const [{ name }] = z.tuple([z.object({ name: z.string() })]).parse(rows);
-            await client.query("SET LOCAL synchronous_commit = on");
-            await client.query(
-                `COMMENT ON DATABASE ${client.escapeIdentifier(name)} IS ${comment === "" ? "NULL" : client.escapeLiteral(comment)}`,
-            );
-        }
-        await client.query("COMMIT");
-        return changed;
-    } catch (error) {
-        await client.query("ROLLBACK").catch(() => undefined);
-        throw error;
-    }
 }

@@ -5,9 +5,8 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { fenceContract } from "../../contract/index.ts";
-import { describeSourceRecord, readSourceRecord, writeSourceRecord } from "../../engine/fence/sourceRecord.ts";
-import { withClient } from "../../engine/postgres/connection.ts";
-import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
+import { fenceableDatabase } from "../../engine/fence/database/fenceableDatabase.ts";
+import { describeSourceRecord, writeSourceRecord } from "../../engine/fence/sourceRecord.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";
 import { keptCopy, restoreCopy } from "../../engine/run/ownership/keptCopy.ts";
@@ -110,11 +109,10 @@ async function fencedSource(copy: string) {
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text === undefined) return undefined;
     const { source } = fenceContract.spec.parse(JSON.parse(text));
-    const address = await sourceAddress(source);
-    const options = { step: "adopt" };
+    const database = await fenceableDatabase(source);
     return {
-        record: await withClient(address, options, readSourceRecord),
+        record: await database.record("adopt", (place) => place.read()),
         write: (record: Parameters<typeof writeSourceRecord>[1]) =>
-            withClient(address, options, (client) => writeSourceRecord(client, record)),
+            database.record("adopt", (place) => writeSourceRecord(place, record)),
     };
 }

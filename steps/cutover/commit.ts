@@ -1,8 +1,6 @@
 /** The point of no return: marks the target's database as the one that serves. */
 import { commitContract } from "../../contract/index.ts";
-import { markSourceCommitted } from "../../engine/fence/sourceRecord.ts";
-import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
+import { markSourceCommitted, refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { advanceMarker, readMarker, requireMarker } from "../../engine/postgres/databases/marker.ts";
 import { adminAddress } from "../../engine/postgres/databases/targetAddress.ts";
@@ -19,8 +17,7 @@ export const commit = defineStep(commitContract, async ({ source, database, fenc
     await withClient(address, { step: "commit" }, async (client) =>
         requireMarker(await readMarker(client), run.id, ["swapped", "committed"], where),
     );
-    if (fenceToken !== undefined)
-        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
+    if (fenceToken !== undefined) await refuseUnlessStillFenced(source, fenceToken, run.reference, run);
     await markTargetCommitted(run.reference, source.serverName);
     if (fenceToken !== undefined) await markSourceCommitted(source, run.reference, "commit");
     await withClient(address, { step: "commit" }, (client) => advanceMarker(client, run.id, ["swapped"], "committed"));

@@ -4,9 +4,7 @@ import { bundleManifest, readDigested } from "../../engine/bundle/write/bundleMa
 import { requireOwnBundle } from "../../engine/bundle/write/bundleDirectory.ts";
 import { manifestName } from "../../engine/bundle/write/bundleNames.ts";
 import { handOverContract } from "../../contract/index.ts";
-import { markSourceCommitted } from "../../engine/fence/sourceRecord.ts";
-import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
+import { markSourceCommitted, refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { defineStep } from "../../engine/run/step.ts";
 
 /** There is no database of a target to mark: the record of this step in the journal is what makes it committed, see `isCommitted`. */
@@ -15,7 +13,7 @@ export const handOver = defineStep(handOverContract, async (spec, run) => {
     await requireOwnBundle(bundle.directory, run.directory);
     await readDigested(join(bundle.directory, manifestName), manifestDigest, bundleManifest);
     if (fenceToken !== undefined) {
-        await refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
+        await refuseUnlessStillFenced(source, fenceToken, run.reference, run);
         await markSourceCommitted(source, run.reference, "hand-over");
     }
     return { handedOverAt: await run.recorded("handed-over-at", () => Promise.resolve(new Date().toISOString())) };

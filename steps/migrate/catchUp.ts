@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { catchUpContract } from "../../contract/replicate.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { advanceMarker } from "../../engine/postgres/databases/marker.ts";
 import { catchUp as catchUpDatabase, forgetCatchUp } from "../../engine/postgres/replication/catchUp.ts";
@@ -20,7 +19,7 @@ export const catchUp = defineStep(
     async (spec, run) => {
         const replication = await replicationOf(spec, step, run);
         const { incoming, target } = replication;
-        await refuseUnlessStillFenced(spec.source, await readToken(run.directory, spec.fenceToken), run.reference);
+        await refuseUnlessStillFenced(spec.source, spec.fenceToken, run.reference);
         const { digest, verify, jobs = defaultJobs } = spec;
         const { bulk, parts, left, ...proof } = await catchUpDatabase(replication, { digest, verify, jobs });
         const file = manifestFile(run.directory);

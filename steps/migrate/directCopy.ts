@@ -4,7 +4,6 @@ import type { z } from "zod";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { copyContract } from "../../contract/directCopy.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
 import { readDefinitions } from "../../engine/postgres/catalogue/catalogue.ts";
 import { programVersion, refuseOldProgram } from "../../engine/postgres/server/clientPrograms.ts";
 import { describeAddress, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
@@ -50,8 +49,7 @@ export const copy = defineStep(
         await refuseUnsuitableTarget(maintenance, spec.database, origin, run.id, session);
         // A source that has stood still since is the same one; of a running one, another snapshot is another state.
         const { fenceToken } = spec;
-        if (fenceToken !== undefined)
-            await refuseUnlessStillFenced(spec.source, await readToken(run.directory, fenceToken), run.reference);
+        if (fenceToken !== undefined) await refuseUnlessStillFenced(spec.source, fenceToken, run.reference);
         const resume = fenceToken === undefined ? undefined : { state: fenceToken };
         const continued =
             resume !== undefined && (await continueCopy(maintenance, target, run.id, resume.state, session));

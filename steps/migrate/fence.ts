@@ -1,6 +1,5 @@
-/** Stops the source and proves, in its database, that it can no longer write. */
+/** Stops the source and proves, at its database, that it can no longer write. */
 import { rm } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
 import {
@@ -14,7 +13,7 @@ import { takenOverAction } from "../../engine/fence/afterFailure.ts";
 import { claimFence, readFenceHolder, releaseFence, type FenceHolder } from "../../engine/fence/fenceHolder.ts";
 import { givenBack } from "../../engine/fence/givenBack.ts";
 import { refuseUnloadable } from "../../engine/fence/loadsConfiguration.ts";
-import { readyTarget, refuseObstacles } from "../../engine/fence/lookBeforeFence.ts";
+import { readyTarget } from "../../engine/fence/lookBeforeFence.ts";
 import {
     claimSource,
     describeSourceRecord,
@@ -22,13 +21,10 @@ import {
     whoseFence,
     type SourceRecord,
 } from "../../engine/fence/sourceRecord.ts";
-import { makeReadOnly, readOnlySetting, restoreReadOnly } from "../../engine/fence/readOnly.ts";
-import { refuseOpenTransactions, sessionsGone, stillLive } from "../../engine/fence/writingSessions.ts";
+import { fenceableDatabase, type FenceableDatabase } from "../../engine/fence/database/fenceableDatabase.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
-import { movements, readWatermarks } from "../../engine/fence/watermarks.ts";
 import { sourceService } from "../../engine/services/service.ts";
 import { ranBefore, type WatchedService } from "../../engine/services/serviceControl.ts";
-import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
 import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { placeOn } from "../../engine/machines/placeOn.ts";
@@ -52,30 +48,29 @@ export const fence = defineStep(
     fenceContract,
     async ({ source, target }, run) => {
         const service = sourceService(source, run.signal);
-        const address = await sourceAddress(source);
+        const database = await fenceableDatabase(source);
         const before = await readFenceHolder(dirname(run.directory));
         // An attempt that was killed may have stopped it: then there is nothing left to look at before.
         if (before === undefined || (await service.status()).running) {
             await refuseChangedSource(await readSourceConfig(source), run.directory, configureContract.name);
-            await refuseObstacles(source, address, run.signal);
+            await database.refuseObstacles(run.signal);
         }
         const takenOver = await run.recorded(takenOverAction, () =>
             Promise.resolve(before !== undefined && before.run !== run.id),
         );
         // In the source's own database first: of two stacks that would fence it, one is refused while it still serves.
-        await withClient(address, { step: "fence" }, async (client) =>
-            claimSource(client, run.reference, await readOnlySetting(client)),
-        );
+        const readOnly = await database.readOnly();
+        await database.record("fence", (place) => claimSource(place, run.reference, readOnly));
         // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
         const holder = await claimFence(run, async () => ({
             service: (await service.status()).record,
-            readOnly: await withClient(address, { step: "fence" }, readOnlySetting),
+            readOnly,
         }));
         let told = false;
         let comesBack = false;
         try {
             // Where the source is exported into files, all that is its receiver's.
-            if (target !== undefined) await tryTarget(target, source, address, run);
+            if (target !== undefined) await tryTarget(target, source, database.kind, run);
             // The downtime begins here, whatever this step still has to do.
             const fencedAt = await run.recorded(fencedAtAction, () => Promise.resolve(new Date().toISOString()));
             told = true;
@@ -89,7 +84,7 @@ export const fence = defineStep(
             );
             const together = new Together(run.signal);
             const watching = together.part(watched(service.staysDown(stopped, together.signal)));
-            const proving = proveFenced(source, run, { fencedAt, watching, signal: together.signal });
+            const proving = proveFenced(source, database, run, { fencedAt, watching, signal: together.signal });
             const [result] = await together.all(proving, watching);
             return result;
         } catch (error) {
@@ -102,10 +97,8 @@ export const fence = defineStep(
             await removeTrial(target.database, run).catch((error: unknown) => {
                 run.progress.say(`the target is not asked whether a trial was left: ${String(error)}`);
             });
-        const address = await sourceAddress(source);
-        const { whose, record } = await withClient(address, { step: "fence" }, (client) =>
-            whoseFence(client, run.reference),
-        );
+        const database = await fenceableDatabase(source);
+        const { whose, record } = await database.record("fence", (place) => whoseFence(place, run.reference));
         if (record !== undefined && whose !== "ours") {
             run.progress.note(`the source stays stopped: it is ${describeSourceRecord(record)}`);
             return;
@@ -129,7 +122,7 @@ export const fence = defineStep(
 async function tryTarget(
     target: FenceTarget,
     source: SelfHostedSource,
-    address: DatabaseAddress,
+    kind: FenceableDatabase["kind"],
     run: StepRun,
 ): Promise<void> {
     const { database } = target;
@@ -137,9 +130,13 @@ async function tryTarget(
     await run.progress.during("looking whether the target's database answers", () =>
         readyTarget(target, run, serverName, run.signal),
     );
-    await run.progress.during("trying the source's definitions on the target", () =>
-        tryDefinitions({ source: address, database, serverName, step: "fence" }, run),
-    );
+    // Those of an SQLite file are made anew, by Synapse's own script.
+    if (kind === "postgres") {
+        const address = await sourceAddress(source);
+        await run.progress.during("trying the source's definitions on the target", () =>
+            tryDefinitions({ source: address, database, serverName, step: "fence" }, run),
+        );
+    }
     await run.progress.during("having the target's Synapse load its configuration", () =>
         eachOf(
             async () => refuseUnloadable(run, await readSourceConfig(source)),
@@ -156,62 +153,37 @@ interface Stopped {
     readonly signal: AbortSignal;
 }
 
-/** Proves, in the database of a source that was stopped, that nobody is left who could write. */
+/** Proves, at the database of a source that was stopped, that nobody is left who could write. */
 async function proveFenced(
     source: SelfHostedSource,
+    database: FenceableDatabase,
     run: StepRun,
     { fencedAt, watching, signal }: Stopped,
 ): Promise<z.infer<typeof fenceContract.result>> {
-    const address = await sourceAddress(source);
-    return withClient(address, { step: "fence", signal }, async (client) => {
-        const sessions = await run.progress.during("waiting for its database sessions to end", () =>
-            sessionsGone(client),
-        );
-        await makeReadOnly(client, address.name);
-        await refuseOpenTransactions(client);
-        const before = await readWatermarks(client);
-        await delay(stillSeconds * 1000, undefined, { signal });
-        const moved = movements(before, await readWatermarks(client));
-        if (moved.length > 0) throw stillLive(`the database still changes\n${moved.slice(0, 5).join("\n")}`);
-        const { seconds: watchedSeconds, evidence: stopped } = await watching;
-        const token = { run: run.id, serverName: source.serverName, fencedAt, watermarks: before };
-        await writeToken(run.directory, token);
-        await run.evidence({
-            checks: [
-                {
-                    id: "service-stopped",
-                    state: "passed",
-                    evidence: `${stopped}; nothing took its place for ${watchedSeconds} s`,
-                },
-                { id: "no-sessions", state: "passed", evidence: `${sessions} sessions have ended, none is left` },
-                {
-                    id: "exclusive-lock",
-                    state: "passed",
-                    evidence: "an exclusive lock on every table was granted at once",
-                },
-                {
-                    id: "streams-still",
-                    state: "passed",
-                    evidence: `all sequences and row counters stood still for ${stillSeconds} s`,
-                },
-            ],
-            fencedAt,
-            watermarks: before,
-        });
-        return { token: tokenDigest(token), fencedAt, stillSeconds, sessionsEnded: sessions };
+    const { progress } = run;
+    const { stands, checks, sessionsEnded } = await database.proveStill({ seconds: stillSeconds, progress, signal });
+    const { seconds: watchedSeconds, evidence: stopped } = await watching;
+    const token = { run: run.id, serverName: source.serverName, fencedAt, ...stands };
+    await writeToken(run.directory, token);
+    const evidence = `${stopped}; nothing took its place for ${watchedSeconds} s`;
+    await run.evidence({
+        checks: [{ id: "service-stopped", state: "passed", evidence }, ...checks],
+        fencedAt,
+        ...stands,
     });
+    return { token: tokenDigest(token), fencedAt, stillSeconds, sessionsEnded };
 }
 
 /** Gives the source back as it was, and gives up the fence. */
 async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder, comesBack = false): Promise<void> {
-    const address = await sourceAddress(source);
-    await withClient(address, { step: "fence" }, (client) => restoreReadOnly(client, address.name, holder.readOnly));
+    const database = await fenceableDatabase(source);
+    await database.giveBack(holder.readOnly);
     await run.progress.during("starting the source homeserver again", async () => {
         await sourceService(source).start(holder.service, { comesBack });
         if (ranBefore(holder.service)) await serving(source);
     });
     await rm(tokenFile(run.directory), { force: true });
-    await withClient(address, { step: "fence" }, (client) => releaseSource(client, run.reference));
+    await database.record("fence", (place) => releaseSource(place, run.reference));
     await releaseFence(run);
 }
 
@@ -222,11 +194,9 @@ async function lift(source: SelfHostedSource, run: StepRun, holder: FenceHolder,
  * @throws MigrationError SM-E0744 where the source does not run
  */
 async function liftRecorded(source: SelfHostedSource, record: SourceRecord, run: StepRun): Promise<void> {
-    const address = await sourceAddress(source);
-    await withClient(address, { step: "fence" }, async (client) => {
-        await restoreReadOnly(client, address.name, record.readOnly);
-        await releaseSource(client, run.reference);
-    });
+    const database = await fenceableDatabase(source);
+    await database.giveBack(record.readOnly);
+    await database.record("fence", (place) => releaseSource(place, run.reference));
     const service = sourceService(source);
     const { running, record: found } = await service.status();
     // Part of it may run, and what did not run is held as well.

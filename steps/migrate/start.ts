@@ -5,7 +5,6 @@ import { basename, dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { z } from "zod";
 import { startContract } from "../../contract/index.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { startDaemon, stopDaemon, waitUntilReady, type Recognise } from "../../engine/services/daemon.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
@@ -98,8 +97,7 @@ async function refuseUnfit(spec: StartSpec, run: StepRun): Promise<void> {
 
 /** Whoever is not stopped must not be met: a rehearsal's target is kept from the network by its configuration. */
 async function refuseUnfenced({ source, fenceToken, configFiles }: StartSpec, run: StepRun): Promise<void> {
-    if (fenceToken !== undefined)
-        return refuseUnlessStillFenced(source, await readToken(run.directory, fenceToken), run.reference, run);
+    if (fenceToken !== undefined) return refuseUnlessStillFenced(source, fenceToken, run.reference, run);
     if (source.kind !== "selfHosted" || configFiles.some((file) => basename(file) === isolationName)) return;
     throw new MigrationError("SM-E0716", {
         where: "the target homeserver",

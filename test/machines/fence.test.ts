@@ -5,7 +5,6 @@ import { expect } from "chai";
 import type { z } from "zod";
 import { fenceContract } from "../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
-import { readToken } from "../../engine/fence/fenceToken.ts";
 import { closeMachines } from "../../engine/machines/openMachine.ts";
 import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
 import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
@@ -59,7 +58,7 @@ describe("the fence of a homeserver with a worker, under systemd on another mach
         await machine.reboot();
         expect(await processes()).to.equal("0\n");
         const { run, source } = spec("one");
-        await refuseUnlessStillFenced(source, await readToken(run.directory, token), run);
+        await refuseUnlessStillFenced(source, token, run);
         await undone(fence, spec("one"));
         await machine.run(["systemctl", "is-active", ...synapse.services]);
         expect(await synapse.answers()).to.equal(true);

@@ -9,6 +9,7 @@ import { claimFence } from "../../../engine/fence/fenceHolder.ts";
 import { openJournal } from "../../../engine/run/journal.ts";
 import { ensureToolchain } from "../../../toolchain/toolchain.ts";
 import { freePort } from "../../../engine/machines/freePort.ts";
+import { recordInDatabase } from "../../../engine/fence/database/recordInDatabase.ts";
 import { claimSource, releaseSource } from "../../../engine/fence/sourceRecord.ts";
 import { withClient } from "../../../engine/postgres/connection.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
@@ -98,11 +99,11 @@ describe("the assessment", () => {
         const elsewhere = { id: "r9", directory: join(synapse.directory, "elsewhere", "r9"), stack: "the-other" };
         await prepareRunDirectory(elsewhere.directory);
         await withClient({ host, port, name, user, password }, { step: "test" }, async (client) => {
-            await claimSource(client, elsewhere, null);
+            await claimSource(recordInDatabase(client), elsewhere, null);
             const found = (await findingsOf({ quick: true })).find(({ id }) => id === "SM-E0741");
             expect(found?.evidence).to.contain("the-other");
             expect((await findingsOf({ quick: true, rehearsal: true })).map(({ id }) => id)).not.to.include("SM-E0741");
-            await releaseSource(client, elsewhere);
+            await releaseSource(recordInDatabase(client), elsewhere);
         });
     });
 

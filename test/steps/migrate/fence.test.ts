@@ -3,7 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { fenceContract } from "../../../contract/index.ts";
-import { markSourceCommitted } from "../../../engine/fence/sourceRecord.ts";
+import { markSourceCommitted } from "../../../engine/fence/stillFenced.ts";
 import { refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
 import { prepareRunDirectory } from "../../../engine/run/runDirectory.ts";
 import { secretFileDigests, sectionDigests } from "../../../engine/synapse/config/sectionDigests.ts";
@@ -42,7 +42,7 @@ describe("the fence", function () {
             ),
         );
         const run = runOf(synapse, "stops");
-        await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
+        await refuseUnlessStillFenced(sourceOf(synapse), token, run);
         await undone(fence, spec("stops"));
     });
 
@@ -57,13 +57,12 @@ describe("the fence", function () {
 
     it("does not hold any more once the source has been written to", async () => {
         const { token } = await done(fence, spec("written"), fenceContract.result);
-        const read = await readToken(runOf(synapse, "written").directory, token);
         await source.withSession(async (client) => {
             await client.query("SET default_transaction_read_only = off");
             await client.query("SELECT nextval('public.events_stream_seq')");
         });
         const error = await expectError("SM-E0702", () =>
-            refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "written")),
+            refuseUnlessStillFenced(sourceOf(synapse), token, runOf(synapse, "written")),
         );
         expect(error.detail.found).to.contain("events_stream_seq");
         await undone(fence, spec("written"));
@@ -71,12 +70,11 @@ describe("the fence", function () {
 
     it("does not hold any more once counters were reset and a superuser's session that has ended has changed a row", async () => {
         const { token } = await done(fence, spec("reset"), fenceContract.result);
-        const read = await readToken(runOf(synapse, "reset").directory, token);
         await synapse.cluster.administer("SELECT pg_stat_reset()");
-        await refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "reset"));
+        await refuseUnlessStillFenced(sourceOf(synapse), token, runOf(synapse, "reset"));
         await synapse.cluster.administer("BEGIN READ WRITE; UPDATE schema_version SET upgraded = upgraded; COMMIT");
         const error = await expectError("SM-E0702", () =>
-            refuseUnlessStillFenced(sourceOf(synapse), read, runOf(synapse, "reset")),
+            refuseUnlessStillFenced(sourceOf(synapse), token, runOf(synapse, "reset")),
         );
         expect(error.detail.found).to.contain("set to zero");
         await undone(fence, spec("reset"));
@@ -88,9 +86,8 @@ describe("the fence", function () {
         );
         const { token } = await done(fence, spec("crashed"), fenceContract.result);
         const run = runOf(synapse, "crashed");
-        const read = await readToken(run.directory, token);
         const step = await stepAfterCopy(run.directory);
-        const look = (): Promise<void> => refuseUnlessStillFenced(sourceOf(synapse), read, run, step);
+        const look = (): Promise<void> => refuseUnlessStillFenced(sourceOf(synapse), token, run, step);
         await synapse.cluster.administer("SELECT pg_stat_reset()");
         // As autovacuum does.
         await synapse.cluster.administer("SELECT pg_current_xact_id()");
@@ -186,7 +183,7 @@ describe("the fence", function () {
         const { token } = await done(fence, spec("left"), fenceContract.result);
         const run = runOf(synapse, "left");
         await markSourceCommitted(sourceOf(synapse), run, "test");
-        await refuseUnlessStillFenced(sourceOf(synapse), await readToken(run.directory, token), run);
+        await refuseUnlessStillFenced(sourceOf(synapse), token, run);
         await undone(fence, spec("left"));
         await expectError("SM-E0741", () => done(fence, spec("again"), fenceContract.result));
         expect(await synapse.homeserver.answers()).to.equal(false);
