@@ -184,7 +184,7 @@ export class Database extends pulumi.ComponentResource {
     }
 
     /** Reads the dump of a bundle into a new database beside the one in use. */
-    public import(source: BundleSource, safeguard: Safeguarded, how: ImportOptions) {
+    public import(source: pulumi.Input<BundleSource>, safeguard: Safeguarded, how: ImportOptions) {
         const { steps } = this.#args;
         const spec = { run: steps.run, source, database: this.connection, safeguard: safeguard.previous, ...how };
         return steps.add(importContract, spec, { parent: this });

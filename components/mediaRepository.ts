@@ -20,6 +20,9 @@ interface BundleKeys {
     readonly secretKey: pulumi.Output<string> | undefined;
 }
 
+/** A database that is not in use yet. */
+export type Loaded = pulumi.Output<{ database: TargetDatabase; incoming: string }>;
+
 /** What {@link MediaRepository} needs. */
 export interface MediaRepositoryArgs {
     readonly steps: StepSequence;
@@ -70,13 +73,19 @@ export class MediaRepository extends pulumi.ComponentResource {
      *
      * @param fenceToken  absent in a rehearsal, whose source goes on. Media then come after the database: what its snapshot names must
      *     be there, what was uploaded later may be
+     * @param incoming  the database that the rows of an SQLite file were loaded into
      */
-    public finalPass(source: SelfHostedSource, fenceToken: pulumi.Output<string> | undefined, database: EarlierStep) {
+    public finalPass(
+        source: SelfHostedSource,
+        fenceToken: pulumi.Output<string> | undefined,
+        database: EarlierStep,
+        incoming?: Loaded,
+    ) {
         const { steps, mediaStorageProvider, remoteMedia: remoteCache, acceptMissingMedia } = this.#args;
         const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
         return steps.add(
             mediaFinalContract,
-            { run: steps.run, source, ...place, acceptMissingMedia, fenceToken },
+            { run: steps.run, source, ...place, acceptMissingMedia, fenceToken, loaded: incoming },
             { parent: this, after: fenceToken === undefined ? [database] : [] },
         );
     }

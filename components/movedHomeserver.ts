@@ -1,10 +1,10 @@
 /** How database and media get to the target, up to what is verified there: from a homeserver that runs, or out of files. */
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { BundleSource, HandedMedia, MediaRepoTarget, SelfHostedSource } from "../contract/index.ts";
 import type { MigrationConfig } from "./config/parseConfig.ts";
-import type { CopyOptions, Database, Followed, Safeguarded } from "./database.ts";
+import type { CopyOptions, Database, Followed, ImportOptions, Safeguarded } from "./database.ts";
 import { handMedia } from "./handedMedia.ts";
-import type { MediaRepository } from "./mediaRepository.ts";
+import type { Loaded, MediaRepository } from "./mediaRepository.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import { SourceHomeserver } from "./sourceHomeserver.ts";
 import type { MigrationSecrets } from "./config/readStackConfig.ts";
@@ -63,6 +63,7 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     const fenceToken = fence?.result.token;
     const jobs = config.copyJobs ?? archiveJobs;
     const left = { fenceToken, canaryFile: canary?.result.canaryFile };
+    if (config.copy === "port") return { ...left, ...portFile(source, from, fence ?? canary, fenceToken, args) };
     if (config.copy === "direct") {
         const safeguard = args.database.safeguard(fence ?? canary, jobs);
         const { resource, result } = args.database.copy(source, fenceToken, safeguard, copyOptions(config), canary);
@@ -76,26 +77,59 @@ export function moveRunning(source: SelfHostedSource, args: MoveArgs): MovedHome
     return { ...left, manifest: dump.result, safeguard, restored: restored.result, ...media };
 }
 
+/** Has Synapse's own script carry the rows of an SQLite file over, once nobody writes to it. */
+function portFile(
+    source: SelfHostedSource,
+    from: SourceHomeserver,
+    after: EarlierStep | undefined,
+    fenceToken: pulumi.Output<string> | undefined,
+    args: MoveArgs,
+): Omit<MovedHomeserver, "fenceToken" | "canaryFile"> {
+    const { config, database } = args;
+    const taken = from.takeFile(fenceToken, after, args.python);
+    const safeguard = database.safeguard(taken, config.copyJobs ?? archiveJobs);
+    const { serverName } = source;
+    const file = taken.result.file.apply((path) => ({
+        ...{ kind: "sqlite" as const, serverName, database: [path] },
+        // One-time keys are kept only where the source gives none of them away any more.
+        ...(fenceToken === undefined ? {} : { stoppedBeforeExport: true }),
+    }));
+    const imported = database.import(file, safeguard, importOptions(args, {}));
+    const { incoming } = imported.result;
+    const loaded = pulumi.all([database.connection, incoming]).apply(([connection, name]) => ({
+        database: connection,
+        incoming: name,
+    }));
+    return {
+        manifest: imported.result,
+        safeguard,
+        restored: imported.result,
+        ...moveMedia(source, fenceToken, imported, args, loaded),
+    };
+}
+
 /**
  * Of a running homeserver: into the target's store, or to matrix-media-repo.
  *
  * @param database  what took the snapshot of the source's database
+ * @param loaded  where the rows are that say which media there are, if not at the source
  */
 function moveMedia(
     source: SelfHostedSource,
     fenceToken: pulumi.Output<string> | undefined,
     database: EarlierStep,
     args: MoveArgs,
+    loaded?: Loaded,
 ): Pick<MovedHomeserver, "mediaTreeDigest" | "handedMedia"> {
     const { media, mediaRepo } = args;
     if (mediaRepo === undefined) {
-        const { treeDigest } = media.finalPass(source, fenceToken, database).result;
+        const { treeDigest } = media.finalPass(source, fenceToken, database, loaded).result;
         return { mediaTreeDigest: treeDigest, handedMedia: undefined };
     }
     const after = fenceToken === undefined ? [database] : [];
     return {
         mediaTreeDigest: undefined,
-        handedMedia: handMedia({ ...args, ...accepting(args), source, mediaRepo, fenceToken, after }),
+        handedMedia: handMedia({ ...args, ...accepting(args), source, mediaRepo, fenceToken, loaded, after }),
     };
 }
 
@@ -147,22 +181,16 @@ function catchUpWith(
 
 /** Reads the bundle's dump into a database, then its media into the store: media of some kinds bring rows of their own. */
 export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserver {
-    const { config, database, python: targetPython, verifyKeys } = args;
+    const { config, database } = args;
     const { passphrase, secretKey } = args.secrets;
-    const jobs = config.copyJobs ?? archiveJobs;
-    const safeguard = database.safeguard(undefined, jobs);
-    const imported = database.import(source, safeguard, {
-        jobs,
-        passphrase,
-        secretKey,
-        targetPython,
-        verifyKeys,
-        sqliteNul: config.sqliteNul,
-        ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
-    });
+    const safeguard = database.safeguard(undefined, config.copyJobs ?? archiveJobs);
+    const imported = database.import(source, safeguard, importOptions(args, { passphrase, secretKey }));
     const keys = { passphrase, secretKey };
     const { mediaRepo } = args;
-    const loaded = { database: database.connection, incoming: imported.result.incoming };
+    const loaded = pulumi.all([database.connection, imported.result.incoming]).apply(([connection, incoming]) => ({
+        database: connection,
+        incoming,
+    }));
     const handedMedia =
         mediaRepo === undefined ? undefined : handMedia({ ...args, ...accepting(args), source, mediaRepo, loaded });
     const media =
@@ -178,5 +206,20 @@ export function moveBundle(source: BundleSource, args: MoveArgs): MovedHomeserve
         mediaTreeDigest: media?.result.treeDigest,
         handedMedia,
         mediaRowsAdded: media?.result.rowsAdded,
+    };
+}
+
+/** @param keys  that open the files of a bundle */
+function importOptions(
+    { config, python: targetPython, verifyKeys }: MoveArgs,
+    keys: Pick<ImportOptions, "passphrase" | "secretKey">,
+): ImportOptions {
+    return {
+        jobs: config.copyJobs ?? archiveJobs,
+        ...keys,
+        targetPython,
+        verifyKeys,
+        sqliteNul: config.sqliteNul,
+        ...(config.foreignCode.length === 0 ? {} : { foreignCode: [...config.foreignCode] }),
     };
 }

@@ -4,6 +4,7 @@ import {
     canaryContract,
     dumpContract,
     fenceContract,
+    takeFileContract,
     type FenceTarget,
     type SelfHostedSource,
 } from "../contract/index.ts";
@@ -57,5 +58,21 @@ export class SourceHomeserver extends pulumi.ComponentResource {
         const { steps, source } = this.#args;
         const spec = { run: steps.run, source, fenceToken, jobs, clientDirectory };
         return steps.add(dumpContract, spec, { parent: this, after: [canary] });
+    }
+
+    /**
+     * Gets the SQLite file that it keeps its rows in.
+     *
+     * @param fenceToken  absent in a rehearsal, whose source goes on
+     * @param targetPython  of the target's Synapse
+     */
+    public takeFile(
+        fenceToken: pulumi.Output<string> | undefined,
+        after: EarlierStep | undefined,
+        targetPython: string,
+    ) {
+        const { steps, source } = this.#args;
+        const spec = { run: steps.run, source, fenceToken, targetPython };
+        return steps.add(takeFileContract, spec, { parent: this, after: [after] });
     }
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
 import { absolutePath, acceptedList, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
-import { bundleSource } from "./source.ts";
+import { bundleSource, selfHostedSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
 
 /** Reads a dump as what it is, a foreign program, and loads what it defines and holds into a new database beside the one in use. */
@@ -40,6 +40,27 @@ export const importContract = contract({
         oneTimeKeys: z.enum(["kept", "emptied"]),
         /** Between the newest event in the dump and its import: what happened since is not in it. */
         lossWindowSeconds: seconds.optional(),
+        seconds,
+    }),
+});
+
+/** Gets the SQLite file of a homeserver that was stopped here, so that the step `import` reads it as it reads one that was handed over. */
+export const takeFileContract = contract({
+    name: "take-file",
+    phase: "migrate",
+    version: 1,
+    spec: z.strictObject({
+        run: runReference,
+        source: selfHostedSource,
+        /** Absent in a rehearsal, which takes a snapshot of a running source. */
+        fenceToken: sha256.optional(),
+        /** Python of the target's Synapse environment: SQLite comes with it. */
+        targetPython: absolutePath,
+    }),
+    result: z.strictObject({
+        /** Of the database, with what SQLite keeps beside it: the source's own where that is on this machine, only to be read. */
+        file: absolutePath,
+        bytes: count,
         seconds,
     }),
 });

@@ -83,7 +83,7 @@ export const assessContract = contract({
         /** How the database will be copied, and by how many connections or processes; for the predicted downtime. */
         copy: z
             .strictObject({
-                mode: z.enum(["archive", "direct", "replicate"]),
+                mode: z.enum(["archive", "direct", "replicate", "port"]),
                 jobs: z.number().int().min(1).optional(),
                 /** Where the target's server finds the source's, of `replicate`. */
                 replication: replicationAddress.optional(),
@@ -277,6 +277,8 @@ const mediaSpec = z.strictObject({
     acceptMissingMedia: acceptedList.optional(),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
+    /** The database that the rows of an SQLite file were loaded into, in the final pass: they say which media there are. */
+    loaded: z.strictObject({ database: targetDatabase, incoming: z.string() }).optional(),
 });
 export const mediaResult = z.strictObject({
     files: count,

@@ -43,6 +43,7 @@ const entries: Readonly<Record<string, Entry>> = {
     restore: { phase: "migrate", load: async () => (await import("./migrate/restore.ts")).restore },
     copy: { phase: "migrate", load: async () => (await import("./migrate/directCopy.ts")).copy },
     "media-final": { phase: "migrate", load: async () => (await import("./migrate/mediaFinal.ts")).mediaFinal },
+    "take-file": { phase: "migrate", load: async () => (await import("./migrate/takeFile.ts")).takeFile },
     import: { phase: "migrate", load: async () => (await import("./migrate/import.ts")).importDump },
     "import-media": { phase: "migrate", load: async () => (await import("./migrate/importMedia.ts")).importMedia },
     "hand-media": { phase: "migrate", load: async () => (await import("./migrate/handMedia.ts")).handMedia },

@@ -25,8 +25,11 @@ export interface MigrationConfig {
     readonly run?: string | undefined;
     readonly source: Source;
     readonly target: TargetConfig;
-    /** How the database travels: as a dump in files, from server to server, or as a copy that follows until the cut-over. */
-    readonly copy: "archive" | "direct" | "replicate";
+    /**
+     * How the database travels: as a dump in files, from server to server, as a copy that follows until the cut-over, or out of the SQLite file
+     * of a homeserver that runs on one.
+     */
+    readonly copy: "archive" | "direct" | "replicate" | "port";
     /** How a target that has followed is compared while nobody is served: `strict` hashes every row of both sides. */
     readonly verify: "quick" | "strict";
     /** Where the target's PostgreSQL server finds the source's, if not where we do. */

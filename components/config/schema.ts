@@ -41,7 +41,7 @@ export const plainSchema = z.strictObject({
         .optional(),
     source: sourceSchema,
     target: targetSchema,
-    copy: z.enum(["archive", "direct", "replicate"]).optional(),
+    copy: z.enum(["archive", "direct", "replicate", "port"]).optional(),
     verify: z.enum(["quick", "strict"]).optional(),
     replicationAddress: z
         .string()

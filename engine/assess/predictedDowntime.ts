@@ -49,7 +49,8 @@ function moveOf(
     const targetIsHere =
         targetServer?.kind !== "existing" || isHere({ ...targetServer, name: "postgres", user: targetServer.admin });
     const [sourceCores, targetCores] = [sourceIsHere ? here : remoteCores, targetIsHere ? here : remoteCores];
-    const mode: CopyMode = kind === "selfHosted" ? (copy?.mode ?? "archive") : "import";
+    const running = kind === "selfHosted" ? (copy?.mode ?? "archive") : "port";
+    const mode: CopyMode = running === "port" ? "import" : running;
     return {
         ...{ mode, databaseBytes, mediaBytes, sourceCores, targetCores },
         jobs: copy?.jobs ?? Math.min(sourceCores, targetCores),
@@ -94,7 +95,7 @@ function describe(
             `held up by: ${bottleneck}; ${basis}`,
         ].join("; "),
         fix:
-            move.mode === "replicate"
+            move.mode === "replicate" || move.mode === "import"
                 ? "rehearse: a rehearsal measures what this only predicts"
                 : "rehearse: a rehearsal measures what this only predicts; copy: replicate has a downtime that does not grow with the database",
     };

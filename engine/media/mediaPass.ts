@@ -8,8 +8,10 @@ import { placeOn } from "../machines/placeOn.ts";
 import { targetUser } from "../machines/targetUser.ts";
 import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
+import { ownerAddress } from "../postgres/databases/targetAddress.ts";
 import { MigrationError, throwAll } from "../run/errors.ts";
 import type { StepRun } from "../run/step.ts";
+import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, type SeenFile } from "./completeness.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
@@ -49,14 +51,14 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     const targetRoot = await storeRoot(thisMachine, spec.mediaStore);
     await requireApart(source, targetRoot);
     await requirePrepared(targetRoot, run.id);
-    const address = await sourceAddress(spec.source);
+    const address = await rowsAddress(spec, config, kind);
     const isKept = spec.mediaStorageProvider?.kind === "keep";
 
     const index = await MediaIndex.open(join(run.directory, "media-index.jsonl"));
     let media: SourceMedia | undefined;
     let whole = false;
     try {
-        media = await sourceMedia(config.sections, address, spec.remoteCache, run);
+        media = address === undefined ? undefined : await sourceMedia(config.sections, address, spec.remoteCache, run);
         let soFar = { files: 0, bytes: 0, copied: 0 };
         const args: CopyPassArgs = {
             source,
@@ -86,12 +88,13 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         const file = (path: string): SeenFile | undefined =>
             index.get(path) ?? (isKept ? media?.object(path) : undefined);
         const suspects = new Set<string>();
-        const seenFirst = await compare(address, index, { file, suspects, run, kind });
         const completeness =
-            kind === "early" ? await stillBroken(seenFirst, suspects, { source, file, address, run }) : seenFirst;
-        const broken = brokenMedia(completeness, spec.acceptMissingMedia);
+            address === undefined ? undefined : await compared(address, index, { file, suspects, run, kind }, source);
+        const broken = completeness === undefined ? undefined : brokenMedia(completeness, spec.acceptMissingMedia);
         const checks = [
-            ...completenessChecks(completeness, broken),
+            ...(completeness === undefined || broken === undefined
+                ? [rowsNotRead]
+                : completenessChecks(completeness, broken)),
             ...passChecks(pass, target),
             ...(target === undefined ? [] : [target.access.check()]),
             ...linkChecks(source.linked),
@@ -113,7 +116,9 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
         });
         const unusable = access?.error("files were copied to the target's store; those stay, and are not copied again");
         throwAll([
-            ...(broken.count > 0 ? [incomplete(source, completeness, broken)] : []),
+            ...(completeness !== undefined && broken !== undefined && broken.count > 0
+                ? [incomplete(source, completeness, broken)]
+                : []),
             ...(unusable === undefined ? [] : [unusable]),
         ]);
         whole = true;
@@ -122,14 +127,41 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             bytes: pass.bytes + (fetched?.bytes ?? 0),
             copied: pass.copied + (fetched?.copied ?? 0),
             treeDigest: target?.treeDigest ?? pass.treeDigest,
-            missing: broken.count,
-            orphans: completeness.orphans.count,
+            missing: broken?.count ?? 0,
+            orphans: completeness?.orphans.count ?? 0,
             checks,
         };
     } finally {
         media?.close();
         await index.close({ compact: whole });
     }
+}
+
+/** Nobody but the homeserver opens an SQLite file that is in use: what it names is compared in the final pass. */
+const rowsNotRead: Check = {
+    id: "media.complete",
+    state: "not-run",
+    evidence: "the rows are in an SQLite file that is in use; the final pass compares them",
+};
+
+/** Where the rows are that say which media there are; undefined where nobody may ask yet. */
+async function rowsAddress(
+    { source, loaded }: MediaSpec,
+    { database }: HomeserverConfig,
+    kind: "early" | "final",
+): Promise<DatabaseAddress | undefined> {
+    if (loaded !== undefined) return ownerAddress(loaded.database, loaded.incoming);
+    return database.kind === "sqlite" && kind === "early" ? undefined : sourceAddress(source);
+}
+
+async function compared(
+    address: DatabaseAddress,
+    index: MediaIndex,
+    looked: Looked,
+    source: ReadStore,
+): Promise<Completeness> {
+    const seen = await compare(address, index, looked);
+    return looked.kind === "early" ? stillBroken(seen, looked.suspects, { ...looked, source, address }) : seen;
 }
 
 /** After the fence the store must not change. If it does, another program writes to it, which the fence did not stop. */

@@ -14,6 +14,7 @@ import { adminAddress, ownerAddress } from "../../engine/postgres/databases/targ
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { runDirectoryPaths } from "../../engine/run/runDirectory.ts";
+import { takenDirectoryName } from "../../engine/sqlite/takeFile.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
 const step = "cleanup";
@@ -30,6 +31,7 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
     const removedDatabases: string[] = [];
     const working = [
         join(run.directory, "dump"),
+        join(run.directory, takenDirectoryName),
         join(run.directory, "canary.json"),
         runDirectoryPaths(run.directory).specs,
     ];

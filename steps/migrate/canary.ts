@@ -67,7 +67,10 @@ async function removeFromSource(
     run: StepRun,
 ): Promise<readonly string[]> {
     const { serverName } = source;
-    const own = (await ownBaseUrl(await readSourceConfig(source))) ?? baseUrl;
+    const config = await readSourceConfig(source);
+    // An account that may remove them would have to be written into its file, which is only read.
+    if (config.database.kind === "sqlite") return ["its rows are in an SQLite file, which is not written to"];
+    const own = (await ownBaseUrl(config)) ?? baseUrl;
     const api = new MatrixApi(own ?? (await clientBaseUrl(source)));
     const args = { address: await sourceAddress(source), serverName, api, step: "canary" };
     return (await removeTraces(args, traces?.userId ?? userIdOf(user, serverName), run)).left;

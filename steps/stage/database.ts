@@ -8,6 +8,7 @@ import { makeTargetDirectory, releaseTargetDirectory } from "../../engine/machin
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { shapeDirectory } from "../../engine/run/heldDirectory.ts";
 import { query, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import {
     describeObjects,
     inspectDatabase,
@@ -130,11 +131,18 @@ function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
     };
 }
 
+/** Undefined for a source that is no server: files, or a homeserver whose rows are in one. */
+async function addressOf(source: DatabaseSpec["source"]): Promise<DatabaseAddress | undefined> {
+    if (source.kind !== "selfHosted" || (await readSourceConfig(source)).database.kind === "sqlite") return undefined;
+    return sourceAddress(source);
+}
+
 /** So that nothing of the source is met by the target for the first time when the source is down. */
 async function tryOn(target: TargetDatabase, { source }: DatabaseSpec, run: StepRun): Promise<void> {
-    if (source.kind !== "selfHosted") return;
+    const address = await addressOf(source);
+    if (address === undefined) return;
     const trial = {
-        ...{ source: await sourceAddress(source), database: target },
+        ...{ source: address, database: target },
         ...{ serverName: source.serverName, step: "database" },
     };
     await run.progress.during("trying the source's definitions on the target", () => tryDefinitions(trial, run));
@@ -147,12 +155,9 @@ async function refuseOccupied(
     facts: DatabaseFacts,
     where: string,
 ): Promise<void> {
-    if (found.oid !== undefined && source.kind === "selfHosted") {
-        const from = await withClient(
-            await sourceAddress(source),
-            { step: "database", readOnly: true },
-            readDatabaseFacts,
-        );
+    const address = found.oid === undefined ? undefined : await addressOf(source);
+    if (found.oid !== undefined && address !== undefined) {
+        const from = await withClient(address, { step: "database", readOnly: true }, readDatabaseFacts);
         const identity = { systemIdentifier: facts.systemIdentifier, oid: found.oid };
         refuseSameDatabase(from, identity, where);
         if (replace && found.state === "occupied") refusePossiblySame(from, identity, where);

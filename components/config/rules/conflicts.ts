@@ -48,12 +48,12 @@ export function conflicts(
                 locate,
             ),
         );
-    if (runs && config.sqliteNul !== undefined)
+    if (runs && config.copy !== "port" && config.sqliteNul !== undefined)
         problems.push(
             invalidValue(
                 ["sqliteNul"],
                 config.sqliteNul,
-                "not set: a source of kind selfHosted has no SQLite database",
+                "not set: only a source of kind selfHosted with `copy: port` has an SQLite database",
                 locate,
             ),
         );
@@ -91,7 +91,16 @@ function copyConflicts(config: PlainConfig, locate: Locate): MigrationError[] {
                 locate,
             ),
         );
-    if (config.copyRateLimit > 0 && copyOf(config) === "archive")
+    if (config.copy === "port" && !hasServers(config))
+        problems.push(
+            invalidValue(
+                ["copy"],
+                config.copy,
+                "archive: only the SQLite file of a source of kind selfHosted is ported, and only to a target of kind local",
+                locate,
+            ),
+        );
+    if (config.copyRateLimit > 0 && ["archive", "port"].includes(copyOf(config)))
         problems.push(
             invalidValue(["copyRateLimit"], config.copyRateLimit, "not set: it is the limit of a direct copy", locate),
         );

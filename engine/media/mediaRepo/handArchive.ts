@@ -58,7 +58,9 @@ export async function writeHandArchive(
     };
     if (source.kind === "selfHosted") {
         if (spec.fenceToken !== undefined) await readToken(run.directory, spec.fenceToken);
-        return fromStore(await sourceAddress(source), await readSourceConfig(source));
+        const { loaded } = spec;
+        const rows = loaded === undefined ? sourceAddress(source) : ownerAddress(loaded.database, loaded.incoming);
+        return fromStore(await rows, await readSourceConfig(source));
     }
     if (source.media === undefined) return undefined;
     const { kind, directory } = await unpackMedia(source.media, {

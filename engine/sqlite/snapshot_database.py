@@ -1,0 +1,47 @@
+"""Takes a snapshot of an SQLite database that its homeserver goes on writing to, with SQLite's own backup, which reads as any reader does.
+
+Read by the Python of the machine that the database is on, from its standard input: Python 3.7 or newer, and nothing but its library.
+
+argv: the database, and the copy to make, which must not be there. stdout: {"snapshot": {...}}, or {"closed": true} where nobody has the
+database open: it is then a plain file, which SQLite must not be asked to open, as that would make files beside it.
+"""
+import json
+import os
+import sqlite3
+import sys
+import urllib.parse
+
+WAL_VERSION = 2
+
+
+def is_closed(database):
+    """A database in WAL mode has its index beside it for as long as anybody has it open."""
+    with open(database, "rb") as file:
+        header = file.read(20)
+    return len(header) == 20 and header[18] == WAL_VERSION and not os.path.exists(database + "-shm")
+
+
+def snapshot(database, destination):
+    os.makedirs(os.path.dirname(destination), mode=0o700, exist_ok=True)
+    os.close(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    source = sqlite3.connect("file:" + urllib.parse.quote(database) + "?mode=ro", uri=True, timeout=60)
+    target = sqlite3.connect(destination)
+    try:
+        in_wal_mode = source.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        # One read transaction holds up no writer in WAL mode. Without it a writer would wait for the end: pages are then taken few at a time,
+        # and all of them anew when somebody has written in between.
+        source.backup(target, pages=-1 if in_wal_mode else 1000, sleep=0.05)
+        # One plain file, as the copy of one that is closed.
+        target.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        target.close()
+        source.close()
+    return {"bytes": os.path.getsize(destination)}
+
+
+def main():
+    database, destination = sys.argv[1:3]
+    print(json.dumps({"closed": True} if is_closed(database) else {"snapshot": snapshot(database, destination)}))
+
+
+main()
