@@ -219,6 +219,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
             manifestFile,
             manifestDigest,
             replicated: moved.replicated,
+            imported: moved.imported,
             oneTimeKeys,
             mediaStore: media.mediaStore,
             mediaTreeDigest: moved.mediaTreeDigest,

@@ -40,6 +40,8 @@ export interface MovedHomeserver {
     readonly manifest: pulumi.Output<{ manifestFile: string; manifestDigest: string }>;
     /** The manifest is that of a catch-up. */
     readonly replicated?: true;
+    /** The manifest is that of an import, of a source that can be stopped. */
+    readonly imported?: true;
     readonly safeguard: Safeguarded;
     readonly restored: pulumi.Output<{ incoming: string; oneTimeKeys: "kept" | "emptied" }>;
     /** Of the target's store; absent where the media are handed over. */
@@ -102,6 +104,7 @@ function portFile(
     }));
     return {
         manifest: imported.result,
+        imported: true,
         safeguard,
         restored: imported.result,
         ...moveMedia(source, fenceToken, imported, args, loaded),

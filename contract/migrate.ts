@@ -192,6 +192,8 @@ export const verifyContract = contract({
         manifestDigest: sha256,
         /** The manifest is that of a catch-up, which has compared the rows while both sides were there. */
         replicated: z.boolean().optional(),
+        /** The manifest is that of an import, although the source can be stopped: its rows are in an SQLite file. */
+        imported: z.boolean().optional(),
         oneTimeKeys: z.enum(["kept", "emptied"]),
         mediaStore: absolutePath,
         /** Of the store; absent where the media are in another repository. */

@@ -37,3 +37,10 @@ export interface AssessmentCheck {
     /** `not-run` where something it depends on could not be found out in time. */
     readonly run: (context: AssessmentContext) => Promise<Finding[] | "not-run">;
 }
+
+/** What a check looks at that asks no server for rows. */
+export type SourceContext = Omit<AssessmentContext, "client">;
+
+export interface SourceCheck extends Omit<AssessmentCheck, "run"> {
+    readonly run: (context: SourceContext) => Promise<Finding[] | "not-run">;
+}

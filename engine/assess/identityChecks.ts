@@ -8,13 +8,14 @@ import { parseSigningKeys, verifyKeysOf } from "../synapse/secrets/signingKey.ts
 import { recordInDatabase } from "../fence/database/recordInDatabase.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { finding } from "../run/finding.ts";
-import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import type { AssessmentCheck, AssessmentContext, SourceCheck } from "./check.ts";
 import { oldSigningKeyFindings } from "./oldSigningKeys.ts";
 
 const eventsVerified = 5;
 const usersShown = 3;
 
-export const identityChecks: readonly AssessmentCheck[] = [
+/** What the configuration and the stack tell, without a row. */
+export const configuredIdentityChecks: readonly SourceCheck[] = [
     {
         id: "server-name",
         cost: "cheap",
@@ -31,16 +32,6 @@ export const identityChecks: readonly AssessmentCheck[] = [
                       ],
             );
         },
-    },
-    {
-        id: "source-owner",
-        cost: "cheap",
-        run: ({ spec, client }) => fencedByAnother(spec, client),
-    },
-    {
-        id: "users-of-this-server",
-        cost: "thorough",
-        run: ({ client, config }) => foreignUsers(client, config.serverName),
     },
     {
         id: "given-signing-key",
@@ -74,6 +65,34 @@ export const identityChecks: readonly AssessmentCheck[] = [
             Promise.resolve(oldSigningKeyFindings(config.oldSigningKeys, secrets.signingKeys)),
     },
     {
+        id: "given-macaroon-secret",
+        cost: "cheap",
+        run({ spec, secrets }) {
+            const { value, origin } = secrets.macaroon;
+            if (spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === value) return Promise.resolve([]);
+            return Promise.resolve([
+                finding(
+                    "SM-E0830",
+                    `the stack's secret is not the one in force on the source, which comes from its ${origin}`,
+                ),
+            ]);
+        },
+    },
+];
+
+export const identityChecks: readonly AssessmentCheck[] = [
+    ...configuredIdentityChecks,
+    {
+        id: "source-owner",
+        cost: "cheap",
+        run: ({ spec, client }) => fencedByAnother(spec, client),
+    },
+    {
+        id: "users-of-this-server",
+        cost: "thorough",
+        run: ({ client, config }) => foreignUsers(client, config.serverName),
+    },
+    {
         id: "given-pepper",
         cost: "cheap",
         async run({ spec, secrets, client }) {
@@ -88,20 +107,6 @@ export const identityChecks: readonly AssessmentCheck[] = [
             return hashes
                 ? [finding("SM-E0820", "the stack has no pepper, the source has one, and users have passwords")]
                 : [];
-        },
-    },
-    {
-        id: "given-macaroon-secret",
-        cost: "cheap",
-        run({ spec, secrets }) {
-            const { value, origin } = secrets.macaroon;
-            if (spec.macaroonSecretKey === undefined || spec.macaroonSecretKey === value) return Promise.resolve([]);
-            return Promise.resolve([
-                finding(
-                    "SM-E0830",
-                    `the stack's secret is not the one in force on the source, which comes from its ${origin}`,
-                ),
-            ]);
         },
     },
     {

@@ -6,7 +6,7 @@ import { openStore } from "../media/readStore.ts";
 import { newScanNotes, scanStore } from "../media/scan.ts";
 import { fileSystemOf, lackingSpace } from "../machines/freeSpace.ts";
 import { finding } from "../run/finding.ts";
-import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import type { SourceCheck, SourceContext } from "./check.ts";
 import { supervisionCheckId, unsupervised } from "./supervisionCheck.ts";
 
 /** A restored database can be larger than the one it came from: fresh indexes are smaller, but write-ahead log and sorts need room too. */
@@ -18,7 +18,7 @@ const mediaInBundle = 2;
 /** An uncompressed directory dump holds no indexes; it never exceeds the database. */
 const dumpFactor = 1;
 
-export const machineChecks: readonly AssessmentCheck[] = [
+export const machineChecks: readonly SourceCheck[] = [
     {
         id: supervisionCheckId,
         cost: "cheap",
@@ -70,7 +70,7 @@ async function mediaToCopy({
     spec,
     config,
     measured,
-}: Pick<AssessmentContext, "spec" | "config" | "measured">): Promise<number> {
+}: Pick<SourceContext, "spec" | "config" | "measured">): Promise<number> {
     if (spec.mediaStorageProvider?.kind !== "keep") return measured.sizes.mediaBytes;
     if (spec.quick) return 0;
     let bytes = 0;

@@ -11,7 +11,7 @@ import {
     type BucketAddress,
 } from "../synapse/config/mediaStorageProviders.ts";
 import { finding } from "../run/finding.ts";
-import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import type { AssessmentContext, SourceCheck } from "./check.ts";
 import { documentedFindings } from "./conclusion.ts";
 
 type Sections = Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ type Sections = Readonly<Record<string, unknown>>;
 const previewSeconds = 3;
 const importSeconds = 120;
 
-export const mediaStorageChecks: readonly AssessmentCheck[] = [
+export const mediaStorageChecks: readonly SourceCheck[] = [
     {
         id: "media-storage",
         cost: "cheap",

@@ -3,6 +3,7 @@ import { backup } from "./backup.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
+import { runningSqlite } from "./runningSqlite.ts";
 import { sqlite } from "./sqlite.ts";
 import { systemd } from "./systemd.ts";
 import type { Route } from "./route.ts";
@@ -14,6 +15,7 @@ export const routes = {
     "ems-export": emsExport,
     "ems-zip": emsZip,
     sqlite,
+    "running-sqlite": runningSqlite,
     systemd,
     "to-ems": toEms,
     "to-bundle": toBundle,

@@ -1,7 +1,7 @@
 /** Reads the source and the place the target will have, and says what a migration would meet. Changes nothing. */
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import type { AssessmentCheck, AssessmentContext } from "../../engine/assess/check.ts";
+import type { AssessmentCheck, SourceContext } from "../../engine/assess/check.ts";
 import { clockChecks } from "../../engine/assess/clockChecks.ts";
 import { configurationCheckId, configurationFindings } from "../../engine/assess/configurationCheck.ts";
 import { constraintChecks } from "../../engine/assess/constraintChecks.ts";
@@ -17,17 +17,19 @@ import { mediaRepoChecks } from "../../engine/assess/mediaRepoChecks.ts";
 import { assessBundle } from "../../engine/assess/bundleAssessment.ts";
 import { conclude, documentedFindings, shown } from "../../engine/assess/conclusion.ts";
 import { serviceUserCheckId, serviceUserFindings } from "../../engine/assess/serviceUserCheck.ts";
+import { assessSqlite } from "../../engine/assess/sqliteAssessment.ts";
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
 import { mediaFileChecks } from "../../engine/assess/mediaFileChecks.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
-import { findingsOfUnmade, isCancelled } from "../../engine/assess/cancelled.ts";
+import { runChecks } from "../../engine/assess/runChecks.ts";
 import { readSizes } from "../../engine/assess/sizes.ts";
 import { pinnedRun, sourceFingerprint } from "../../engine/runIdentity/runIdentity.ts";
 import { refuseAnother, seenTarget } from "../../engine/standing/seenTarget.ts";
 import { foreseeDowntime } from "../../engine/assess/predictedDowntime.ts";
-import { assessContract, type Finding } from "../../contract/index.ts";
+import { assessContract } from "../../contract/index.ts";
 import { writePrivateFile } from "../../engine/run/atomicFile.ts";
+import { MigrationError } from "../../engine/run/errors.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { allOf } from "../../engine/run/eachOf.ts";
@@ -37,6 +39,7 @@ import { prepareRunDirectory, runDirectoryPaths } from "../../engine/run/runDire
 import type { Progress } from "../../engine/run/progress.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { filesOfIdentity, filesOfTarget, refuseMissingFiles } from "../../engine/synapse/config/missingFiles.ts";
+import { requirePostgres, type HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSecrets.ts";
 import { installedSynapse } from "../../engine/synapse/targetVersion.ts";
@@ -46,8 +49,6 @@ type Assessment = z.infer<typeof assessContract.result>;
 
 /** A preview must not take longer than ten seconds; a statement that does is cancelled and its check is listed as not run. */
 const quickStatementSeconds = 1.5;
-/** No check of a preview is begun after this. */
-const quickBudgetSeconds = 4;
 const thoroughStatementSeconds = 6 * 3600;
 
 const serviceUserCheck: AssessmentCheck = {
@@ -71,6 +72,7 @@ const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...mediaRepoChecks,
     configurationCheck,
 ];
+const idsBeforeTheRun: ReadonlySet<string> = new Set(checksBeforeTheRun.map(({ id }) => id));
 /** The target comes last: a server that does not answer takes the time of nothing else in a preview. */
 const allChecks: readonly AssessmentCheck[] = [
     ...machineChecks,
@@ -150,11 +152,45 @@ async function assessSource(
     const config = await readSourceConfig(source);
     const copied = spec.bundle === undefined ? filesOfTarget(config) : [];
     await refuseMissingFiles(config, [...filesOfIdentity(config), ...copied]);
-    const [targetSynapse, address, secrets] = await allOf(
-        installedSynapse(spec.targetPython),
-        sourceAddress(source),
-        readHomeserverSecrets(config),
-    );
+    const [targetSynapse, secrets] = await allOf(installedSynapse(spec.targetPython), readHomeserverSecrets(config));
+    const context = {
+        ...{ spec: { ...spec, source }, config, secrets, targetSynapse },
+        begun: pinnedId !== undefined,
+        foreignCode: spec.foreignCode ?? [],
+    };
+    const assessed = requireCopy(spec, config) === "port" ? await assessSqlite(context) : await assessServer(context);
+    const { fingerprint, downtime, findings, ...found } = assessed;
+    return conclude(spec, evidenceFile, keep, {
+        ...{ notRun: found.notRun, passed: found.passed, sizes: found.sizes },
+        runId: spec.run.id ?? pinnedId ?? fingerprint.slice(0, 8),
+        serverName: config.serverName,
+        findings: [...config.findings, ...secrets.findings, ...findings, downtime.finding],
+        versions: { source: found.source, target: `Synapse ${targetSynapse.version}` },
+        predictedDowntimeSeconds: downtime.seconds,
+    });
+}
+
+/**
+ * How the rows travel fits what they are in.
+ *
+ * @throws MigrationError SM-E0505, SM-E0979, SM-E0704
+ */
+function requireCopy({ copy }: AssessSpec, config: HomeserverConfig): "port" | "server" {
+    if (copy?.mode !== "port") {
+        requirePostgres(config);
+        return "server";
+    }
+    if (config.database.kind === "sqlite") return "port";
+    throw new MigrationError("SM-E0979", {
+        where: config.database.where,
+        found: "a database of PostgreSQL",
+        changed: "nothing",
+    });
+}
+
+async function assessServer(context: Omit<SourceContext, "measured">) {
+    const { spec, config, secrets } = context;
+    const address = await sourceAddress(spec.source);
     const options = {
         step: "assess",
         readOnly: true,
@@ -162,25 +198,11 @@ async function assessSource(
     };
     const assessed = await withClient(address, options, async (client) => {
         const measured = await readSizes(client);
-        const outcome = await runChecks({
-            ...{ spec: { ...spec, source }, config, secrets, client, targetSynapse, measured },
-            begun: pinnedId !== undefined,
-            foreignCode: spec.foreignCode ?? [],
-        });
+        const outcome = await runChecks(allChecks, { ...context, client, measured }, idsBeforeTheRun);
         const [server, fingerprint] = [await serverVersion(client), await sourceFingerprint(client, config, secrets)];
-        return { ...outcome, sizes: measured.sizes, server, fingerprint };
+        return { ...outcome, sizes: measured.sizes, source: `PostgreSQL ${server.text}`, fingerprint };
     });
-    const downtime = await foreseeDowntime(spec, assessed.sizes, address);
-    return conclude(spec, evidenceFile, keep, {
-        runId: spec.run.id ?? pinnedId ?? assessed.fingerprint.slice(0, 8),
-        serverName: config.serverName,
-        findings: [...config.findings, ...secrets.findings, ...assessed.findings, downtime.finding],
-        notRun: assessed.notRun,
-        passed: assessed.passed,
-        versions: { source: `PostgreSQL ${assessed.server.text}`, target: `Synapse ${targetSynapse.version}` },
-        sizes: assessed.sizes,
-        predictedDowntimeSeconds: downtime.seconds,
-    });
+    return { ...assessed, downtime: await foreseeDowntime(spec, assessed.sizes, address) };
 }
 
 /** An assessment in which no check ran. */
@@ -198,35 +220,4 @@ function nothingRead(spec: AssessSpec, runId: string, evidenceFile: string): Ass
         notRun: allChecks.map(({ id }) => id),
         evidenceFile,
     };
-}
-
-async function runChecks(
-    context: AssessmentContext,
-): Promise<{ findings: Finding[]; notRun: string[]; passed: string[] }> {
-    const findings: Finding[] = [];
-    const notRun: string[] = [...context.measured.notRun];
-    const passed: string[] = [];
-    const began = performance.now();
-    for (const { id, cost, run } of allChecks) {
-        const outOfTime = context.spec.quick && performance.now() - began > quickBudgetSeconds * 1000;
-        const meantToDiffer = context.begun && checksBeforeTheRun.some((check) => check.id === id);
-        if ((context.spec.quick && cost === "thorough") || outOfTime || meantToDiffer) {
-            notRun.push(id);
-            continue;
-        }
-        try {
-            const found = await run(context);
-            if (found === "not-run") {
-                notRun.push(id);
-                continue;
-            }
-            findings.push(...found);
-            if (found.length === 0) passed.push(id);
-        } catch (error) {
-            // What keeps one from being made is as much a finding as any other, and hides none of them.
-            if (!isCancelled(error)) findings.push(...findingsOfUnmade(id, error));
-            notRun.push(id);
-        }
-    }
-    return { findings, notRun, passed };
 }

@@ -94,7 +94,7 @@ async function compare(spec: VerifySpec, address: DatabaseAddress): Promise<Comp
             await readReplicaManifest(spec.manifestFile, spec.manifestDigest),
             spec.database.owner,
         );
-    if (spec.source.kind === "selfHosted")
+    if (spec.source.kind === "selfHosted" && spec.imported !== true)
         return compareDatabase(address, await readManifest(spec.manifestFile, spec.manifestDigest), options);
     const manifest = await readImportManifest(spec.manifestFile, spec.manifestDigest);
     return compareImported(address, manifest, { ...options, mediaRowsAdded: spec.mediaRowsAdded ?? 0 });

@@ -38,7 +38,7 @@ export function sqliteDatabase(source: SelfHostedSource, config: HomeserverConfi
         kind: "sqlite",
         record: async (_step, work) => work(placeOf(await file())),
         readOnly: () => Promise.resolve(null),
-        refuseObstacles: async () => refuseObstacles(source, await file()),
+        refuseObstacles: async (signal) => refuseObstacles(source, await file(), signal),
         proveStill: async (options) => proveStill(await file(), options),
         giveBack: () => Promise.resolve(),
         refuseUnlessStill: async (token, run) => refuseUnlessStill(await file(), token, run, placeOf(await file())),
@@ -96,17 +96,22 @@ export function footprintMoved(before: FileFootprint, now: FileFootprint): strin
     ];
 }
 
-async function refuseObstacles(source: SelfHostedSource, file: OpenedFile): Promise<void> {
+/** Processes that have it open and are none of the homeserver's, a line each. */
+export async function openersOf(source: SelfHostedSource, file: OpenedFile): Promise<string[]> {
     const own = new Set((await sourceService(source).status()).processes.map(({ pid }) => pid));
-    const others = async () => (await holders(file)).filter(({ pid }) => !own.has(pid));
-    let found = await others();
+    const others = (await holders(file)).filter(({ pid }) => !own.has(pid));
+    return others.slice(0, shown).map(describe);
+}
+
+async function refuseObstacles(source: SelfHostedSource, file: OpenedFile, signal: AbortSignal): Promise<void> {
+    let found: string[] = [];
     // A person's look at it, or a backup, is over soon.
-    await until(async () => (found = await others()).length === 0 || undefined, {
+    await until(async () => (found = await openersOf(source, file)).length === 0 || undefined, {
         seconds: closedSeconds / 2,
         everyMilliseconds: 200,
+        signal,
     });
-    const open: Obstacle[] =
-        found.length === 0 ? [] : [{ code: "SM-E0974", found: found.slice(0, shown).map(describe).join("\n") }];
+    const open: Obstacle[] = found.length === 0 ? [] : [{ code: "SM-E0974", found: found.join("\n") }];
     const obstacles = [...open, ...(await unnamedHomeserver(source)), ...(await heldListeners(source))];
     throwObstacles(obstacles, placeOn(file.machine, file.path));
 }

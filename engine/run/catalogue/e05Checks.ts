@@ -41,8 +41,8 @@ export const e05Checks = {
     "SM-E0505": entry(
         "check",
         "the source's database is SQLite",
-        "a source of kind selfHosted is copied from PostgreSQL to PostgreSQL; a SQLite file goes another way",
-        "stop the homeserver and declare its file: config `source: {kind: sqlite, database: /path/to/homeserver.db}`, as docs/sqlite.md says; the target has PostgreSQL",
+        "rows are copied from PostgreSQL to PostgreSQL unless the stack says otherwise; those of an SQLite file are ported",
+        "`pulumi config set copy port`, as docs/sqlite.md says: the homeserver is stopped and its file is ported by the migration; the target is one of kind local, which has PostgreSQL",
     ),
     "SM-E0506": entry(
         "check",

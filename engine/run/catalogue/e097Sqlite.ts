@@ -62,4 +62,10 @@ export const e097Sqlite = {
         "two rows would have the same key, or refer to others in vain, and rows are never left out",
         "look at the named rows and mend or delete one of each pair while Synapse is stopped: which of them is in use?",
     ),
+    "SM-E0979": entry(
+        "check",
+        "the stack ports an SQLite file, and the homeserver has none",
+        "`copy: port` has Synapse's own script carry the rows of an SQLite file over; this homeserver keeps them in PostgreSQL",
+        "take `copy` out of the stack, which then copies from server to server: `pulumi config rm copy`",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

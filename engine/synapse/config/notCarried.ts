@@ -35,7 +35,7 @@ interface Facts {
     readonly appServiceConfigFiles: readonly string[];
 }
 
-/** @returns findings SM-E0505 and SM-E0704 that block, SM-W0703 and SM-W0704 that warn */
+/** @returns findings SM-E0704 that block, SM-W0703 and SM-W0704 that warn */
 export function findNotCarried(config: Facts): Finding[] {
     const sections = shape.parse(config.sections);
     const findings: Finding[] = [];
@@ -46,13 +46,6 @@ export function findNotCarried(config: Facts): Finding[] {
         findings.push({ id, severity: "warning", evidence, fix });
     };
 
-    if (config.database.kind === "sqlite") {
-        blocks(
-            "SM-E0505",
-            `the database is the SQLite file ${config.database.path}`,
-            "move the source to PostgreSQL first: `synapse_port_db --sqlite-database <file> --postgres-config homeserver.yaml`",
-        );
-    }
     if (config.database.kind === "several") {
         blocks(
             "SM-E0704",

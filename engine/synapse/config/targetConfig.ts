@@ -95,7 +95,9 @@ const sourceConnection =
 
 /** The `database:` section with the target's connection and the source's pool settings. */
 export function targetDatabaseSection(sections: Sections, connection: TargetConnection): Sections {
-    const source = isMapping(sections["database"]) ? sections["database"] : {};
+    const section = isMapping(sections["database"]) ? sections["database"] : {};
+    // What Synapse sets for the file of SQLite is nothing that psycopg2 knows.
+    const source = section["name"] === "psycopg2" ? section : {};
     const args = isMapping(source["args"]) ? source["args"] : {};
     return {
         database: {

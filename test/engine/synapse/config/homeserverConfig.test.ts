@@ -119,7 +119,7 @@ describe("reading a homeserver's configuration", () => {
         const withDatabase = (database: string): string =>
             plain().replace(/^database:[^]*sslmode: disable\}\n/m, database);
         const sqlite = await reading(withDatabase("database: {name: sqlite3, args: {database: /var/homeserver.db}}\n"));
-        expect(sqlite.findings.map(({ id }) => id)).to.deep.equal(["SM-E0505"]);
+        expect(sqlite.findings, "whether it can be moved depends on how").to.deep.equal([]);
         await expectError("SM-E0505", () => Promise.resolve().then(() => requirePostgres(sqlite)));
         const old = await reading(withDatabase("database_path: /var/homeserver.db\n"));
         expect(old.database).to.include({ kind: "sqlite", path: "/var/homeserver.db" });
