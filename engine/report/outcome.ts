@@ -8,6 +8,7 @@ import {
     prepareBundleContract,
     probeContract,
     startContract,
+    takeFileContract,
     verifyBundleContract,
     verifyContract,
 } from "../../contract/index.ts";
@@ -158,7 +159,7 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
     const window = downtime.at(-1);
     const sentences: string[] = [];
     const fence = stateOf(fenceContract.name);
-    if (stateOf(importContract.name) === "done")
+    if (stateOf(importContract.name) === "done" && stateOf(takeFileContract.name) === undefined)
         sentences.push(
             "The source came as files: nothing here could stop the old server, and somebody has said that it is stopped for good.",
         );

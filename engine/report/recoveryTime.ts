@@ -4,6 +4,7 @@ import {
     importMediaContract,
     openContract,
     startContract,
+    takeFileContract,
     verifyContract,
 } from "../../contract/index.ts";
 import { formatBytes, formatCount, formatSeconds } from "./quantities.ts";
@@ -20,7 +21,9 @@ export const recoveryColumns = ["Part", "Amount", "Took", "Rate"] as const;
 export function recoveryTable(run: RunRecord): readonly (readonly string[])[] | undefined {
     const began = standing(run, importContract.name)?.startedAt;
     const opened = standing(run, openContract.name)?.endedAt;
-    if (began === undefined || opened === undefined) return undefined;
+    // Of a source that was stopped here the downtime says more.
+    const isStopped = standing(run, takeFileContract.name) !== undefined;
+    if (began === undefined || opened === undefined || isStopped) return undefined;
     const whole = Math.max(0, (Date.parse(opened) - Date.parse(began)) / 1000);
     const rows = run.tables.reduce((sum, { targetRows }) => sum + (targetRows ?? 0), 0);
     const media = run.media.find(({ step }) => step === importMediaContract.name);
