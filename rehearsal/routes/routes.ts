@@ -1,5 +1,6 @@
 /** All routes that can be rehearsed, by the name that `--route` takes. */
 import { backup } from "./backup.ts";
+import { compose } from "./compose.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
@@ -15,6 +16,7 @@ export const routes = {
     "ems-zip": emsZip,
     sqlite,
     systemd,
+    compose,
     "to-ems": toEms,
     "to-bundle": toBundle,
 } as const satisfies Record<string, Route>;
