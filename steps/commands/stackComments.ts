@@ -108,6 +108,7 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
             ? "what leads clients and other servers to it (DNS, reverse proxy, .well-known), and who changes that at the cut-over?"
             : `who changes the reverse proxy at the cut-over (${proxies.join("; ")}), and DNS?`,
         "is it meant that nobody but this program looks after the target's processes? `npx pulumi config set acknowledge SM-W0745`; likewise other warnings that block, once each is read",
+        ...composeQuestions(found?.homeserver.service),
         ...(applicationServices.length === 0
             ? []
             : [
@@ -121,6 +122,18 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
         ...(workers.length === 0
             ? []
             : [`is one process enough for what ${workers.length} workers do now? The target starts without workers`]),
+    ];
+}
+
+/** Containers that are made anew are not those that the fence has stopped. */
+function composeQuestions(service: HomeserverService | undefined): string[] {
+    if (service?.kind !== "container" || service.container.unit !== undefined) return [];
+    const { compose, name = "" } = service.container;
+    const where =
+        compose === undefined ? `replaces container ${name}` : `runs \`docker compose\` for project ${compose.project}`;
+    const place = compose?.workingDirectory === undefined ? "" : ` in ${compose.workingDirectory}`;
+    return [
+        `what ${where}${place} by itself (a timer, a deployment, watchtower)? Take it out from the fence on: what it makes anew is not held down`,
     ];
 }
 
