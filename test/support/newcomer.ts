@@ -16,13 +16,13 @@ export interface Newcomer {
     /** Everything that is made is below it. */
     readonly directory: string;
     /** Runs `npx synapse-migrate <args>`. @returns all that it says @throws Error with that, when it fails */
-    synapseMigrate(...args: string[]): Promise<string>;
+    readonly synapseMigrate: (...args: string[]) => Promise<string>;
     /** Runs `npx pulumi <args> --stack <stack>`, likewise. */
-    pulumi(args: readonly string[], input?: string): Promise<string>;
+    readonly pulumi: (args: readonly string[], input?: string) => Promise<string>;
     /** Declares a phase and makes it true. */
-    up(phase: string): Promise<string>;
+    readonly up: (phase: string) => Promise<string>;
     /** Removes the file and the directory, with what still runs from it. @returns how many processes that were */
-    remove(): Promise<number>;
+    readonly remove: () => Promise<number>;
 }
 
 /** @param stack  its name, of this process alone */

@@ -70,7 +70,11 @@ describe("a step that is run", () => {
                 noteReached("root@old");
                 return value === 21 ? Promise.resolve({ doubled: 42 }) : Promise.reject(new Error("no"));
             });
-            const undoable: AnyStep = { ...asks, undo: () => Promise.resolve(noteReached("root@new")) };
+            const undo = (): Promise<void> => {
+                noteReached("root@new");
+                return Promise.resolve();
+            };
+            const undoable: AnyStep = { ...asks, undo };
             await doStep(call(undoable, specOf(1))).catch(() => undefined);
             await doStep(call(undoable, specOf(21)));
             await undoStep(call(undoable, specOf(21)));
