@@ -63,8 +63,8 @@ export function report(parent: pulumi.Resource, steps: StepSequence, { config, r
         phase: config.phase,
         environment: {
             ...environment,
-            source: described(config.source.kind),
-            target: described(config.target.kind),
+            source: described(config.source.kind) + placeOf(config.source),
+            target: described(config.target.kind) + (config.target.kind === "local" ? " on this machine" : ""),
         },
         after: pulumi.all(after),
     };
@@ -74,6 +74,12 @@ export function report(parent: pulumi.Resource, steps: StepSequence, { config, r
 
 function digest(result: unknown): string {
     return createHash("sha256").update(JSON.stringify(result)).digest("hex");
+}
+
+/** Files are on this machine, whatever machine they come from. */
+function placeOf(source: MigrationConfig["source"]): string {
+    if (source.kind !== "selfHosted") return "";
+    return ` on ${source.machine.kind === "ssh" ? source.machine.address : "this machine"}`;
 }
 
 /** For people: "self-hosted" for `selfHosted`. */

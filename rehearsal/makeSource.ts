@@ -6,6 +6,7 @@ import type { PostgresPrograms } from "../toolchain/postgres.ts";
 import type { PulumiToolchain } from "../toolchain/toolchain.ts";
 import type { SynapseEnvironment } from "../toolchain/synapse.ts";
 import { makeServiceDirectory } from "./directory.ts";
+import { stackOfMachine } from "./routes/onMachine.ts";
 import type { MachineRoute, PreparedRoute, RouteStack } from "./routes/route.ts";
 import { routes, type RouteName } from "./routes/routes.ts";
 import { registerCanary, type Canary } from "./source/canary.ts";
@@ -73,7 +74,7 @@ async function onMachine(route: MachineRoute, args: MakeSourceArgs): Promise<Mad
         route.install(machine, { serverName, population: { users, rooms, messages } }),
     );
     const canary = await registerCanary(source, seed);
-    return { source, canary, expectations: source.expectations, stack: await route.describe(source, canary) };
+    return { source, canary, expectations: source.expectations, stack: stackOfMachine(source, canary) };
 }
 
 async function onThisMachine(route: PreparedRoute, args: MakeSourceArgs): Promise<MadeSource> {

@@ -49,7 +49,8 @@ const openOutputs = z.object({
 });
 
 /**
- * Previews, migrates, shows that a second run changes nothing, has the target checked, and destroys the stack, also after a failure.
+ * Previews, migrates, shows that a second run changes nothing, has the target checked, removes what only the move needed, and destroys the stack,
+ * also after a failure.
  *
  * @throws MigrationError SM-E1101 when a Pulumi command fails; SM-E1190 when the source still answers after the move
  */
@@ -65,6 +66,8 @@ export async function migrate(args: MigrationArgs): Promise<MigrationReport> {
         await timings.during("pulumi up, again", () => stack.up("cutover", "--expect-no-changes"));
         await timings.during("pulumi preview --expect-no-changes", () => stack.preview("--expect-no-changes"));
         await args.whenOpen(gatewayUrl.replace(/\/$/, ""));
+        await timings.during("pulumi up: finish", () => stack.up("finish"));
+        if (await source.answers()) throw stillServing(source);
         return report;
     } catch (error) {
         failure = error;

@@ -10,6 +10,7 @@ import {
     type Obstacle,
 } from "../fence/obstacles.ts";
 import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
+import { unstoppable } from "../fence/unstoppable.ts";
 import type { ErrorCode } from "../run/errorCatalogue.ts";
 import { finding } from "../run/finding.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
@@ -21,7 +22,10 @@ const sessionSeconds = 1;
 const passing: Partial<Record<ErrorCode, ErrorCode>> = { "SM-E0720": "SM-W0720", "SM-E0721": "SM-W0721" };
 
 const looks: Readonly<Record<string, (context: AssessmentContext) => Promise<Obstacle[]>>> = {
-    "fence-service": ({ spec }) => unnamedHomeserver(spec.source),
+    "fence-service": async ({ spec }) => [
+        ...(await unnamedHomeserver(spec.source)),
+        ...(await unstoppable(spec.source)),
+    ],
     "fence-sessions": ({ client, spec }) => sessionObstacles(client, spec.source, { seconds: sessionSeconds }),
     "fence-prepared-transactions": ({ client }) => preparedTransactions(client),
     "fence-standby": ({ client }) => standby(client),

@@ -8,8 +8,18 @@ export function stepsOf(records: readonly JournalRecord[]): ReportedStep[] {
     for (const record of records) byStep.set(record.step, [...(byStep.get(record.step) ?? []), record]);
     return [...byStep].map(([name, own]) => {
         const attempts = attemptsOf(own);
-        return { name, phase: own[0]?.phase ?? "", state: stateOf(attempts), attempts };
+        const machines = machinesOf(own);
+        return {
+            ...{ name, phase: own[0]?.phase ?? "", state: stateOf(attempts), attempts },
+            ...(machines === undefined ? {} : { machines }),
+        };
     });
+}
+
+/** The program itself is always here, and so is what the run keeps. */
+function machinesOf(records: readonly JournalRecord[]): string[] | undefined {
+    const told = records.flatMap(({ machines }) => (machines === undefined ? [] : [machines]));
+    return told.length === 0 ? undefined : [...new Set([...told.flat(), "this machine"])];
 }
 
 /** The result in the last `done` record, unless the step was taken back after it. */

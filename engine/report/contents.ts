@@ -2,7 +2,7 @@
 import { checkState, type CheckState } from "../../contract/index.ts";
 import { formatBytes, formatCount, formatInstant, formatSeconds } from "./quantities.ts";
 import { recoveryTable } from "./recoveryTime.ts";
-import type { ReportedCheck, RunRecord } from "./reportRecord.ts";
+import type { ReportedCheck, ReportedStep, RunRecord } from "./reportRecord.ts";
 
 export interface Figure {
     readonly name: string;
@@ -127,6 +127,9 @@ export const mediaFacts = ({ files, bytes, copied, missing, orphans, treeDigest 
     "Not in the database": formatCount(orphans),
     "Digest of the tree": treeDigest,
 });
+
+/** The machines that a step has worked on, in one cell. */
+export const placesOf = ({ machines }: ReportedStep): string => machines?.join(", ") ?? "not known";
 
 /** Shown with checks and tables of steps that were taken back. */
 export const fallen = "This does not stand: the step was taken back since, or the journal does not know it.";

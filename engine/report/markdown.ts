@@ -1,6 +1,6 @@
 /** The report as Markdown, for terminals, tickets and chat. */
 import { badgeText } from "./badges.ts";
-import { clockNotes, fallen, figures, mediaFacts, offlineNotice, proofs, whatWasFound } from "./contents.ts";
+import { clockNotes, fallen, figures, mediaFacts, offlineNotice, placesOf, proofs, whatWasFound } from "./contents.ts";
 import { formatCount, formatInstant, formatSeconds } from "./quantities.ts";
 import { recoveryColumns, recoveryTable } from "./recoveryTime.ts";
 import type { RunRecord } from "./reportRecord.ts";
@@ -67,6 +67,7 @@ function timeline(run: RunRecord): string {
         step.phase,
         story(step),
         step.attempts[0] === undefined ? "" : formatInstant(step.attempts[0].startedAt),
+        placesOf(step),
     ]);
     const windows = run.downtime.map(({ from, until, seconds }) =>
         until === undefined
@@ -74,7 +75,9 @@ function timeline(run: RunRecord): string {
             : `Down from ${formatInstant(from)} to ${formatInstant(until)}: ${formatSeconds(seconds ?? 0)}.`,
     );
     if (steps.length === 0) return "";
-    return [...windows, ...clockNotes(run), table(["Step", "Phase", "How it went", "Begun"], steps)].join("\n\n");
+    return [...windows, ...clockNotes(run), table(["Step", "Phase", "How it went", "Begun", "Machines"], steps)].join(
+        "\n\n",
+    );
 }
 
 function recovery(run: RunRecord): string {

@@ -21,6 +21,11 @@ const step = z.strictObject({
     /** Where the step stands now. `undone`: taken back since. */
     state: z.enum(["done", "failed", "unfinished", "undone", "undo-failed"]),
     attempts: z.array(attempt),
+    /**
+     * Where its attempts have worked: `user@host` of other machines, and `this machine`, which runs the program. Absent where no attempt has told,
+     * as after a kill.
+     */
+    machines: z.array(z.string()).optional(),
 });
 
 const downtimeWindow = z.strictObject({

@@ -6,6 +6,7 @@ import {
     figures,
     mediaFacts,
     offlineNotice,
+    placesOf,
     proofs,
     whatWasFound,
     type Proof,
@@ -64,6 +65,7 @@ export function timelineSection(run: RunRecord): Markup | undefined {
             attempt.error === undefined ? attempt.state : `${attempt.state}, ${attempt.error.code}`,
             formatInstant(attempt.startedAt),
             formatSeconds(attempt.seconds),
+            placesOf(step),
         ]),
     );
     const columns = [
@@ -73,6 +75,7 @@ export function timelineSection(run: RunRecord): Markup | undefined {
         { name: "End" },
         { name: "Begun" },
         { name: "Took", number: true },
+        { name: "Machines" },
     ];
     const key = (style: string, name: string): Markup =>
         markup`<li><svg width="22" height="12" aria-hidden="true"><rect class="${style}" x="1" y="1" width="20" height="10" rx="3"/></svg>${name}</li>`;

@@ -29,6 +29,8 @@ const recordBody = z.strictObject({
     result: z.unknown().optional(),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
     seconds: z.number().optional(),
+    /** Other machines that were worked on until the end that this tells of; earlier versions did not write it. */
+    machines: z.array(z.string()).optional(),
     /** Hash of the record before; 64 zeros in the first. */
     previous: z.string(),
 });

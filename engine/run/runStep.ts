@@ -8,6 +8,7 @@ import { refuseForgotten } from "./declaredPhase.ts";
 import { refuseGivenBack } from "./givenBack.ts";
 import { readJournal, type JournalRecord } from "./journal.ts";
 import { anyRun, invalidSpec, withStep, type OpenStep, type StepCall } from "./openStep.ts";
+import { watchReached } from "./machinesReached.ts";
 import { redact, registerSecret, withoutSecret } from "./redaction.ts";
 import { runDirectoryPaths } from "./runDirectory.ts";
 import { secretsIn, withoutSecrets } from "./specSecrets.ts";
@@ -72,16 +73,17 @@ async function journaled(
     await run.journal.append({ ...base, kind: "intent", ...begun });
     const started = performance.now();
     const elapsed = (): number => Math.round(performance.now() - started) / 1000;
+    const reached = watchReached();
     try {
         // Once more, now that whoever would give the source back reads in the journal that this has begun.
         refuseGivenBack(contract, await run.journal.read(), paths.journal);
         const result: unknown = contract.result.parse(await act(spec, run));
         const line = answer(result, contract.name);
-        await run.journal.append({ ...base, kind: "done", result, seconds: elapsed() });
+        await run.journal.append({ ...base, kind: "done", result, seconds: elapsed(), machines: reached() });
         await keepCopyOf(run, contract.name);
         return line;
     } catch (error) {
-        await noteFailure(run, { ...base, seconds: elapsed() }, error);
+        await noteFailure(run, { ...base, seconds: elapsed(), machines: reached() }, error);
         throw afterFailure === undefined ? error : await afterFailure(error, step, run);
     }
 }
@@ -155,14 +157,15 @@ export async function undoStep(call: StepCall): Promise<void> {
         await holdingTarget(contract, run.reference, async () => {
             await run.journal.append({ ...base, kind: "undo" });
             const started = performance.now();
+            const reached = watchReached();
             try {
                 await undo?.(spec, run);
             } catch (error) {
-                await noteFailure(run, base, error);
+                await noteFailure(run, { ...base, machines: reached() }, error);
                 throw error;
             }
             const seconds = Math.round(performance.now() - started) / 1000;
-            await run.journal.append({ ...base, kind: "undone", seconds });
+            await run.journal.append({ ...base, kind: "undone", seconds, machines: reached() });
             await keepCopyOf(run, contract.name);
         });
     });
@@ -184,7 +187,7 @@ function answer(result: unknown, step: string): string {
 /** Where not even that can be written, as on a full disk, the step's own error is the one to be told; its intent stands in the journal. */
 async function noteFailure(
     { journal }: StepRun,
-    base: Pick<JournalRecord, "step" | "phase" | "seconds">,
+    base: Pick<JournalRecord, "step" | "phase" | "seconds" | "machines">,
     error: unknown,
 ): Promise<void> {
     await journal.append({ ...base, kind: "failed", error: described(error) }).catch((unwritten: unknown) => {

@@ -64,6 +64,11 @@ export function processService(
         };
     };
 
+    const refuseUnstoppable = async (): Promise<void> => {
+        const main = await findHomeserver(place);
+        if (main !== undefined) await requireRestartable(machine, await record(machine, main), service);
+    };
+
     const stop = async (): Promise<StoppedProcess> => {
         const main = await requireHomeserver(place);
         if (main === undefined) return { kind: "process" };
@@ -117,7 +122,7 @@ export function processService(
         });
     };
 
-    return { name, status, stop, staysDown, hasEnded, start };
+    return { name, status, refuseUnstoppable, stop, staysDown, hasEnded, start };
 }
 
 const stopSecondsByDefault = 120;

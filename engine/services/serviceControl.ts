@@ -112,6 +112,13 @@ export interface ServiceControl {
     /** Looks, changes nothing. */
     status(): Promise<ServiceStatus>;
     /**
+     * Refuses, while it serves, what {@link stop} would refuse before it stops anything: what may not be stopped from here, or could not be
+     * started again. Changes nothing.
+     *
+     * @throws MigrationError SM-E0712, SM-E1422 (units of systemd), SM-E1476, SM-E1478, SM-E1479 (containers)
+     */
+    refuseUnstoppable(): Promise<void>;
+    /**
      * Stops the service and sees to it that nothing starts it again, also after a kill has ended an earlier attempt.
      *
      * @param before  how it ran, as it was kept before the first attempt; as it runs now when absent

@@ -1,6 +1,7 @@
 /**
  * A homeserver as the documentation of Synapse's official image has it run by Compose, on a machine that was booted: PostgreSQL in a container of its
- * own on the network of the project, `/data` in a directory beside the file or in a volume, the port of clients published.
+ * own on the network of the project, or a SQLite file below `/data`, which is in a directory beside the file or in a volume; the port of clients
+ * published.
  */
 import { randomBytes } from "node:crypto";
 import { stringify } from "yaml";
@@ -16,12 +17,15 @@ import { installCompose } from "./composePlugin.ts";
 import { clientPort, containedFiles } from "./containedFiles.ts";
 import { containerSynapseId, loadImages, postgresImage, redisImage, synapseImage } from "./containerImages.ts";
 import type { BootedMachine } from "./machine.ts";
+import { machineEnvironment } from "./machineSynapse.ts";
 
 export interface ComposeSynapseOptions {
     /** `machine.test` when absent. */
     readonly serverName?: string;
     /** Where `/data` is: a directory of the machine when absent. */
     readonly data?: "directory" | "volume";
+    /** `postgresql` when absent. With `sqlite` there is no other container, and there can be no workers. */
+    readonly database?: "postgresql" | "sqlite";
     /** Of generic workers, with Redis between them and the main process; none when absent. */
     readonly workers?: number;
     /** Absent: nobody. */
@@ -45,7 +49,7 @@ export interface ComposeSynapse {
     readonly expectations?: Expectations;
     /** Whether it answers. */
     answers(): Promise<boolean>;
-    /** Runs statements in its database; the rows without a heading, columns separated by `|`. */
+    /** Runs statements in its database, on SQLite one; the rows without a heading, columns separated by `|`. */
     query(statements: string): Promise<string>;
     /** `docker compose` in the directory of its file. */
     compose(...args: string[]): Promise<string>;
@@ -56,13 +60,17 @@ export const composeDirectory = "/srv/matrix";
 const startSeconds = 180;
 const answerMilliseconds = 2000;
 const databaseUser = "synapse";
+const databaseFile = "/data/homeserver.db";
+/** In the container, for there is no `sqlite3` in it; one statement. */
+const askSqlite = `import sqlite3, sys
+for row in sqlite3.connect("${databaseFile}").execute(sys.stdin.read()): print(*row, sep="|")`;
 
 /** Installs it, starts it so that it starts with its machine, and fills it. */
 export async function installComposeSynapse(
     machine: BootedMachine,
     options: ComposeSynapseOptions = {},
 ): Promise<ComposeSynapse> {
-    const { serverName = "machine.test", data = "directory", population } = options;
+    const { serverName = "machine.test", data = "directory", database = "postgresql", population } = options;
     const workers = Array.from({ length: options.workers ?? 0 }, (_, index) => `generic_worker${index + 1}`);
     const made = makeIdentity();
     const baseUrl = `http://${machine.address}:${clientPort}`;
@@ -76,17 +84,28 @@ export async function installComposeSynapse(
             (response) => response.ok,
             () => false,
         );
-    const psql = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", databaseUser];
+    if (database === "sqlite" && workers.length > 0) throw new Error("Synapse has no workers on SQLite");
+    const container = `${project}-synapse-1`;
+    // Not as root: a journal of root's would be closed to Synapse.
+    const client =
+        database === "sqlite"
+            ? ["--user", String(containerSynapseId), container, `${machineEnvironment}/bin/python`, "-c", askSqlite]
+            : [`${project}-db-1`, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", databaseUser];
     const query = (statements: string): Promise<string> =>
-        machine.run(["docker", "exec", "-i", `${project}-db-1`, ...psql], { input: statements });
+        machine.run(["docker", "exec", "-i", ...client], { input: statements });
     await startDocker(machine);
     await installCompose(machine);
-    await machine.write(`${composeDirectory}/compose.yaml`, composeFile(data, workers, password), { mode: 0o600 });
+    await machine.write(`${composeDirectory}/compose.yaml`, composeFile({ data, database, workers, password }), {
+        mode: 0o600,
+    });
     await compose("create");
     await writeData(machine, data, {
         ...containedFiles({
             ...{ serverName, made, workers, redis: "redis", mediaStore: "/data/media_store" },
-            database: { host: "db", name: databaseUser, user: databaseUser, password },
+            database:
+                database === "sqlite"
+                    ? { file: databaseFile }
+                    : { host: "db", name: databaseUser, user: databaseUser, password },
             publicBaseUrl: `${baseUrl}/`,
             replicationSecret: randomBytes(24).toString("base64url"),
         }),
@@ -103,7 +122,7 @@ export async function installComposeSynapse(
         signingKey: made.signingKey,
         configPaths: ["/data/homeserver.yaml"],
         service: { kind: "compose", project, services: ["synapse"] },
-        container: `${project}-synapse-1`,
+        container,
     };
     if (population === undefined) return synapse;
     await backgroundUpdatesDone(query);
@@ -118,8 +137,14 @@ export async function startDocker(machine: BootedMachine): Promise<void> {
     await loadImages(machine);
 }
 
+interface ComposeFile extends Pick<Required<ComposeSynapseOptions>, "data" | "database"> {
+    readonly workers: readonly string[];
+    readonly password: string;
+}
+
 /** A worker has a service of its own, as the documentation of the image has it. */
-function composeFile(data: "directory" | "volume", workers: readonly string[], password: string): string {
+function composeFile({ data, database, workers, password }: ComposeFile): string {
+    const onServer = database === "postgresql";
     const volumes = [`${data === "directory" ? "./data" : "data"}:/data`];
     const always = { restart: "unless-stopped" };
     const worker = (name: string): object => ({
@@ -136,23 +161,25 @@ function composeFile(data: "directory" | "volume", workers: readonly string[], p
             synapse: {
                 ...{ image: synapseImage, ...always, volumes },
                 environment: { SYNAPSE_CONFIG_PATH: "/data/homeserver.yaml", SYNAPSE_CACHE_FACTOR: "0.5" },
-                depends_on: ["db"],
+                ...(onServer ? { depends_on: ["db"] } : {}),
                 ports: [`${clientPort}:${clientPort}`],
             },
             ...Object.fromEntries(workers.map((name) => [name, worker(name)])),
             ...(workers.length === 0 ? {} : { redis: { image: redisImage, ...always } }),
-            db: {
-                ...{ image: postgresImage, ...always, volumes: ["database:/var/lib/postgresql/data"] },
-                environment: {
-                    POSTGRES_USER: databaseUser,
-                    POSTGRES_PASSWORD: password,
-                    POSTGRES_INITDB_ARGS: "--encoding=UTF8 --lc-collate=C --lc-ctype=C",
-                },
-            },
+            ...(onServer ? { db: { ...databaseService(password), ...always } } : {}),
         },
-        volumes: { database: {}, ...(data === "volume" ? { data: {} } : {}) },
+        volumes: { ...(onServer ? { database: {} } : {}), ...(data === "volume" ? { data: {} } : {}) },
     });
 }
+
+const databaseService = (password: string): object => ({
+    ...{ image: postgresImage, volumes: ["database:/var/lib/postgresql/data"] },
+    environment: {
+        POSTGRES_USER: databaseUser,
+        POSTGRES_PASSWORD: password,
+        POSTGRES_INITDB_ARGS: "--encoding=UTF8 --lc-collate=C --lc-ctype=C",
+    },
+});
 
 /** All of it belongs to the image's own user, whom the machine does not know. */
 async function writeData(

@@ -3,15 +3,14 @@ import { stringify } from "yaml";
 import { settingsForFilling } from "../source/homeserverConfig.ts";
 import type { NewIdentity } from "../source/identity.ts";
 
+/** On a server, as the container calls it; or a file, as the container has it. */
+type ContainedDatabase =
+    | { readonly host: string; readonly name: string; readonly user: string; readonly password: string }
+    | { readonly file: string };
+
 export interface ContainedFilesArgs {
     readonly serverName: string;
-    /** As the container calls its server. */
-    readonly database: {
-        readonly host: string;
-        readonly name: string;
-        readonly user: string;
-        readonly password: string;
-    };
+    readonly database: ContainedDatabase;
     /** As the container has it. */
     readonly mediaStore: string;
     readonly made: NewIdentity;
@@ -29,7 +28,6 @@ const workerPort = 8081;
 /** By their names in the directory that is `/data`. */
 export function containedFiles(args: ContainedFilesArgs): Record<string, string> {
     const { serverName, database, mediaStore, made, workers } = args;
-    const { host, name, user, password } = database;
     const hasWorkers = workers.length > 0;
     return {
         [`${serverName}.signing.key`]: made.signingKey,
@@ -42,7 +40,7 @@ export function containedFiles(args: ContainedFilesArgs): Record<string, string>
                 listener(clientPort, ["client", "federation"]),
                 ...(hasWorkers ? [listener(replicationPort, ["replication"])] : []),
             ],
-            database: { name: "psycopg2", args: { user, password, dbname: name, host, cp_min: 3, cp_max: 8 } },
+            database: databaseSection(database),
             log_config: `/data/${serverName}.log.config`,
             media_store_path: mediaStore,
             signing_key_path: `/data/${serverName}.signing.key`,
@@ -69,6 +67,12 @@ export function containedFiles(args: ContainedFilesArgs): Record<string, string>
             ]),
         ),
     };
+}
+
+function databaseSection(database: ContainedDatabase): object {
+    if ("file" in database) return { name: "sqlite3", args: { database: database.file } };
+    const { host, name, user, password } = database;
+    return { name: "psycopg2", args: { user, password, dbname: name, host, cp_min: 3, cp_max: 8 } };
 }
 
 const listener = (port: number, names: readonly string[]): object => ({

@@ -1,4 +1,5 @@
 /** A way a homeserver is moved, as the rehearsal goes it: what the stack is given, made out of a homeserver that was filled. */
+import type { Service } from "../../contract/index.ts";
 import type { Progress } from "../../engine/run/progress.ts";
 import type { PulumiToolchain } from "../../toolchain/toolchain.ts";
 import type { Canary } from "../source/canary.ts";
@@ -61,7 +62,6 @@ export interface MachineRoute extends AnyRoute {
     readonly place: "machine";
     readonly boot: () => Promise<BootedMachine>;
     readonly install: (machine: BootedMachine, options: InstallOptions) => Promise<InstalledSource>;
-    readonly describe: (source: InstalledSource, canary: Canary) => Promise<RouteStack>;
 }
 
 interface InstallOptions {
@@ -70,15 +70,18 @@ interface InstallOptions {
 }
 
 /** A homeserver on a machine, filled. */
-interface InstalledSource {
+export interface InstalledSource {
     readonly machine: BootedMachine;
     readonly serverName: string;
     /** Where this machine reaches it, without a final slash. */
     readonly baseUrl: string;
     readonly files: HomeserverIdentity;
-    /** As its service is given them. */
+    /** As its service is given them; of a container, as the container has them. */
     readonly configPaths: readonly string[];
-    readonly signingKeyFile: string;
+    /** Content of the file. */
+    readonly signingKey: string;
+    /** As the stack describes it. */
+    readonly service: Service;
     readonly expectations: Expectations;
     answers(): Promise<boolean>;
 }

@@ -1,5 +1,6 @@
 /** All routes that can be rehearsed, by the name that `--route` takes. */
 import { backup } from "./backup.ts";
+import { compose } from "./compose.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
@@ -17,6 +18,7 @@ export const routes = {
     sqlite,
     "running-sqlite": runningSqlite,
     systemd,
+    compose,
     "to-ems": toEms,
     "to-bundle": toBundle,
 } as const satisfies Record<string, Route>;

@@ -1,6 +1,5 @@
 /** From a homeserver that systemd runs on another machine, as Debian's package sets it up: reached over ssh by an operator who may `sudo`. */
 import { installDebianSynapse } from "../machines/debianSynapse.ts";
-import { describeMachine } from "../machines/descriptions.ts";
 import { bootMachine } from "../machines/machine.ts";
 import type { MachineRoute } from "./route.ts";
 
@@ -15,25 +14,10 @@ export const systemd: MachineRoute = {
         const source = await installDebianSynapse(machine, { serverName, workers, population });
         const { expectations } = source;
         if (expectations === undefined) throw new Error("it was to be filled");
-        return { ...source, expectations };
-    },
-    async describe({ machine, baseUrl, configPaths, signingKeyFile, files }, canary) {
         return {
-            config: {
-                source: {
-                    kind: "selfHosted",
-                    homeserverConfig: configPaths,
-                    machine: describeMachine(machine, "sudo"),
-                    service: { kind: "systemd", units: ["matrix-synapse"] },
-                },
-                canaryBaseUrl: baseUrl,
-            },
-            secrets: {
-                signingKey: await machine.run(["cat", signingKeyFile]),
-                macaroonSecretKey: files.macaroonSecretKey,
-                pepper: files.pepper,
-                canaryPassword: canary.password,
-            },
+            ...{ ...source, expectations },
+            signingKey: await machine.run(["cat", source.signingKeyFile]),
+            service: { kind: "systemd", units: ["matrix-synapse"] },
         };
     },
 };

@@ -1,5 +1,6 @@
 /** Comments in a stack's file: where each value comes from, and what only the operator can know. Pure. */
 import { isMap, isScalar, parseDocument, type Scalar, type YAMLMap } from "yaml";
+import type { HomeserverService } from "../../engine/discover/discovery.ts";
 import type { FoundSource, StackSource } from "./stackSource.ts";
 
 /** A place in the file, and what is written above it. */
@@ -23,6 +24,8 @@ export function sourceComments({ named, homeserver, discovery }: FoundSource): S
         knownHosts: "from the known_hosts of whoever has run init",
         confirmed: "shown by the machine, and confirmed by whoever has run init",
     }[named.hostKeyFrom ?? "option"];
+    const { service } = homeserver;
+    const inside = service.kind === "container" ? `container ${service.container.name ?? ""}` : undefined;
     const main = homeserver.running ? "its main process" : "what would start its main process";
     const at = (path: readonly string[], text: string): StackComment => ({
         path: [`${namespace}:source`, ...path],
@@ -37,11 +40,35 @@ export function sourceComments({ named, homeserver, discovery }: FoundSource): S
             path: [`${namespace}:signingKey`],
             text: "from the file or line that homeserver.yaml names it in; as the next ones, encrypted by Pulumi",
         },
-        at(["homeserverConfig"], `in the order of ${main}'s command line`),
+        at(
+            ["homeserverConfig"],
+            `in the order of ${main}'s command line${inside === undefined ? "" : `, as ${inside} has them`}`,
+        ),
         ...(named.description.kind === "ssh" ? [at(["machine", "hostKey"], hostKey)] : []),
-        homeserver.service.kind === "systemd"
-            ? at(["service", "units"], `the unit of ${main}; its workers' units are found when it is stopped`)
-            : at(["service", "pidFile"], "pid_file of homeserver.yaml, or --pid-file"),
+        ...serviceComments(service, main).map(({ path, text }) => at(["service", ...path], text)),
+    ];
+}
+
+/** Places below `service`. */
+function serviceComments(service: HomeserverService, main: string): StackComment[] {
+    if (service.kind !== "container")
+        return service.kind === "systemd"
+            ? [{ path: ["units"], text: `the unit of ${main}; its workers' units are found when it is stopped` }]
+            : [{ path: ["pidFile"], text: "pid_file of homeserver.yaml, or --pid-file" }];
+    const { name, unit, compose } = service.container;
+    const others = "its workers' containers are found when it is stopped";
+    if (unit !== undefined)
+        return [
+            {
+                path: ["units"],
+                text: `the unit that runs container ${name ?? ""} of ${main}; its workers' units are found`,
+            },
+        ];
+    if (compose === undefined) return [{ path: ["name"], text: `the container of ${main}; ${others}` }];
+    const directory = compose.workingDirectory === undefined ? "" : `, of ${compose.workingDirectory}`;
+    return [
+        { path: ["project"], text: `a label that Compose gave container ${name ?? ""}${directory}` },
+        { path: ["services"], text: `likewise: the service of ${main}; ${others}` },
     ];
 }
 
@@ -81,6 +108,7 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
             ? "what leads clients and other servers to it (DNS, reverse proxy, .well-known), and who changes that at the cut-over?"
             : `who changes the reverse proxy at the cut-over (${proxies.join("; ")}), and DNS?`,
         "is it meant that nobody but this program looks after the target's processes? `npx pulumi config set acknowledge SM-W0745`; likewise other warnings that block, once each is read",
+        ...composeQuestions(found?.homeserver.service),
         ...(applicationServices.length === 0
             ? []
             : [
@@ -94,6 +122,18 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
         ...(workers.length === 0
             ? []
             : [`is one process enough for what ${workers.length} workers do now? The target starts without workers`]),
+    ];
+}
+
+/** Containers that are made anew are not those that the fence has stopped. */
+function composeQuestions(service: HomeserverService | undefined): string[] {
+    if (service?.kind !== "container" || service.container.unit !== undefined) return [];
+    const { compose, name = "" } = service.container;
+    const where =
+        compose === undefined ? `replaces container ${name}` : `runs \`docker compose\` for project ${compose.project}`;
+    const place = compose?.workingDirectory === undefined ? "" : ` in ${compose.workingDirectory}`;
+    return [
+        `what ${where}${place} by itself (a timer, a deployment, watchtower)? Take it out from the fence on: what it makes anew is not held down`,
     ];
 }
 

@@ -2,10 +2,11 @@
 import { resolve } from "node:path";
 import type { MachineDescription, Service } from "../../contract/index.ts";
 import { discover, type Discovered } from "../../engine/discover/discover.ts";
-import type { Discovery, Homeserver } from "../../engine/discover/discovery.ts";
+import type { ContainerFacts, Discovery, Homeserver } from "../../engine/discover/discovery.ts";
 import { openMachine } from "../../engine/machines/openMachine.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readHomeserverConfig, type HomeserverConfig } from "../../engine/synapse/config/homeserverConfig.ts";
+import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
 import type { NamedMachine } from "./machineOptions.ts";
 
 /** What a stack's source is made of. */
@@ -51,9 +52,20 @@ export interface Choice {
     readonly pidFile?: string | undefined;
 }
 
-/** A homeserver of a machine. @throws MigrationError as {@link sourceAmong}; SM-E1401 to SM-E1405 when the machine is not reached */
+/**
+ * A homeserver of a machine.
+ *
+ * Its configuration is read once more, as the steps will read it: a container's files through its mounts, and not through its process, which is
+ * gone when they are needed most.
+ *
+ * @throws MigrationError as {@link sourceAmong} and `readSourceConfig`; SM-E1401 to SM-E1405 when the machine is not reached
+ */
 export async function sourceOnMachine(choice: Choice): Promise<StackSource> {
-    return sourceAmong(await discover(openMachine(choice.named.description)), choice);
+    const source = sourceAmong(await discover(openMachine(choice.named.description)), choice);
+    const { homeserverConfig, machine, service } = source;
+    const { serverName } = source.config;
+    const described = { kind: "selfHosted" as const, serverName, homeserverConfig: [...homeserverConfig] };
+    return { ...source, config: await readSourceConfig({ ...described, machine, service }) };
 }
 
 /**
@@ -98,12 +110,25 @@ function serviceOf(homeserver: Homeserver, config: HomeserverConfig, pidFile: st
     const { service, serverName = "" } = homeserver;
     if (service.kind === "systemd") return { kind: "systemd", units: [...service.units] };
     if (service.kind === "process") return { kind: "process", pidFile: pidFile ?? requiredPidFile(config) };
+    if (service.kind === "container") {
+        const contained = serviceOfContainer(service.container);
+        if (contained !== undefined) return contained;
+    }
     const found = {
-        container: "it runs in a container",
+        container: "it runs in a container that neither Docker nor Podman has told of",
         systemdUser: "it is a unit of a user's own systemd",
         unknown: "only workers of it are seen",
     }[service.kind];
     throw new MigrationError("SM-E1454", { where: `${serverName} on ${config.machine.name}`, found });
+}
+
+/** By what starts it again when it is gone: the unit that runs it, else its project, else itself. */
+function serviceOfContainer({ name, engine, compose, unit }: ContainerFacts): Service | undefined {
+    if (unit !== undefined) return { kind: "systemd", units: [unit] };
+    if (name === undefined || engine === undefined) return undefined;
+    const by = engine === "docker" ? {} : { engine };
+    if (compose === undefined) return { kind: "container", name, ...by };
+    return { kind: "compose", project: compose.project, services: [compose.service], ...by };
 }
 
 function requiredPidFile(config: HomeserverConfig): string {

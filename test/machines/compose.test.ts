@@ -7,6 +7,7 @@ import type { Machine } from "../../engine/machines/machine.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { until } from "../../engine/run/until.ts";
+import { unstoppable } from "../../engine/fence/unstoppable.ts";
 import { sourceService, serviceControl } from "../../engine/services/service.ts";
 import { ranBefore, stoppedService, type StoppedService } from "../../engine/services/serviceControl.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
@@ -19,8 +20,10 @@ import {
     installComposeSynapse,
     type ComposeSynapse,
 } from "../../rehearsal/machines/composeSynapse.ts";
+import { synapseImage } from "../../rehearsal/machines/containerImages.ts";
 import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
 import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
+import { sourceOnMachine } from "../../steps/commands/stackSource.ts";
 import { expectError } from "../support/expectError.ts";
 import { untilTrue } from "../support/waiting.ts";
 import { killedAfter } from "./killedAfter.ts";
@@ -212,10 +215,46 @@ describe("a homeserver that Compose runs, with a worker", function () {
         await expectError("SM-E1472", () => sourceService(of(["redis"])).status());
     });
 
+    it("is found by init as a service of its project, or as a container where it was made by hand", async () => {
+        const named = { description: source.machine };
+        const found = await sourceOnMachine({ named });
+        expect([found.service, found.homeserverConfig]).to.deep.equal([source.service, source.homeserverConfig]);
+        expect(found.config.mediaStorePath).to.equal(`${composeDirectory}/data/media_store`);
+        await synapse.compose("stop", "synapse", "generic_worker1");
+        await synapse.compose("rm", "--force", "synapse", "generic_worker1");
+        const data = `${composeDirectory}/data:/data`;
+        const options = ["--restart=always", "--network=matrix_default", "--publish=8008:8008", `--volume=${data}`];
+        await machine.run(["docker", "run", "--detach", "--name=alone", ...options, synapseImage]);
+        await serves();
+        const alone = await sourceOnMachine({ named });
+        expect(alone.service).to.deep.equal({ kind: "container", name: "alone" });
+        const run: SelfHostedSource = {
+            ...source,
+            service: alone.service,
+            homeserverConfig: [...alone.homeserverConfig],
+        };
+        expect((await sourceService(run).status()).running).to.equal(true);
+        expect((await sourceAddress(run)).host).to.equal("db");
+        expect(await unstoppable(run)).to.deep.equal([]);
+        await machine.run(["docker", "rm", "--force", "alone"]);
+        // Gone once it is stopped: said before that, by the assessment.
+        const [, ...passing] = options;
+        await machine.run(["docker", "run", "--detach", "--rm", "--name=once", ...passing, synapseImage]);
+        await serves();
+        const once = await unstoppable({ ...run, service: { kind: "container", name: "once" } });
+        expect(once.map(({ code }) => code)).to.deep.equal(["SM-E1479"]);
+        expect(await synapse.answers()).to.equal(true);
+        await machine.run(["docker", "rm", "--force", "once"]);
+        await synapse.compose("up", "--detach");
+        await serves();
+        installed = await facts();
+    });
+
     it("is neither stopped nor started by somebody who is not root there (SM-E1471, SM-E1478)", async () => {
         const before = await kept();
         const asOperator = openMachine({ ...describeMachine(machine), address: `${operator}@${machine.address}` });
         await expectError("SM-E1471", () => control(asOperator).status());
+        await expectError("SM-E1478", () => control(asOperator).refuseUnstoppable());
         await expectError("SM-E1478", () => control(asOperator).stop(before));
         await expectError("SM-E1478", () => control(asOperator).start(before));
     });

@@ -1,14 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect } from "chai";
-import { execa } from "execa";
 import { fingerprintOf } from "../../engine/machines/ssh/hostKey.ts";
 import { machineNamed } from "../../steps/commands/machineOptions.ts";
 import { initStack } from "../../steps/commands/init.ts";
-import { ensureToolchain } from "../../toolchain/toolchain.ts";
-import { withWorkDirectory } from "../support/workDirectory.ts";
+import { newcomer, type Newcomer } from "../support/newcomer.ts";
 import { expectError } from "../support/expectError.ts";
 import { discover } from "../../engine/discover/discover.ts";
 import { discovery, type Discovery } from "../../engine/discover/discovery.ts";
@@ -19,8 +15,6 @@ import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machin
 import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
 import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 import { operator } from "../../rehearsal/machines/baseRecipe.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Paths that the system itself writes while nobody does anything. */
 const busy =
@@ -126,33 +120,16 @@ describe("discover", function () {
 
     describe("init --from user@host", function () {
         this.timeout(240_000);
-        let directory: string;
         const stack = `discover-${process.pid}`;
-        const stackFile = join(root, "stacks", `Pulumi.${stack}.yaml`);
+
+        let made: Newcomer;
         before(async () => {
-            directory = await mkdtemp(join(tmpdir(), "synapse-discover-"));
+            made = await newcomer(stack);
         });
-        after(async () => {
-            await rm(directory, { recursive: true, force: true });
-            await rm(stackFile, { force: true });
-        });
+        after(() => made.remove());
 
-        it("writes a stack that says where its values come from, and whose preview is green", () =>
-            withWorkDirectory(writesStack));
-
-        async function writesStack(state: string): Promise<void> {
-            const { pulumi } = await ensureToolchain({ pulumi: true, postgres: true, synapse: true }, () => undefined);
-            if (pulumi === undefined) throw new Error("the toolchain set up no Pulumi");
-            const environment = {
-                ...pulumi.environment,
-                HOME: directory,
-                PULUMI_HOME: pulumi.home,
-                XDG_STATE_HOME: state,
-                PATH: `${dirname(pulumi.program)}:${process.env["PATH"] ?? ""}`,
-                PULUMI_BACKEND_URL: `file://${directory}`,
-                PULUMI_CONFIG_PASSPHRASE: "passphrase",
-                PULUMI_SKIP_UPDATE_CHECK: "true",
-            };
+        it("writes a stack that says where its values come from, and whose preview is green", async () => {
+            const { environment, directory, stackFile, pulumi } = made;
             const { hostKey, identityFile } = booted.access;
             const options = {
                 ...{ from: [`${operator}@${booted.address}`], stack, environment },
@@ -182,13 +159,11 @@ describe("discover", function () {
             expect(steady(await readFile(stackFile, "utf8"))).to.deep.equal(steady(`${text}# mine\n`));
             await closeMachines();
             // Of all that only the operator can say, what the assessment insists on.
-            const acknowledged = ["config", "set", "acknowledge", "SM-W0745", "--stack", stack, "--cwd", root];
-            await execa(pulumi.program, acknowledged, { env: environment });
+            await pulumi(["config", "set", "acknowledge", "SM-W0745"]);
             expect(await readFile(stackFile, "utf8")).to.contain("# init: the unit of its main process");
-            const args = ["preview", "--non-interactive", "--stack", stack, "--cwd", root];
-            const { all: said } = await execa(pulumi.program, args, { env: environment, reject: false, all: true });
+            const said = await pulumi(["preview"]);
             if (!/of old\.test[^]*findings: 0 blocking/.test(said)) throw new Error(said);
-        }
+        });
 
         it("says which homeservers there are where none of that name is (SM-E1453)", async () => {
             const { hostKey, identityFile } = booted.access;

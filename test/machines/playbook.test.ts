@@ -16,6 +16,7 @@ import {
     playbookUnit,
     type PlaybookSynapse,
 } from "../../rehearsal/machines/playbookSynapse.ts";
+import { sourceOnMachine } from "../../steps/commands/stackSource.ts";
 import { expectError } from "../support/expectError.ts";
 import { untilTrue } from "../support/waiting.ts";
 
@@ -64,6 +65,12 @@ describe("a homeserver whose container a unit of systemd runs", function () {
         expect((await api.ask("/_matrix/client/versions")).status).to.equal(200);
     });
 
+    it("is found by init as the unit that runs its container, with the paths of the container", async () => {
+        const found = await sourceOnMachine({ named: { description: source.machine } });
+        expect([found.service, found.homeserverConfig]).to.deep.equal([source.service, source.homeserverConfig]);
+        expect(found.config.mediaStorePath).to.equal("/matrix/synapse/storage/media-store");
+    });
+
     it("is stopped and held with its unit, read while its container is gone, and started as it was", async () => {
         const service = sourceService(source);
         const before = (await service.status()).record;
@@ -86,6 +93,7 @@ describe("a homeserver whose container a unit of systemd runs", function () {
     it("is not stopped as a container, which its unit would start again (SM-E1476)", async () => {
         const named = sourceService({ ...source, service: { kind: "container", name: "matrix-synapse" } });
         const error = await expectError("SM-E1476", () => named.stop());
+        await expectError("SM-E1476", () => named.refuseUnstoppable());
         expect(error.detail.fix).to.contain(playbookUnit);
         expect((await named.status()).evidence.join("\n")).to.contain("run by a unit of systemd that is active");
         expect(await synapse.answers()).to.equal(true);

@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import type { SshMachine } from "../../../contract/machine.ts";
+import { noteReached } from "../../run/machinesReached.ts";
 import { joined } from "../far/byteQueue.ts";
 import { farFiles } from "../far/farFiles.ts";
 import type { Machine, MachineProgramOptions, Reachable } from "../machine.ts";
@@ -27,7 +28,11 @@ export interface HeldMachine extends Machine {
 export function sshMachine(description: SshMachine): HeldMachine {
     const name = `${description.address}${description.become === "sudo" ? " (sudo)" : ""}`;
     let opening: Promise<SshConnection> | undefined;
-    const opened = (): Promise<SshConnection> => (opening ??= openSsh(description, name));
+    const opened = async (): Promise<SshConnection> => {
+        const connection = await (opening ??= openSsh(description, name));
+        noteReached(name);
+        return connection;
+    };
     const connect = async () => (await opened()).helper;
     const reached = new Map<string, Promise<Reachable>>();
 

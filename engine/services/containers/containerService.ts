@@ -65,6 +65,11 @@ export function containerService(
         };
     };
 
+    const refuseUnstoppable = async (): Promise<void> => {
+        await requireRoot(machine);
+        await refuseUnstartable(machine, await look());
+    };
+
     const stop = async (before?: StoppedService): Promise<StoppedContainers> => {
         await requireRoot(machine);
         const seen = await look();
@@ -135,7 +140,7 @@ export function containerService(
         await startContainers(holding, record, { seconds: options.startSeconds ?? startSecondsByDefault, name });
     };
 
-    return { name, status, stop, staysDown, hasEnded, start };
+    return { name, status, refuseUnstoppable, stop, staysDown, hasEnded, start };
 }
 
 function containersIn(stopped: StoppedService): StoppedContainers {

@@ -54,6 +54,11 @@ export function systemdService(
         };
     };
 
+    const refuseUnstoppable = async (): Promise<void> => {
+        await requireRoot(machine);
+        refuseTransient(await look(), machine);
+    };
+
     const stop = async (before?: StoppedService): Promise<StoppedUnits> => {
         await requireRoot(machine);
         const seen = await look();
@@ -115,7 +120,7 @@ export function systemdService(
         await startUnits(machine, record, { seconds, signal, name, main: seen.main });
     };
 
-    return { name, status, stop, staysDown, hasEnded, start };
+    return { name, status, refuseUnstoppable, stop, staysDown, hasEnded, start };
 }
 
 function unitsIn(stopped: StoppedService): StoppedUnits {

@@ -73,6 +73,45 @@ describe("report", () => {
             ]);
         });
 
+        it("names the machines that each step has worked on, where its attempts have told", async () => {
+            const old = "admin@old.example.org (sudo)";
+            const lines = [
+                { step: "assess", kind: "intent" as const, after: 0 },
+                { step: "assess", kind: "done" as const, after: 1, result: assessment, machines: [old] },
+                { step: "fence", kind: "intent" as const, after: 2 },
+                {
+                    step: "fence",
+                    kind: "failed" as const,
+                    after: 3,
+                    error: { code: "SM-E0702", message: "x" },
+                    machines: [],
+                },
+                { step: "fence", kind: "intent" as const, after: 4 },
+                { step: "fence", kind: "done" as const, after: 5, machines: [old] },
+                { step: "swap", kind: "intent" as const, after: 6 },
+                { step: "swap", kind: "done" as const, after: 7, machines: [] },
+                { step: "start", kind: "intent" as const, after: 8 },
+            ];
+            const record = await recordOf(lines, {});
+            expect(record.steps.map(({ name, machines }) => [name, machines])).to.deep.equal([
+                ["assess", [old, "this machine"]],
+                ["fence", [old, "this machine"]],
+                ["swap", ["this machine"]],
+                ["start", undefined],
+            ]);
+            const rows = markdownReport(record).split("\n");
+            const cell = (step: string): string =>
+                rows
+                    .find((row) => row.startsWith(`| ${step} |`))
+                    ?.split(" | ")
+                    .at(-1) ?? "";
+            expect(cell("fence")).to.equal("admin@old.example.org \\(sudo\\), this machine |");
+            expect(cell("start")).to.equal("not known |");
+            const html = htmlReport(record);
+            expect(html).to.contain(`data-label="Machines">${old}, this machine</td>`);
+            expect(html).to.contain(`data-label="Machines">this machine</td>`);
+        });
+
         it("takes the downtime that the opening step measured", async () => {
             const open = done("open", 3660, 1, { openedAt: instantAfter(3661), downtimeSeconds: 61, checks: [] });
             const { downtime } = await recordOf([...fenced, ...open]);

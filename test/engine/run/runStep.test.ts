@@ -6,6 +6,7 @@ import { runReference, type StepContract } from "../../../contract/index.ts";
 import { secret } from "../../../contract/secret.ts";
 import { MigrationError } from "../../../engine/run/errors.ts";
 import { lockFile } from "../../../engine/run/fileLock.ts";
+import { noteReached } from "../../../engine/run/machinesReached.ts";
 import { readJournal } from "../../../engine/run/journal.ts";
 import { doStep, undoStep } from "../../../engine/run/runStep.ts";
 import type { AnyStep, StepCall } from "../../../engine/run/openStep.ts";
@@ -59,6 +60,33 @@ describe("a step that is run", () => {
         withRun(async ({ call, specOf, kinds }) => {
             expect(await doStep(call(double(), specOf(21)))).to.equal('{"doubled":42}');
             expect(await kinds()).to.deep.equal(["intent", "done"]);
+        }));
+
+    it("journals which other machines it has asked for something, also where it fails, and is taken back", () =>
+        withRun(async ({ call, specOf, directory }) => {
+            noteReached("root@before");
+            const asks = double(({ value }) => {
+                noteReached("root@old");
+                noteReached("root@old");
+                return value === 21 ? Promise.resolve({ doubled: 42 }) : Promise.reject(new Error("no"));
+            });
+            const undo = (): Promise<void> => {
+                noteReached("root@new");
+                return Promise.resolve();
+            };
+            const undoable: AnyStep = { ...asks, undo };
+            await doStep(call(undoable, specOf(1))).catch(() => undefined);
+            await doStep(call(undoable, specOf(21)));
+            await undoStep(call(undoable, specOf(21)));
+            const records = await readJournal(join(directory, "journal.jsonl"));
+            expect(records.map(({ kind, machines }) => [kind, machines])).to.deep.equal([
+                ["intent", undefined],
+                ["failed", ["root@old"]],
+                ["intent", undefined],
+                ["done", ["root@old"]],
+                ["undo", undefined],
+                ["undone", ["root@new"]],
+            ]);
         }));
 
     it("answers from the journal when it is asked for the same thing again", () =>

@@ -51,6 +51,23 @@ describe("a stack's source among what was found", () => {
         expect(sourceAmong(withPid, { named }).service).to.deep.equal({ kind: "process", pidFile: "/run/x.pid" });
     });
 
+    it("is a service of Compose, a container, or the unit that runs one", () => {
+        const container = { id: "a".repeat(64), running: true, name: "matrix-synapse-1", engine: "docker" };
+        const compose = { project: "matrix", service: "synapse", configFiles: [] };
+        const serviceOf = (facts: object): unknown =>
+            sourceAmong(
+                { discovery: found({ kind: "container", container: { ...container, ...facts } }), configs: [config()] },
+                { named },
+            ).service;
+        expect(serviceOf({ compose })).to.deep.equal({ kind: "compose", project: "matrix", services: ["synapse"] });
+        expect(serviceOf({})).to.deep.equal({ kind: "container", name: "matrix-synapse-1" });
+        expect(serviceOf({ engine: "podman" })).to.deep.equal({
+            ...{ kind: "container", name: "matrix-synapse-1", engine: "podman" },
+        });
+        // Whatever else the container is: the unit would start it again.
+        expect(serviceOf({ compose, unit: "matrix-synapse.service" })).to.deep.equal(systemd);
+    });
+
     it("is none that cannot be stopped for good (SM-E1454), or that is read by nobody (SM-E1455)", async () => {
         const container = { kind: "container", container: { id: "a".repeat(64), running: true } };
         for (const service of [container, { kind: "systemdUser", units: ["x.service"] }, { kind: "unknown" }])
