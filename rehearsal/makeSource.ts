@@ -74,7 +74,9 @@ async function onMachine(route: MachineRoute, args: MakeSourceArgs): Promise<Mad
         route.install(machine, { serverName, population: { users, rooms, messages } }),
     );
     const canary = await registerCanary(source, seed);
-    return { source, canary, expectations: source.expectations, stack: stackOfMachine(source, canary) };
+    const { config, ...stack } = stackOfMachine(source, canary);
+    const { expectations } = source;
+    return { source, canary, expectations, stack: { ...stack, config: { ...config, ...route.config } } };
 }
 
 async function onThisMachine(route: PreparedRoute, args: MakeSourceArgs): Promise<MadeSource> {

@@ -1,5 +1,5 @@
 /** Checks of what only the fence would meet, with the source stopped already: found while there is time, and no downtime. */
-import type { Finding } from "../../contract/index.ts";
+import type { Finding, SelfHostedSource } from "../../contract/index.ts";
 import {
     exemptRoles,
     heldListeners,
@@ -22,10 +22,7 @@ const sessionSeconds = 1;
 const passing: Partial<Record<ErrorCode, ErrorCode>> = { "SM-E0720": "SM-W0720", "SM-E0721": "SM-W0721" };
 
 const looks: Readonly<Record<string, (context: AssessmentContext) => Promise<Obstacle[]>>> = {
-    "fence-service": async ({ spec }) => [
-        ...(await unnamedHomeserver(spec.source)),
-        ...(await unstoppable(spec.source)),
-    ],
+    "fence-service": ({ spec }) => serviceObstacles(spec.source),
     "fence-sessions": ({ client, spec }) => sessionObstacles(client, spec.source, { seconds: sessionSeconds }),
     "fence-prepared-transactions": ({ client }) => preparedTransactions(client),
     "fence-standby": ({ client }) => standby(client),
@@ -43,6 +40,11 @@ export const fenceChecks: readonly AssessmentCheck[] = Object.entries(looks).map
         return (await look(context)).map(asFinding);
     },
 }));
+
+/** Whether what is to be stopped is found, and can be. */
+export async function serviceObstacles(source: SelfHostedSource): Promise<Obstacle[]> {
+    return [...(await unnamedHomeserver(source)), ...(await unstoppable(source))];
+}
 
 export function asFinding({ code, found, fix }: Obstacle): Finding {
     return finding(passing[code] ?? code, found.replaceAll("\n", "; "), fix);

@@ -8,7 +8,6 @@ import { fenceableDatabase } from "../fence/database/fenceableDatabase.ts";
 import { openersOf, sqliteFile } from "../fence/database/sqliteDatabase.ts";
 import { heldListeners, type Obstacle } from "../fence/obstacles.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
-import { unnamedHomeserver } from "../fence/unnamedHomeserver.ts";
 import { carriedFolders } from "../media/layout.ts";
 import { openStore } from "../media/readStore.ts";
 import { newScanNotes, scanStore } from "../media/scan.ts";
@@ -17,7 +16,7 @@ import { takeSnapshot } from "../sqlite/takeFile.ts";
 import { verifyKeysOf } from "../synapse/secrets/signingKey.ts";
 import { targetClock, targetClockId } from "./clockChecks.ts";
 import { configurationCheckId, configurationFindings } from "./configurationCheck.ts";
-import { asFinding } from "./fenceChecks.ts";
+import { asFinding, serviceObstacles } from "./fenceChecks.ts";
 import { configuredIdentityChecks } from "./identityChecks.ts";
 import type { SourceCheck, SourceContext } from "./check.ts";
 import { machineChecks } from "./machineChecks.ts";
@@ -36,7 +35,7 @@ const snapshotName = "assessed-file";
 
 /** What only the fence would meet. A rehearsal stops nothing. */
 const fenceLooks: readonly SourceCheck[] = Object.entries({
-    "fence-service": ({ spec }: SourceContext) => unnamedHomeserver(spec.source),
+    "fence-service": ({ spec }: SourceContext) => serviceObstacles(spec.source),
     "fence-listeners": ({ spec }: SourceContext) => heldListeners(spec.source),
     "fence-file": fileOpenElsewhere,
 }).map(([id, look]) => ({

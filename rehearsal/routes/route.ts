@@ -60,6 +60,8 @@ interface AnyRoute {
 /** Of a homeserver that runs on a whole machine of its own, which is booted for it: as root alone, on a system like Debian. */
 export interface MachineRoute extends AnyRoute {
     readonly place: "machine";
+    /** Beyond what says where the source is. */
+    readonly config?: Readonly<Record<string, unknown>>;
     readonly boot: () => Promise<BootedMachine>;
     readonly install: (machine: BootedMachine, options: InstallOptions) => Promise<InstalledSource>;
 }

@@ -1,6 +1,7 @@
 /** All routes that can be rehearsed, by the name that `--route` takes. */
 import { backup } from "./backup.ts";
 import { compose } from "./compose.ts";
+import { composeSqlite } from "./composeSqlite.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
@@ -19,6 +20,7 @@ export const routes = {
     "running-sqlite": runningSqlite,
     systemd,
     compose,
+    "compose-sqlite": composeSqlite,
     "to-ems": toEms,
     "to-bundle": toBundle,
 } as const satisfies Record<string, Route>;

@@ -9,6 +9,8 @@ export interface StackSettings {
     readonly paths: Readonly<Record<string, string>>;
     readonly machine: MachineDescription;
     readonly service: Service;
+    /** Of a homeserver on an SQLite file; any other is copied as the stack says, or as it is usual. */
+    readonly copy?: "port" | undefined;
     readonly targetDirectory: string;
     readonly synapsePython: string;
     readonly postgresPrograms: string;
@@ -57,6 +59,7 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         ),
         ...below("source.machine", settings.machine),
         ...below("source.service", settings.service),
+        ...(settings.copy === undefined ? {} : { copy: settings.copy }),
         "target.kind": "local",
         "target.directory": settings.targetDirectory,
         "target.synapsePython": settings.synapsePython,

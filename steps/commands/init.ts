@@ -87,6 +87,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         signingKey: formatSigningKeys(secrets.signingKeys),
         pepper: secrets.pepper,
         macaroonSecretKey: secrets.macaroon.value,
+        ...(source.config.database.kind === "sqlite" ? { copy: "port" as const } : {}),
     };
 
     const program = pulumiProgram(environment["PATH"] ?? "", [project, projectDirectory]);

@@ -44,6 +44,7 @@ export function sourceComments({ named, homeserver, discovery }: FoundSource): S
             ["homeserverConfig"],
             `in the order of ${main}'s command line${inside === undefined ? "" : `, as ${inside} has them`}`,
         ),
+        { path: [`${namespace}:copy`], text: "its rows are in an SQLite file: Synapse's own script carries them over" },
         ...(named.description.kind === "ssh" ? [at(["machine", "hostKey"], hostKey)] : []),
         ...serviceComments(service, main).map(({ path, text }) => at(["service", ...path], text)),
     ];
