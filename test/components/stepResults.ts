@@ -122,6 +122,7 @@ const results: Readonly<Record<string, unknown>> = {
         checks: [],
         left: [],
     },
+    "take-file": { file: "/srv/work/runs/r1/taken-file/homeserver.db", bytes: 1_000_000, seconds: 1 },
     import: {
         incoming: "synapse_incoming_r1",
         manifestFile: "/srv/work/runs/r1/import-manifest.json",
