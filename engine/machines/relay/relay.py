@@ -233,10 +233,6 @@ def relaying(account, spec, listener, alive, told):
         os.dup2(nothing, number)
     try:
         become(account)
-    except PermissionError:
-        os.write(told, b"only root may do that as another user")
-        return
-    try:
         connected(spec["target"]).close()
     except OSError as error:
         os.write(told, ("%s: %s" % (spec["target"], error.strerror)).encode("utf-8"))
@@ -269,6 +265,8 @@ def main():
     directory = child = None
     try:
         account = account_of(spec["user"])
+        if os.geteuid() not in (0, account.pw_uid):
+            raise Refused("only root may do that as another user")
         directory = private_directory(spec["place"])
         listener, path = listening(directory, spec["port"], spec["allowed"])
         child, ready = started(account, spec, listener)
