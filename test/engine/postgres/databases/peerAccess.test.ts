@@ -5,6 +5,7 @@ import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SelfHostedSource } from "../../../../contract/index.ts";
+import { replicationChecks } from "../../../../engine/assess/replicationChecks.ts";
 import { foreignSessions } from "../../../../engine/fence/writingSessions.ts";
 import { closeMachines } from "../../../../engine/machines/openMachine.ts";
 import { readPasswd, serviceUser, userName, type ServiceUser } from "../../../../engine/machines/serviceUser.ts";
@@ -13,6 +14,7 @@ import { isHere } from "../../../../engine/postgres/databaseAddress.ts";
 import { connectionEnvironment } from "../../../../engine/postgres/databaseTls.ts";
 import { sourceAddress } from "../../../../engine/postgres/databases/sourceDatabase.ts";
 import { runDatabaseProgram } from "../../../../engine/postgres/server/clientPrograms.ts";
+import { findingsOf } from "../../assess/runCheck.ts";
 import { startCluster, testServerName, type TestCluster } from "../../../support/cluster.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { newRun } from "../../../support/migrationDump.ts";
@@ -131,6 +133,17 @@ describe("a source's database with peer authentication, on this machine", () => 
         psql.kill("SIGINT");
         await ended;
         expect(said).to.match(/canceling statement due to user request/);
+    });
+
+    it("is no way for the target's server: the copy that follows asks for another one (SM-E1304)", async () => {
+        const here = await source(userCalled);
+        const found = await findingsOf(replicationChecks, "replication-source", await sourceAddress(here), {
+            source: here,
+            copy: { mode: "replicate" },
+        });
+        const [finding] = found.filter(({ id }) => id === "SM-E1304");
+        expect(finding?.evidence).to.match(/lets role "\w+" in as system user \w+ alone/);
+        expect(finding?.fix).to.match(/replicationAddress.*passwordFile/);
     });
 
     it("is refused where nobody who is known is let in, with who was tried and what was said (SM-E1442)", async () => {
