@@ -1,5 +1,4 @@
 /** Where a homeserver's database is, its server's version and its size. No password is ever part of it. */
-import type { Machine } from "../machines/machine.ts";
 import { withClient } from "../postgres/connection.ts";
 import type { PeerUsers } from "../postgres/databases/peerAccess.ts";
 import { databaseAddress } from "../postgres/databases/sourceDatabase.ts";
@@ -59,9 +58,7 @@ async function askServer(look: DatabaseLook, database: PostgresDatabase, signal:
     const { config, hostOutside, timeoutSeconds, user } = look;
     const { machine } = config;
     const outside = hostOutside === undefined ? {} : { host: hostOutside };
-    const users: PeerUsers = async function* () {
-        if (user !== undefined) yield user.uid;
-    };
+    const users: PeerUsers = () => (user === undefined ? [] : [user.uid]);
     const address = await databaseAddress({ ...database, ...outside }, machine, { users });
     const options = { step: "discover", readOnly: true, statementSeconds: Math.ceil(timeoutSeconds), signal };
     const { version, sizeBytes } = await withClient(address, options, readDatabaseFacts);

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { z } from "zod";
 import { fenceContract, type SelfHostedSource } from "../../contract/index.ts";
@@ -51,7 +52,7 @@ describe("a homeserver whose database has peer authentication, on another machin
             kind: "selfHosted",
             serverName: synapse.serverName,
             homeserverConfig: [...synapse.configPaths],
-            machine: description as SelfHostedSource["machine"],
+            machine: description,
             service: { kind: "systemd", units: ["matrix-synapse.service"] },
         };
     };
@@ -107,7 +108,7 @@ s.sendall(struct.pack(">II", 8, 80877103)); print(s.recv(1))`;
     });
 
     it("has no relay any more after a kill of who held it, in the middle of a statement", async () => {
-        const script = join(import.meta.dirname, "sourceOwner.ts");
+        const script = fileURLToPath(import.meta.resolve("./sourceOwner.ts"));
         const owner = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(source())], {
             stdio: ["ignore", "pipe", "inherit"],
         });

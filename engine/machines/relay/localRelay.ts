@@ -60,7 +60,8 @@ export async function relayHere(
 export async function closeRelays(): Promise<void> {
     const relays = await Promise.allSettled(held.values());
     held.clear();
-    await Promise.all(relays.map((found) => (found.status === "fulfilled" ? ended(found.value.relay) : undefined)));
+    const ours = relays.flatMap((found) => (found.status === "fulfilled" ? [found.value.relay] : []));
+    await Promise.all(ours.map(ended));
 }
 
 async function startRelay(
@@ -84,9 +85,10 @@ async function startRelay(
     relay.stdin.write(`${JSON.stringify(spec)}\n`);
     try {
         const lines = createInterface(relay.stdout);
-        const signal = AbortSignal.timeout(answerSeconds * 1000);
-        const [line] = (await Promise.race([once(lines, "line", { signal }), closed.then(() => [])])) as [string?];
-        const refused = `it has ended with exit code ${relay.exitCode ?? "none"}`;
+        const late = setTimeout(() => relay.kill("SIGKILL"), answerSeconds * 1000);
+        const [line] = (await Promise.race([once(lines, "line"), closed.then(() => [])])) as [string?];
+        clearTimeout(late);
+        const refused = `it has ended without an answer within ${answerSeconds} s, with exit code ${relay.exitCode ?? "none"}`;
         const socket = relayedSocket(line === undefined ? { refused } : parseJson(line), here, user);
         return { relay, socket };
     } catch (error) {

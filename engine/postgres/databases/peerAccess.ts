@@ -7,7 +7,7 @@ import { describeAddress, type DatabaseAddress } from "../databaseAddress.ts";
 import { openClient } from "../databaseTls.ts";
 
 /** Names or numbers of users of the database's machine, the likeliest first; asked for only where they are needed. */
-export type PeerUsers = () => AsyncIterable<string | number>;
+export type PeerUsers = () => Iterable<string | number> | AsyncIterable<string | number>;
 
 const connectionTimeoutMillis = 10_000;
 

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { thisMachine } from "../../../../engine/machines/local/localMachine.ts";
 import { namedUser } from "../../../../engine/machines/namedUser.ts";
 import { allProcesses } from "../../../../engine/machines/procfs.ts";
@@ -157,7 +158,7 @@ describe("a relay to a socket", () => {
 
     it("is gone, with its directory, when the process that it belongs to is killed", async function () {
         this.timeout(60_000);
-        const script = join(import.meta.dirname, "relayOwner.ts");
+        const script = fileURLToPath(import.meta.resolve("./relayOwner.ts"));
         const owner = spawn(process.execPath, ["--import", "tsx", script, target, String(own), place], {
             stdio: ["ignore", "pipe", "inherit"],
         });

@@ -4,12 +4,13 @@ import { once } from "node:events";
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import type { SelfHostedSource } from "../../../../contract/index.ts";
 import { replicationChecks } from "../../../../engine/assess/replicationChecks.ts";
 import { foreignSessions } from "../../../../engine/fence/writingSessions.ts";
 import { closeMachines } from "../../../../engine/machines/openMachine.ts";
 import { readPasswd, serviceUser, userName, type ServiceUser } from "../../../../engine/machines/serviceUser.ts";
-import { withClient, type DatabaseAddress } from "../../../../engine/postgres/connection.ts";
+import { query, withClient, type DatabaseAddress } from "../../../../engine/postgres/connection.ts";
 import { isHere } from "../../../../engine/postgres/databaseAddress.ts";
 import { connectionEnvironment } from "../../../../engine/postgres/databaseTls.ts";
 import { sourceAddress } from "../../../../engine/postgres/databases/sourceDatabase.ts";
@@ -66,8 +67,9 @@ describe("a source's database with peer authentication, on this machine", () => 
     });
     afterEach(() => closeMachines());
     after(async () => {
-        await cluster?.stop();
-        if (directory !== undefined) await rm(directory, { recursive: true });
+        if (serviceUser() === undefined) return;
+        await cluster.stop();
+        await rm(directory, { recursive: true });
     });
 
     const source = async (role: string): Promise<SelfHostedSource> => {
@@ -88,7 +90,9 @@ describe("a source's database with peer authentication, on this machine", () => 
         };
     };
     const whoIs = (address: DatabaseAddress): Promise<unknown> =>
-        withClient(address, options, async (client) => (await client.query("SELECT session_user::text AS role")).rows);
+        withClient(address, options, async (client) =>
+            query(client, z.object({ role: z.string() }), "SELECT session_user::text AS role"),
+        );
 
     it("is reached as the user who is called as the role, and is of this machine", async () => {
         const address = await sourceAddress(await source(userCalled));
