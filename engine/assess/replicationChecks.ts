@@ -1,7 +1,7 @@
 /** Checks for a copy that follows the source: what both servers lack for it, and the way of the target's server to the source's. */
 import type { Finding } from "../../contract/index.ts";
 import { withClient, type DatabaseAddress } from "../postgres/connection.ts";
-import { isHere } from "../postgres/databaseAddress.ts";
+import { isAtHome } from "../postgres/databaseAddress.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { sourceReadiness } from "../postgres/replication/sourcePreflight.ts";
 import { subscriptionRefusal, upstreamOf } from "../postgres/replication/subscription.ts";
@@ -61,13 +61,21 @@ export const replicationChecks: readonly AssessmentCheck[] = [
 
 type Place = { readonly host: string; readonly port: number } | undefined;
 
-/** SM-E1304 where the source's address means something else on the target's machine, and nobody has said what it is there. */
+/** SM-E1304 where the source's address means something else on the target's machine, or lets us in alone, and nobody has said what it is there. */
 function unknownPlace(address: DatabaseAddress, replication: Place): Finding[] {
-    const { machine, host } = address;
-    if (machine === undefined || replication !== undefined || !isHere({ ...address, via: undefined })) return [];
+    const { machine, host, via, user } = address;
+    if (replication !== undefined || !isAtHome(address)) return [];
     const fix =
         "set `replicationAddress` to the host:port at which the target's server finds it, and let that be reached: listen_addresses, pg_hba.conf, firewall";
-    return [finding("SM-E1304", `${host} is the source's server on ${machine} alone`, fix)];
+    if (via?.user !== undefined) {
+        const found = `${host} lets role "${user}" in as system user ${via.user} alone, who is not the user of the target's server`;
+        return [
+            finding("SM-E1304", found, `${fix}; give the role a password, in the file source.database.passwordFile`),
+        ];
+    }
+    return machine === undefined
+        ? []
+        : [finding("SM-E1304", `${host} is the source's server on ${machine} alone`, fix)];
 }
 
 /** Asks from where the target's server is: by itself where it is there, else from this machine, where it will be. */

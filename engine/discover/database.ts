@@ -1,7 +1,6 @@
 /** Where a homeserver's database is, its server's version and its size. No password is ever part of it. */
-import { MigrationError } from "../run/errors.ts";
-import type { Machine } from "../machines/machine.ts";
 import { withClient } from "../postgres/connection.ts";
+import type { PeerUsers } from "../postgres/databases/peerAccess.ts";
 import { databaseAddress } from "../postgres/databases/sourceDatabase.ts";
 import { readDatabaseFacts } from "../postgres/server/serverFacts.ts";
 import type { PostgresDatabase } from "../synapse/config/databaseSettings.ts";
@@ -13,7 +12,7 @@ export interface DatabaseLook {
     /** Has the files of the configuration. */
     readonly config: Pick<HomeserverConfig, "machine" | "database">;
     /** Whom the homeserver runs as: a server may let in that user, and no other. */
-    readonly user: { readonly uid: number; readonly gid: number } | undefined;
+    readonly user: { readonly uid: number } | undefined;
     /** Where the configuration's host is from outside of its container's networks. */
     readonly hostOutside: string | undefined;
     readonly timeoutSeconds: number;
@@ -59,47 +58,11 @@ async function askServer(look: DatabaseLook, database: PostgresDatabase, signal:
     const { config, hostOutside, timeoutSeconds, user } = look;
     const { machine } = config;
     const outside = hostOutside === undefined ? {} : { host: hostOutside };
-    try {
-        const address = await databaseAddress({ ...database, ...outside }, machine);
-        const options = { step: "discover", readOnly: true, statementSeconds: Math.ceil(timeoutSeconds), signal };
-        const { version, sizeBytes } = await withClient(address, options, readDatabaseFacts);
-        const via = hostOutside === undefined ? {} : { via: `${hostOutside}:${database.port}` };
-        return { serverVersion: version, sizeBytes, ...via };
-    } catch (error) {
-        const isPeer =
-            error instanceof MigrationError && error.code === "SM-E1004" && /[Pp]eer auth/.test(error.detail.found);
-        const name = database.name ?? database.user;
-        if (!isPeer || user === undefined || name === undefined) throw error;
-        return asServiceUser(machine, { ...database, name }, user, timeoutSeconds).catch(() => {
-            throw error;
-        });
-    }
-}
-
-const question = "SELECT current_setting('server_version') || '|' || pg_catalog.pg_database_size(current_database())";
-
-/** Where the server asks the system who somebody is, the homeserver's own user is let in, by PostgreSQL's own program there. */
-async function asServiceUser(
-    machine: Machine,
-    database: PostgresDatabase & { readonly name: string },
-    user: { readonly uid: number; readonly gid: number },
-    timeoutSeconds: number,
-): Promise<Seen> {
-    const { host, port, name, user: role } = database;
-    const place = ["--host", host, "--port", String(port), "--dbname", name];
-    const { stdout } = await machine.run(
-        "psql",
-        [
-            ...["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--no-password", ...place],
-            ...(role === undefined ? [] : ["--username", role]),
-            ...["--command", question],
-        ],
-        {
-            ...{ user, timeoutSeconds, workingDirectory: "/" },
-            environment: { PGOPTIONS: "-c default_transaction_read_only=on -c search_path=pg_catalog" },
-        },
-    );
-    const [, version, size] = /^(.+)\|(\d+)\s*$/.exec(stdout) ?? [];
-    if (version === undefined || size === undefined) throw new Error("psql has said something else");
-    return { serverVersion: version, sizeBytes: Number(size), via: `psql as user ${user.uid}` };
+    const users: PeerUsers = () => (user === undefined ? [] : [user.uid]);
+    const address = await databaseAddress({ ...database, ...outside }, machine, { users });
+    const options = { step: "discover", readOnly: true, statementSeconds: Math.ceil(timeoutSeconds), signal };
+    const { version, sizeBytes } = await withClient(address, options, readDatabaseFacts);
+    const as = address.via?.user === undefined ? [] : [`a relay as user ${address.via.user}`];
+    const ways = [...(hostOutside === undefined ? [] : [`${hostOutside}:${database.port}`]), ...as];
+    return { serverVersion: version, sizeBytes, ...(ways.length === 0 ? {} : { via: ways.join(", ") }) };
 }

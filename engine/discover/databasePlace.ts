@@ -30,8 +30,7 @@ export async function lookAtDatabase(
     const isInside = first.container !== undefined;
     const place = database.kind === "postgres" && isInside ? await placeOutside(first, database, around) : {};
     if ("notSeen" in place) return { ...configuredDatabase(database), notSeen: place.notSeen };
-    const { uid, gid } = first;
-    const user = uid === undefined || gid === undefined || isInside ? undefined : { uid, gid };
+    const user = first.uid === undefined ? undefined : { uid: first.uid };
     // A server is reached from the machine; a file is where the homeserver sees it.
     const from = database.kind === "postgres" && isInside ? { ...config, machine } : config;
     const timeoutSeconds = Math.min(seconds, budget.secondsLeft);

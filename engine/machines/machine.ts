@@ -32,6 +32,14 @@ export interface Machine {
      * but us may use, in a directory of its own and named `.s.PGSQL.<port>`; or at a port of loopback, which others here may try, too.
      */
     reach(address: Reachable, as: "socket" | "port"): Promise<Reachable>;
+    /**
+     * As {@link reach} of a socket, for a server that asks the system who connects: it sees that user of this machine. Nobody here or there but
+     * us is let in.
+     *
+     * @param user  name or number
+     * @throws MigrationError SM-E1442 where it cannot be done as that user
+     */
+    reachAs(socket: string, user: string | number): Promise<RelayedSocket>;
     /** A private copy of a small file here, at a path that is good until the machine is closed; of a file that is here, its own path. */
     here(path: string): Promise<string>;
 }
@@ -40,6 +48,12 @@ export interface Machine {
 export type Reachable =
     | { readonly host: string; readonly port: number; readonly socket?: undefined }
     | { readonly socket: string; readonly host?: undefined };
+
+/** A socket here that is named `.s.PGSQL.<port>`, and the name of the user that is seen at the server's end. */
+export interface RelayedSocket {
+    readonly socket: string;
+    readonly user: string;
+}
 
 export type MachineProgramOptions = Pick<
     ProgramOptions,

@@ -2,6 +2,7 @@
 import type { MachineDescription } from "../../contract/machine.ts";
 import { thisMachine } from "./local/localMachine.ts";
 import type { Machine } from "./machine.ts";
+import { closeRelays } from "./relay/localRelay.ts";
 import { sshMachine, type HeldMachine } from "./ssh/sshMachine.ts";
 
 const held = new Map<string, HeldMachine>();
@@ -15,9 +16,9 @@ export function openMachine(description: MachineDescription): Machine {
     return machine;
 }
 
-/** Ends all connections: without it they keep this process from ending. */
+/** Ends all connections, and relays on this machine: without it they keep this process from ending. */
 export async function closeMachines(): Promise<void> {
     const machines = [...held.values()];
     held.clear();
-    await Promise.all(machines.map((machine) => machine.close()));
+    await Promise.all([...machines.map((machine) => machine.close()), closeRelays()]);
 }

@@ -202,17 +202,9 @@ function connectionError(error: unknown, address: DatabaseAddress): MigrationErr
 }
 
 function refusedLogin(error: unknown, address: DatabaseAddress): MigrationError {
-    const found = firstLine(error);
-    // What the server lets in by the name of the system user are that user's processes, and this one is another's.
-    const isPeer = /^Peer authentication failed/.test(found);
     return new MigrationError("SM-E1004", {
         where: describeAddress(address),
-        found: `role "${address.user}": ${found}`,
-        ...(isPeer
-            ? {
-                  fix: "give the role a password (`ALTER ROLE … PASSWORD`, `\\password` of psql), write it into a file of mode 0600, and set source.database {host: 127.0.0.1, passwordFile: FILE}",
-              }
-            : {}),
+        found: `role "${address.user}": ${firstLine(error)}`,
         cause: error,
     });
 }

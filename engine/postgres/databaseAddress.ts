@@ -6,6 +6,8 @@ interface ConnectedPlace {
     readonly port: number;
     /** The connection is encrypted on its way already, and leads to a server that asks for nothing else: {@link DatabaseAddress.tls} is passed over. */
     readonly withoutTls: boolean;
+    /** Of the server's machine: whom the server sees there, and lets in by its name alone. */
+    readonly user?: string | undefined;
 }
 
 /** Registered as a secret by who reads the password. */
@@ -31,7 +33,11 @@ export function describeAddress({ host, port, name, machine }: DatabaseAddress):
 }
 
 /** Whether the server is on this machine. */
-export function isHere({ host, via }: DatabaseAddress): boolean {
-    if (via !== undefined) return false;
+export function isHere(address: DatabaseAddress): boolean {
+    return address.machine === undefined && isAtHome(address);
+}
+
+/** Whether the address means another server on each machine. */
+export function isAtHome({ host }: Pick<DatabaseAddress, "host">): boolean {
     return host.startsWith("/") || ["localhost", "127.0.0.1", "::1"].includes(host);
 }

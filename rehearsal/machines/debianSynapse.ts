@@ -21,8 +21,11 @@ import { configPaths, environmentFile, packagedUnits, workersDirectory, workerUn
 export interface DebianSynapseOptions {
     /** `machine.test` when absent. */
     readonly serverName?: string;
-    /** How Synapse reaches PostgreSQL, which is on the same machine: `socket` when absent. With a password in either case. */
-    readonly database?: "socket" | "tcp";
+    /**
+     * How Synapse reaches PostgreSQL, which is on the same machine: `socket` when absent. With a password but in `peer`, where the server lets
+     * Synapse's user in by its name, at the socket and without a word more.
+     */
+    readonly database?: "socket" | "tcp" | "peer";
     /** Of generic workers, with Redis between them and the main process; none when absent. */
     readonly workers?: number;
     /** Absent: nobody. */
@@ -66,11 +69,12 @@ export async function installDebianSynapse(
 ): Promise<DebianSynapse> {
     const { serverName = "machine.test", workers = 0, population } = options;
     const names = Array.from({ length: workers }, (_, index) => `generic_worker${index + 1}`);
+    const isPeer = options.database === "peer";
     const database = {
         host: options.database === "tcp" ? "127.0.0.1" : "/var/run/postgresql",
         name: "synapse",
-        user: "synapse_user",
-        password: secret(),
+        user: isPeer ? synapseUser.name : "synapse_user",
+        ...(isPeer ? {} : { password: secret() }),
     };
     const made = makeIdentity();
     const baseUrl = `http://${machine.address}`;
@@ -117,9 +121,9 @@ export async function installDebianSynapse(
     return { ...synapse, expectations };
 }
 
-/** Debian's cluster, as its package has made it, lets nobody but the user of the same name in by its socket: Synapse's role has another. */
+/** Debian's cluster, as its package has made it, lets nobody but the user of the same name in by its socket: a role with a password has another. */
 async function makeDatabase(machine: BootedMachine, { host, name, user, password }: MachineDatabase): Promise<void> {
-    if (host.startsWith("/")) {
+    if (host.startsWith("/") && password !== undefined) {
         const [file = ""] = (await machine.run(["find", "/etc/postgresql", "-name", "pg_hba.conf"])).split("\n");
         const rules = await machine.run(["cat", file]);
         const own = `local ${name} ${user} scram-sha-256\n`;
@@ -129,8 +133,8 @@ async function makeDatabase(machine: BootedMachine, { host, name, user, password
     await asSuperuser(
         machine,
         "postgres",
-        `CREATE ROLE ${user} LOGIN PASSWORD '${password}';
-         CREATE DATABASE ${name} OWNER ${user} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';`,
+        `CREATE ROLE "${user}" LOGIN${password === undefined ? "" : ` PASSWORD '${password}'`};
+         CREATE DATABASE ${name} OWNER "${user}" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';`,
     );
 }
 

@@ -10,7 +10,8 @@ export interface MachineDatabase {
     readonly host: string;
     readonly name: string;
     readonly user: string;
-    readonly password: string;
+    /** Absent where the server lets Synapse in by the name of the user that it runs as. */
+    readonly password?: string;
 }
 
 export const mediaStore = `${synapseUser.home}/media`;

@@ -216,7 +216,7 @@ describe("discover", function () {
             // Nobody but the homeserver's own user is let in, and that without a password.
             expect(second?.database).to.deep.include({ kind: "postgres", name: "peer", host: "/var/run/postgresql" });
             const peer = second?.database?.kind === "postgres" ? second.database : undefined;
-            expect([peer?.notSeen, peer?.via]).to.deep.equal([undefined, `psql as user ${second?.user?.uid ?? 0}`]);
+            expect([peer?.notSeen, peer?.via]).to.deep.equal([undefined, "a relay as user matrix-synapse"]);
             expect(peer?.sizeBytes).to.be.greaterThan(1e6);
             const { hostKey, identityFile } = booted.access;
             await expectError("SM-E1453", () =>

@@ -31,6 +31,7 @@ export function killedAfter(machine: Machine, changes: number): KilledMachine {
             isHere: machine.isHere,
             userId: () => look(() => machine.userId()),
             reach: (address, as) => look(() => machine.reach(address, as)),
+            reachAs: (socket, user) => look(() => machine.reachAs(socket, user)),
             here: (path) => look(() => machine.here(path)),
             signal: (process, name) => change(() => machine.signal(process, name)),
             run: (program, args, options) =>

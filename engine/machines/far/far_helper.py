@@ -424,11 +424,52 @@ def op_endrun(runId):
         end(child)
 
 
+relays = {}
+relays_lock = threading.Lock()
+
+
+def op_relay(data, bootstrap, path, user, place, port):
+    """Has the program relay to a socket, for the user who is logged in here; one that runs already is taken."""
+    own = os.geteuid()
+    # Whoever has become root by sudo comes to the socket as who logged in.
+    allowed = int(os.environ.get("SUDO_UID", own)) if own == 0 else own
+    with relays_lock:
+        child, answered = relays.get((path, user), (None, None))
+        if child is not None and child.poll() is None:
+            return answered
+        child = subprocess.Popen([sys.executable, "-I", "-c", bootstrap], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, cwd="/", start_new_session=True)
+        spec = {"target": path, "user": user, "place": place, "port": port, "allowed": allowed}
+        child.stdin.write(b"%d\n" % len(data) + data + json.dumps(spec).encode("ascii") + b"\n")
+        child.stdin.flush()
+        line = child.stdout.readline()
+        if not line:
+            _, said = child.communicate()
+            raise RuntimeError("the relay has ended: %s" % decoded(said[-500:]))
+        answered = json.loads(line.decode("utf-8"))
+        if "refused" in answered:
+            child.communicate()
+        else:
+            relays[(path, user)] = child, answered
+        return answered
+
+
+def end_relays():
+    """They end with their input, and have something to remove first."""
+    for child, _ in relays.values():
+        child.stdin.close()
+    for child, _ in relays.values():
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            end(child)
+
+
 def op_hello():
     return {"python": "%d.%d.%d" % sys.version_info[:3], "uid": os.geteuid()}
 
 
-WITH_DATA = {"write", "run"}
+WITH_DATA = {"write", "run", "relay"}
 OPS = {name[3:]: work for name, work in list(globals().items()) if name.startswith("op_")}
 
 
@@ -477,6 +518,7 @@ def serve():
     with children_lock:
         for child in children.values():
             end(child)
+    end_relays()
     os._exit(0)
 
 

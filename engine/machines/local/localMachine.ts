@@ -2,6 +2,7 @@
 import type { Machine } from "../machine.ts";
 import { isAlive, signalProcess } from "../procfs.ts";
 import { runProgram } from "../program.ts";
+import { relayHere } from "../relay/localRelay.ts";
 import { localFiles } from "./localFiles.ts";
 
 export const thisMachine: Machine = {
@@ -16,5 +17,6 @@ export const thisMachine: Machine = {
         return true;
     },
     reach: (address) => Promise.resolve(address),
+    reachAs: (socket, user) => relayHere(socket, user),
     here: (path) => Promise.resolve(path),
 };

@@ -9,6 +9,7 @@ import type { SshMachine } from "../../../contract/machine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { redact } from "../../run/redaction.ts";
 import { FarConnection } from "../far/connection.ts";
+import { pythonFromInput } from "../far/pythonFromInput.ts";
 import { connectionDirectory } from "./connectionDirectory.ts";
 import { sshEnvironment } from "./environment.ts";
 import {
@@ -32,9 +33,7 @@ export interface SshConnection {
 /** Debian's package of Synapse has its own; the third is where Red Hat's systems keep one for themselves. */
 const pythons = ["python3", "/opt/venvs/matrix-synapse/bin/python3", "/usr/libexec/platform-python"];
 const helperFile = join(import.meta.dirname, "../far/far_helper.py");
-/** Reads the helper from standard input, whose length comes first. */
-const bootstrap =
-    "import sys; b = sys.stdin.buffer; exec(compile(b.read(int(b.readline())), 'far_helper', 'exec'), {'__name__': 'far_helper'})";
+const bootstrap = pythonFromInput("far_helper");
 const hello = z.object({ uid: z.number(), python: z.string() });
 const greetSeconds = 30;
 const endSeconds = 5;

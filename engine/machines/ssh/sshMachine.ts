@@ -7,6 +7,7 @@ import { noteReached } from "../../run/machinesReached.ts";
 import { joined } from "../far/byteQueue.ts";
 import { farFiles } from "../far/farFiles.ts";
 import type { Machine, MachineProgramOptions, Reachable } from "../machine.ts";
+import { portOf, readRelay, relayBootstrap, relayedSocket, relayPlace } from "../relay/relayProgram.ts";
 import { programFailed, runProgram, type ProgramResult } from "../program.ts";
 import { openSsh, type SshConnection } from "./connect.ts";
 import { sshEnvironment } from "./environment.ts";
@@ -81,6 +82,13 @@ export function sshMachine(description: SshMachine): HeldMachine {
         return near;
     };
 
+    const reach = (address: Reachable, as: "socket" | "port"): Promise<Reachable> => {
+        const key = `${written(address)} ${as}`;
+        const known = reached.get(key) ?? opened().then((connection) => forward(connection, address, as));
+        reached.set(key, known);
+        return known;
+    };
+
     return {
         name,
         isHere: false,
@@ -91,11 +99,15 @@ export function sshMachine(description: SshMachine): HeldMachine {
             const { value } = await (await connect()).ask("signal", { pid, startTicks, name: signalName });
             return z.boolean().parse(value);
         },
-        reach: (address, as) => {
-            const key = `${written(address)} ${as}`;
-            const known = reached.get(key) ?? opened().then((connection) => forward(connection, address, as));
-            reached.set(key, known);
-            return known;
+        reach,
+        reachAs: async (socket, user) => {
+            const helper = await connect();
+            const asked = { path: socket, user, place: relayPlace, port: portOf(socket), bootstrap: relayBootstrap };
+            const { value } = await helper.ask("relay", asked, { data: await readRelay() });
+            const there = relayedSocket(value, name, user);
+            const { socket: near } = await reach({ socket: there.socket }, "socket");
+            if (near === undefined) throw new Error("a socket that was asked for is a port");
+            return { socket: near, user: there.user };
         },
         here: async (path) => {
             const { files } = await opened();
@@ -121,6 +133,6 @@ function written(address: Reachable): string {
 
 async function nearEnd(files: SshFiles, address: Reachable, as: "socket" | "port"): Promise<Reachable> {
     if (as === "port") return { host: "127.0.0.1", port: await freePort() };
-    const port = address.socket === undefined ? address.port : /\.s\.PGSQL\.(\d+)$/.exec(address.socket)?.[1];
-    return { socket: join(await mkdtemp(join(files.directory, "at-")), `.s.PGSQL.${port ?? 0}`) };
+    const port = address.socket === undefined ? address.port : portOf(address.socket);
+    return { socket: join(await mkdtemp(join(files.directory, "at-")), `.s.PGSQL.${port}`) };
 }

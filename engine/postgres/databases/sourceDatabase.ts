@@ -4,14 +4,17 @@ import type { SelfHostedSource } from "../../../contract/source.ts";
 import type { Machine, Reachable } from "../../machines/machine.ts";
 import { thisMachine } from "../../machines/local/localMachine.ts";
 import { throwAll } from "../../run/errors.ts";
+import { undefinedUnlessLost } from "../../machines/unlessLost.ts";
+import { sourceService } from "../../services/service.ts";
 import type { ContainerView } from "../../services/containers/containerView.ts";
 import type { PostgresDatabase } from "../../synapse/config/databaseSettings.ts";
-import { readHomeserverConfig, requirePostgres } from "../../synapse/config/homeserverConfig.ts";
+import { readHomeserverConfig, requirePostgres, type HomeserverConfig } from "../../synapse/config/homeserverConfig.ts";
 import type { DatabaseTls } from "../../synapse/config/databaseTls.ts";
 import { readSourceConfig } from "../../synapse/config/sourceConfig.ts";
 import { readSourceSecret } from "../../synapse/secrets/readSecretFile.ts";
 import type { DatabaseAddress } from "../databaseAddress.ts";
 import { passwordIn, readPassword } from "../server/passwordFile.ts";
+import { withPeerAccess, type PeerUsers } from "./peerAccess.ts";
 
 /**
  * @throws MigrationError those of the configuration's reader, SM-E0505 for SQLite, SM-E0704 for several databases, those of
@@ -24,7 +27,18 @@ export async function sourceAddress(source: SelfHostedSource): Promise<DatabaseA
     return databaseAddress(requirePostgres(config), config.machine, {
         ownPasswordFile: source.database?.passwordFile,
         view,
+        users: () => usersOf(source, config),
     });
+}
+
+/** Whom the homeserver may run as: of one that is stopped, who owns what it writes and what it is known by. */
+async function* usersOf(source: SelfHostedSource, config: HomeserverConfig): AsyncGenerator<string | number> {
+    const { mediaStorePath, signingKey, machine } = config;
+    for (const { uid } of (await sourceService(source).status()).processes) yield uid;
+    for (const path of [mediaStorePath, ...("path" in signingKey ? [signingKey.path] : [])]) {
+        const facts = await machine.files.stat(path).catch(undefinedUnlessLost);
+        if (facts !== undefined) yield facts.uid;
+    }
 }
 
 /** The database that a homeserver's configuration names, without a stack. @throws MigrationError as {@link sourceAddress} */
@@ -42,25 +56,52 @@ interface AddressOptions {
     readonly ownPasswordFile?: string | undefined;
     /** Of the homeserver, whose words the configuration's are. */
     readonly view?: ContainerView | undefined;
+    /** Who may be let in by a server that asks the system, beside the user who is called as the role. */
+    readonly users?: PeerUsers | undefined;
 }
 
 /**
  * A database as its homeserver's machine reaches it.
  *
- * @throws MigrationError SM-E0230, SM-E0232 where we cannot connect as Synapse does; SM-E1003 for a file with a password
+ * A server that asks the system who connects is tried, and reached as whom it lets in.
+ *
+ * @throws MigrationError SM-E0230, SM-E0232 where we cannot connect as Synapse does; SM-E1442 where its server lets in nobody whom we know;
+ *     SM-E1003 for a file with a password
  */
 export async function databaseAddress(
     database: PostgresDatabase,
     machine: Machine,
-    { ownPasswordFile, view }: AddressOptions = {},
+    options: AddressOptions = {},
 ): Promise<DatabaseAddress> {
     throwAll(database.problems);
-    const { host, port, user = "", passfile } = database;
+    const { view } = options;
+    const { host, port, user = "" } = database;
+    const named: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
+    const place = view === undefined ? named : await view.place(named);
     const isPlain = machine.isHere && view === undefined;
-    const reached = isPlain ? { tls: database.tls } : await reachedThrough(machine, database, view);
-    const address = { host, port, name: database.name ?? user, user, ...reached };
+    const reached = isPlain ? { tls: database.tls } : await reachedThrough(machine, database, place);
+    const address = await withPassword(
+        { host, port, name: database.name ?? user, user, ...reached },
+        database,
+        machine,
+        options,
+    );
+    if (place.socket === undefined) return address;
+    const users: PeerUsers = async function* () {
+        yield user;
+        yield* options.users?.() ?? [];
+    };
+    return withPeerAccess(address, { machine, socket: place.socket, users });
+}
+
+async function withPassword(
+    address: DatabaseAddress,
+    { password, passfile }: PostgresDatabase,
+    machine: Machine,
+    { ownPasswordFile }: AddressOptions,
+): Promise<DatabaseAddress> {
     if (ownPasswordFile !== undefined) return { ...address, password: await readPassword(ownPasswordFile) };
-    if (passfile === undefined) return { ...address, password: database.password };
+    if (passfile === undefined) return { ...address, password };
     const { text } = await readSourceSecret(machine, passfile, "database.args.passfile");
     return { ...address, password: passwordIn(text, address) };
 }
@@ -74,10 +115,8 @@ const loopback = new Set(["localhost", "127.0.0.1", "::1"]);
 async function reachedThrough(
     machine: Machine,
     { host, port, tls }: PostgresDatabase,
-    view: ContainerView | undefined,
+    place: Reachable,
 ): Promise<Pick<DatabaseAddress, "machine" | "via" | "tls">> {
-    const named: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
-    const place = view === undefined ? named : await view.place(named);
     const isOptional = ["allow", "prefer"].includes(tls.mode) && loopback.has(host);
     const isWithout = place.socket !== undefined || tls.mode === "disable" || isOptional;
     const near = await machine.reach(place, isWithout ? "socket" : "port");

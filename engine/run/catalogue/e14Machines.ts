@@ -80,4 +80,10 @@ export const e14Machines = {
         "nothing was read or written there by this request",
         "is its Python of a version from 3.6 on, and sound? Otherwise report it: the message is one of this program",
     ),
+    "SM-E1442": entry(
+        "secret",
+        "the database's server lets in users of its machine alone, and nobody is found there as whom it lets the role in",
+        "with peer authentication the system vouches for who connects, so this program has to connect as the user that Synapse runs as",
+        "does Synapse itself reach its database now? As its user has to be taken, this program must be root there: run it as root; for another machine set `machine.become` to `sudo`, or log in as root. Or else give the role a password (`\\password` of psql, a line of pg_hba.conf for it), write it into a file of mode 0600, and set source.database {host: 127.0.0.1, passwordFile: FILE}",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;
