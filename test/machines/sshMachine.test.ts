@@ -7,6 +7,7 @@ import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts
 import { closeMachines } from "../../engine/machines/openMachine.ts";
 import { sshMachine, type HeldMachine } from "../../engine/machines/ssh/sshMachine.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { watchReached } from "../../engine/run/machinesReached.ts";
 import { until } from "../../engine/run/until.ts";
 import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
@@ -66,6 +67,25 @@ describe("a machine over ssh", () => {
         expect(stdout).to.equal(`['a b', "'", '"', '$HOME', '-x', '', '\\n', 'ü', '*']`);
         const user = { uid: 65534, gid: 65534 };
         expect((await machine.run("id", ["-u"], { timeoutSeconds, user })).stdout).to.equal("65534\n");
+    });
+
+    it("is noted where it is worked on: for files, programs and connections, and not for being held", async () => {
+        const machine = open(describeMachine(booted, "sudo"));
+        await machine.userId();
+        const uses: (() => Promise<unknown>)[] = [
+            () => Promise.resolve(),
+            () => machine.files.stat("/etc"),
+            () => machine.run("true", [], { timeoutSeconds }),
+            () => machine.reach({ host: "127.0.0.1", port: 22 }, "port"),
+            () => machine.reach({ host: "127.0.0.1", port: 22 }, "port"),
+        ];
+        const noted: string[][] = [];
+        for (const use of uses) {
+            const reached = watchReached();
+            await use();
+            noted.push(reached());
+        }
+        expect(noted).to.deep.equal([[], ...Array<string[]>(4).fill([machine.name])]);
     });
 
     it("ends a program that takes too long, and all that it has started", async () => {
