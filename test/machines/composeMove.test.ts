@@ -31,7 +31,7 @@ describe("the move of a homeserver that Compose runs on another machine", functi
 
     before(async () => {
         machine = await bootMachine({ name: "moved" });
-        synapse = await installComposeSynapse(machine, { data: "volume", workers: 1, population: smallPopulation });
+        synapse = await installComposeSynapse(machine, { workers: 1, population: smallPopulation });
         made = await newcomer(`compose-${process.pid}`);
         const { hostKey, identityFile } = machine.access;
         login = ["--sudo", "--identity", identityFile, "--host-key", hostKey];

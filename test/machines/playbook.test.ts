@@ -1,4 +1,5 @@
 /** A homeserver whose container a unit of systemd runs, on a machine of its own: the unit is stopped and held, the container's paths are found. */
+import { join } from "node:path";
 import { expect } from "chai";
 import { selfHostedSource, type SelfHostedSource } from "../../contract/source.ts";
 import { closeMachines } from "../../engine/machines/openMachine.ts";
@@ -17,8 +18,11 @@ import {
     type PlaybookSynapse,
 } from "../../rehearsal/machines/playbookSynapse.ts";
 import { sourceOnMachine } from "../../steps/commands/stackSource.ts";
+import { quickAssessment } from "../../steps/assess/assess.ts";
+import { targetPython as targetPythonOf } from "../support/bundle.ts";
 import { expectError } from "../support/expectError.ts";
 import { untilTrue } from "../support/waiting.ts";
+import { withWorkDirectory } from "../support/workDirectory.ts";
 
 describe("a homeserver whose container a unit of systemd runs", function () {
     this.timeout(600_000);
@@ -94,6 +98,17 @@ describe("a homeserver whose container a unit of systemd runs", function () {
         const named = sourceService({ ...source, service: { kind: "container", name: "matrix-synapse" } });
         const error = await expectError("SM-E1476", () => named.stop());
         await expectError("SM-E1476", () => named.refuseUnstoppable());
+        // Said before anything is made, and not by the fence alone.
+        const targetPython = await targetPythonOf();
+        const assessed = await withWorkDirectory((directory) =>
+            quickAssessment({
+                ...{ run: { directory }, quick: true, enforce: false, targetPython },
+                source: { ...source, service: { kind: "container", name: "matrix-synapse" } },
+                targetDirectory: join(directory, "target"),
+            }),
+        );
+        const said = assessed.findings.filter(({ id }) => id === "SM-E1476");
+        expect(said.map(({ fix }) => fix).join()).to.contain(`{kind: systemd, units: [${playbookUnit}]}`);
         expect(error.detail.fix).to.contain(playbookUnit);
         expect((await named.status()).evidence.join("\n")).to.contain("run by a unit of systemd that is active");
         expect(await synapse.answers()).to.equal(true);

@@ -7,6 +7,7 @@ import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts
 import { closeMachines } from "../../engine/machines/openMachine.ts";
 import { sshMachine, type HeldMachine } from "../../engine/machines/ssh/sshMachine.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
+import { watchReached } from "../../engine/run/machinesReached.ts";
 import { until } from "../../engine/run/until.ts";
 import { ownBaseUrl } from "../../engine/synapse/api/ownApi.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
@@ -68,6 +69,25 @@ describe("a machine over ssh", () => {
         expect((await machine.run("id", ["-u"], { timeoutSeconds, user })).stdout).to.equal("65534\n");
     });
 
+    it("is noted where it is worked on: for files, programs and connections, and not for being held", async () => {
+        const machine = open(describeMachine(booted, "sudo"));
+        await machine.userId();
+        const uses: (() => Promise<unknown>)[] = [
+            () => Promise.resolve(),
+            () => machine.files.stat("/etc"),
+            () => machine.run("true", [], { timeoutSeconds }),
+            () => machine.reach({ host: "127.0.0.1", port: 22 }, "port"),
+            () => machine.reach({ host: "127.0.0.1", port: 22 }, "port"),
+        ];
+        const noted: string[][] = [];
+        for (const use of uses) {
+            const reached = watchReached();
+            await use();
+            noted.push(reached());
+        }
+        expect(noted).to.deep.equal([[], ...Array<string[]>(4).fill([machine.name])]);
+    });
+
     it("ends a program that takes too long, and all that it has started", async () => {
         const machine = open(describeMachine(booted));
         const error = await refused(machine.run("sh", ["-c", "sleep 333 & wait"], { timeoutSeconds: 1 }));
@@ -78,10 +98,13 @@ describe("a machine over ssh", () => {
 
     it("leaves nothing behind when it is let go", async () => {
         const machine = open(describeMachine(booted));
-        const running = refused(machine.run("sleep", ["444"], { timeoutSeconds: 100 }));
+        await machine.userId();
+        // So many that some of them have only just begun.
+        const sleep = (): Promise<MigrationError> => refused(machine.run("sleep", ["444"], { timeoutSeconds: 100 }));
+        const running = Promise.all(Array.from({ length: 24 }, sleep));
         await machine.files.stat("/");
         await machine.close();
-        expect((await running).code).to.equal("SM-E1401");
+        for (const { code } of await running) expect(code).to.equal("SM-E1401");
         await until(
             async () => (await count("[s]leep 444|[f]ar_helper")) === 0 || undefined,
             { seconds: 10 },

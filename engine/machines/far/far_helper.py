@@ -385,13 +385,14 @@ def op_run(data, runId, program, args, environment, timeoutSeconds, cwd=None, ui
             os.setuid(uid)
 
     try:
-        child = subprocess.Popen(
-            [encoded(word) for word in [program] + args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={encoded(name): encoded(value) for name, value in env.items()}, cwd=encoded(cwd or "/"), preexec_fn=as_user, start_new_session=True)
+        # Started and known in one: what the end of the connection finds unknown would run on.
+        with children_lock:
+            child = subprocess.Popen(
+                [encoded(word) for word in [program] + args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={encoded(name): encoded(value) for name, value in env.items()}, cwd=encoded(cwd or "/"), preexec_fn=as_user, start_new_session=True)
+            children[runId] = child
     except OSError as error:
         return {"ending": "it could not be started: %s" % os.strerror(error.errno or errno.EIO), "lengths": [0, 0]}, ()
-    with children_lock:
-        children[runId] = child
     ending = None
     try:
         try:
@@ -518,8 +519,13 @@ def serve():
     with children_lock:
         for child in children.values():
             end(child)
+<<<<<<< HEAD
     end_relays()
     os._exit(0)
+=======
+        # With the lock: nothing is started after this.
+        os._exit(0)
+>>>>>>> compose
 
 
 serve()

@@ -86,7 +86,11 @@ export function sshMachine(description: SshMachine): HeldMachine {
         const key = `${written(address)} ${as}`;
         const known = reached.get(key) ?? opened().then((connection) => forward(connection, address, as));
         reached.set(key, known);
-        return known;
+        // A way that is there already is used all the same.
+        return known.then((near) => {
+            noteReached(name);
+            return near;
+        });
     };
 
     return {
