@@ -9,6 +9,7 @@ import type { SshMachine } from "../../../contract/machine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { redact } from "../../run/redaction.ts";
 import { FarConnection } from "../far/connection.ts";
+import { cipherArguments } from "./ciphers.ts";
 import { connectionDirectory } from "./connectionDirectory.ts";
 import { sshEnvironment } from "./environment.ts";
 import {
@@ -68,10 +69,12 @@ async function openWith(machine: SshMachine, name: string, python: string): Prom
         machine.become === "sudo"
             ? remoteCommand("sudo", ["-n", "--", python, "-I", "-c", bootstrap])
             : remoteCommand(python, ["-I", "-c", bootstrap]);
+    const args = masterArguments(machine, files);
+    const ciphers = await cipherArguments(args);
     // A session of its own: Ctrl-C at our terminal is ours to hear, and ssh finds no terminal to ask at. The kernel ends it with us.
     const ssh: Ssh = spawn(
         "setpriv",
-        ["--pdeathsig", "KILL", "--", "ssh", ...masterArguments(machine, files), command],
+        ["--pdeathsig", "KILL", "--", "ssh", ...ciphers, ...args, command],
         {
             env: sshEnvironment(),
             detached: true,
