@@ -277,6 +277,8 @@ const mediaSpec = z.strictObject({
     acceptMissingMedia: acceptedList.optional(),
     /** Digest of the fence token; present in the final pass. */
     fenceToken: sha256.optional(),
+    /** How fast files are read of a source that serves; as fast as they come when absent. */
+    bytesPerSecond: count.optional(),
 });
 export const mediaResult = z.strictObject({
     files: count,
@@ -294,7 +296,7 @@ export const mediaEarlyContract = contract({
     name: "media-early",
     phase: "stage",
     version: 1,
-    immaterial: ["acceptMissingMedia"],
+    immaterial: ["acceptMissingMedia", "bytesPerSecond"],
     spec: mediaSpec,
     result: mediaResult,
 });
@@ -304,7 +306,7 @@ export const mediaFinalContract = contract({
     name: "media-final",
     phase: "migrate",
     version: 1,
-    immaterial: ["acceptMissingMedia"],
+    immaterial: ["acceptMissingMedia", "bytesPerSecond"],
     spec: mediaSpec,
     result: mediaResult,
 });

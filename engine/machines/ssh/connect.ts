@@ -72,15 +72,11 @@ async function openWith(machine: SshMachine, name: string, python: string): Prom
     const args = masterArguments(machine, files);
     const ciphers = await cipherArguments(args);
     // A session of its own: Ctrl-C at our terminal is ours to hear, and ssh finds no terminal to ask at. The kernel ends it with us.
-    const ssh: Ssh = spawn(
-        "setpriv",
-        ["--pdeathsig", "KILL", "--", "ssh", ...ciphers, ...args, command],
-        {
-            env: sshEnvironment(),
-            detached: true,
-            stdio: ["pipe", "pipe", "pipe"],
-        },
-    );
+    const ssh: Ssh = spawn("setpriv", ["--pdeathsig", "KILL", "--", "ssh", ...ciphers, ...args, command], {
+        env: sshEnvironment(),
+        detached: true,
+        stdio: ["pipe", "pipe", "pipe"],
+    });
     const stop = async (): Promise<void> => {
         await ended(ssh);
         await rm(directory, { recursive: true, force: true });
