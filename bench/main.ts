@@ -18,6 +18,7 @@ import { measureLimits } from "./limits.ts";
 import type { Bench } from "./methods/method.ts";
 import { direct, load } from "./methods/ours.ts";
 import { compressed, directory, encrypted, pgcopydb } from "./methods/programs.ts";
+import { sshPort, sshSocket } from "./methods/throughSsh.ts";
 import { measureMediaSsh } from "./mediaSsh/mediaSsh.ts";
 import { readOptions, type BenchOptions } from "./options.ts";
 import type { BenchResult, DowntimeRun, MediaSshResult, SizeResult } from "./results/results.ts";
@@ -28,7 +29,7 @@ import { BenchServer } from "./server.ts";
 const passphrase = "a passphrase of the bench";
 const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const interrupted = 130;
-const methods = [compressed, encrypted, bundle, comparedBundle, load, directory, pgcopydb, direct];
+const methods = [compressed, encrypted, bundle, comparedBundle, load, directory, pgcopydb, direct, sshSocket, sshPort];
 
 const say = (line: string): void => void process.stderr.write(`[bench] ${line}\n`);
 const [processor, cores] = [cpus()[0]?.model ?? "unknown", cpus().length];

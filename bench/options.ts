@@ -18,9 +18,11 @@ const partNames = [
     "downtime-strict",
     "calibration",
     "media-ssh",
+    "database-ssh",
+    "database-ssh-port",
 ] as const;
-/** As root only, and with rsync: it is measured where it is asked for. */
-const partsByName = ["media-ssh"];
+/** As root only, and with an sshd: they are measured where they are asked for. */
+const partsByName = ["media-ssh", "database-ssh", "database-ssh-port"];
 type PartName = (typeof partNames)[number];
 const isPart = (name: string): name is PartName => partNames.some((part) => part === name);
 

@@ -165,8 +165,15 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const database = new Database("database", { ...parts, layout: target.database, user }, child);
         const { mediaRepo } = target;
         const isHandedOver = mediaRepo !== undefined;
-        const { remoteMedia, acceptMissingMedia } = config;
-        const storage = { mediaStore: target.mediaStore, user, remoteMedia, acceptMissingMedia, isHandedOver };
+        const { remoteMedia, acceptMissingMedia, mediaRateLimit: rateLimit } = config;
+        const storage = {
+            mediaStore: target.mediaStore,
+            user,
+            remoteMedia,
+            acceptMissingMedia,
+            isHandedOver,
+            rateLimit,
+        };
         const { source, replicationAddress: replication } = config;
         const followed =
             config.copy === "replicate" && source.kind === "selfHosted"

@@ -14,6 +14,8 @@ import {
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
+const mebibyte = 1024 * 1024;
+
 /** What opens the encrypted files of a bundle. */
 interface BundleKeys {
     readonly passphrase: pulumi.Output<string> | undefined;
@@ -37,6 +39,8 @@ export interface MediaRepositoryArgs {
     readonly remoteMedia: "carry" | "drop";
     /** Media without files that are accepted; see config `acceptMissingMedia`. */
     readonly acceptMissingMedia?: string | undefined;
+    /** Of a source that serves, MiB a second; see config `mediaRateLimit`. */
+    readonly rateLimit?: number | undefined;
     readonly protect: boolean;
     /** Media go to another repository, and none into the store. */
     readonly isHandedOver?: boolean;
@@ -62,7 +66,8 @@ export class MediaRepository extends pulumi.ComponentResource {
         this.mediaStore = storage.result.mediaStore;
         if (source.kind === "selfHosted" && args.isHandedOver !== true) {
             const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
-            const early = { run: steps.run, source, ...place, acceptMissingMedia: args.acceptMissingMedia };
+            const { acceptMissingMedia } = args;
+            const early = { run: steps.run, source, ...place, acceptMissingMedia, ...this.#limited() };
             steps.add(mediaEarlyContract, early, { parent: this });
         }
         this.registerOutputs({ mediaStore: this.mediaStore });
@@ -85,9 +90,18 @@ export class MediaRepository extends pulumi.ComponentResource {
         const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
         return steps.add(
             mediaFinalContract,
-            { run: steps.run, source, ...place, acceptMissingMedia, fenceToken, loaded: incoming },
+            {
+                ...{ run: steps.run, source, ...place, acceptMissingMedia, fenceToken, loaded: incoming },
+                // Behind the fence nobody is served, and each second is one more without a homeserver.
+                ...(fenceToken === undefined ? this.#limited() : {}),
+            },
             { parent: this, after: fenceToken === undefined ? [database] : [] },
         );
+    }
+
+    #limited(): { readonly bytesPerSecond?: number } {
+        const { rateLimit } = this.#args;
+        return rateLimit === undefined ? {} : { bytesPerSecond: rateLimit * mebibyte };
     }
 
     /**

@@ -279,6 +279,8 @@ const mediaSpec = z.strictObject({
     fenceToken: sha256.optional(),
     /** The database that the rows of an SQLite file were loaded into, in the final pass: they say which media there are. */
     loaded: z.strictObject({ database: targetDatabase, incoming: z.string() }).optional(),
+    /** How fast files are read of a source that serves; as fast as they come when absent. */
+    bytesPerSecond: count.optional(),
 });
 export const mediaResult = z.strictObject({
     files: count,
@@ -296,7 +298,7 @@ export const mediaEarlyContract = contract({
     name: "media-early",
     phase: "stage",
     version: 1,
-    immaterial: ["acceptMissingMedia"],
+    immaterial: ["acceptMissingMedia", "bytesPerSecond"],
     spec: mediaSpec,
     result: mediaResult,
 });
@@ -306,7 +308,7 @@ export const mediaFinalContract = contract({
     name: "media-final",
     phase: "migrate",
     version: 1,
-    immaterial: ["acceptMissingMedia"],
+    immaterial: ["acceptMissingMedia", "bytesPerSecond"],
     spec: mediaSpec,
     result: mediaResult,
 });

@@ -28,15 +28,15 @@ export interface LoopbackSsh {
     stop(): Promise<void>;
 }
 
-/** What the measurement needs and is not here, with how to get it; undefined where all is there. */
-export function missingForSsh(): string | undefined {
-    if (process.geteuid?.() !== 0) return "media-ssh starts an sshd, which only root may: run the bench as root";
+const packages = { sshd: "openssh-server", ssh: "openssh-client", rsync: "rsync", python3: "python3-minimal" };
+
+/** What a part of the bench needs and is not here, with how to get it; undefined where all is there. */
+export function missingForSsh(part: string, programs: readonly (keyof typeof packages)[]): string | undefined {
+    if (process.geteuid?.() !== 0) return `${part} starts an sshd, which only root may: run the bench as root`;
     const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-    const packages = { sshd: "openssh-server", ssh: "openssh-client", rsync: "rsync", python3: "python3-minimal" };
-    const missing = Object.entries(packages).filter(([program]) => findOnPath(program, path) === undefined);
+    const missing = programs.filter((program) => findOnPath(program, path) === undefined);
     if (missing.length === 0) return undefined;
-    const names = missing.map(([program]) => program).join(", ");
-    return `media-ssh needs ${names}: apt-get install ${missing.map(([, name]) => name).join(" ")}`;
+    return `${part} needs ${missing.join(", ")}: apt-get install ${missing.map((program) => packages[program]).join(" ")}`;
 }
 
 /** @param directory  of mode 0700 */

@@ -28,7 +28,7 @@ export async function measureMediaSsh(
     rounds: number,
     say: (line: string) => void,
 ): Promise<MediaSshResult> {
-    const missing = missingForSsh();
+    const missing = missingForSsh("media-ssh", ["sshd", "ssh", "rsync", "python3"]);
     if (missing !== undefined) throw new Error(missing);
     const source = join(directory, "source");
     say(`making a media store of ${files} files`);

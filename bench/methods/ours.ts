@@ -15,8 +15,18 @@ export const direct: Method = {
     title: "copy: direct",
     fillsTarget: true,
     collectsStatistics: true,
-    measure: (bench, database) => measured({ kind: "direct", ...between(bench, database) }),
+    measure: (bench, database) => directFrom(bench, database, {}),
 };
+
+/** @param ends  where the source is found, if not where it is */
+export function directFrom(
+    bench: Bench,
+    database: string,
+    ends: { readonly host?: string; readonly port?: number },
+): Promise<Measurement> {
+    const { source, ...task } = between(bench, database);
+    return measured({ kind: "direct", ...task, source: { ...source, ...ends } });
+}
 
 export const load: Method = {
     id: "load",

@@ -38,6 +38,8 @@ export interface MigrationConfig {
     readonly copyJobs?: number | undefined;
     /** Of a direct copy's rows, MiB a second; no limit when absent. */
     readonly copyRateLimit?: number | undefined;
+    /** Of media that are read of a source that serves, MiB a second; no limit when absent. */
+    readonly mediaRateLimit?: number | undefined;
     /** How long the copy of a replaced database, and the database itself, are kept at least. */
     /** What becomes of the fenced source when a step after the fence fails and running again would not mend it. */
     readonly sourceAfterFailure: "restore" | "keep";
@@ -112,7 +114,8 @@ const isSecretKey = (key: string): key is SecretKey => secretKeys.some((known) =
 
 function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts: ConfigFacts): MigrationConfig {
     const { serverName, rehearsal, protect, run, target, copyJobs, copyRateLimit, safeguardHours } = config;
-    const { remoteMedia, publicBaseUrl, acknowledge, foreignCode, acceptMissingMedia, sqliteNul } = config;
+    const { mediaRateLimit, remoteMedia, publicBaseUrl, acknowledge, foreignCode, acceptMissingMedia, sqliteNul } =
+        config;
     const work = workDirectory(config, facts);
     const canaryBaseUrl = config.canaryBaseUrl ?? publicBaseUrl;
     return {
@@ -130,6 +133,7 @@ function normalised(config: PlainConfig, secrets: ReadonlySet<SecretKey>, facts:
         replicationAddress: config.replicationAddress,
         copyJobs: copyJobs === 0 ? undefined : copyJobs,
         copyRateLimit: copyRateLimit === 0 ? undefined : copyRateLimit,
+        mediaRateLimit: mediaRateLimit === 0 ? undefined : mediaRateLimit,
         sourceAfterFailure: config.sourceAfterFailure,
         safeguardHours,
         remoteMedia,

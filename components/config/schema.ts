@@ -52,6 +52,7 @@ export const plainSchema = z.strictObject({
     /** 0 and absent are the same: Pulumi demands a value for each number that it knows of. */
     copyJobs: z.number().int().min(0).max(64).default(0),
     copyRateLimit: z.number().int().min(0).max(1_000_000).default(0),
+    mediaRateLimit: z.number().int().min(0).max(1_000_000).default(0),
     sourceAfterFailure: z.enum(["restore", "keep"]).default("restore"),
     safeguardHours: z.number().int().min(24).default(24),
     remoteMedia: z.enum(["carry", "drop"]).default("carry"),

@@ -3,11 +3,13 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { pieceBytes } from "../machines/far/farPour.ts";
 import { thisMachine } from "../machines/local/localMachine.ts";
 import type { FileContent, FileFacts, MachineFiles, PouredFile } from "../machines/machine.ts";
 import { runProgram } from "../machines/program.ts";
 import { MigrationError } from "../run/errors.ts";
 import { hasCode, holdBelow, type HeldDirectory, type NewDirectory, type Owner } from "../run/heldDirectory.ts";
+import { GatheredWrite, writeWhole } from "./gatheredWrite.ts";
 import type { HeldFolders } from "./heldFolders.ts";
 import { partialSuffix } from "./scan.ts";
 
@@ -44,8 +46,8 @@ export async function syncStore(root: string, signal?: AbortSignal): Promise<voi
     });
 }
 
-/** A file of this size or less is read whole before a place is made for it. */
-export const smallFileBytes = 256 * 1024;
+/** A file of this size or less is read whole before a place is made for it. From another machine it comes in one piece as well. */
+export const smallFileBytes = pieceBytes;
 
 /**
  * Copies a file with its time of change, as {@link placeFile} does.
@@ -81,7 +83,12 @@ export async function copyFile(
         return { size, sha256: hash.digest("hex") };
     };
     if (from.size > smallFileBytes)
-        return placeFile(target, owner, async (copy) => finish(copy, await pour((chunk) => writeWhole(copy, chunk))));
+        return placeFile(target, owner, async (copy) => {
+            const write = new GatheredWrite(copy);
+            const poured = await pour((chunk) => write.add(chunk));
+            await write.flush();
+            return finish(copy, poured);
+        });
     const chunks: Buffer[] = [];
     const poured = await pour((chunk) => void chunks.push(chunk));
     if (!isStill(poured.before, poured.after) || size !== poured.after.size) return undefined;
@@ -186,11 +193,4 @@ function fullDisk(error: unknown, { root, path }: StorePlace): MigrationError | 
     if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
     const changed = "files were copied; those stay, and are not copied again";
     return new MigrationError("SM-E1201", { where: root, found: `no space for ${path}`, changed, cause: error });
-}
-
-/** Writes all of a piece, however many calls that takes. */
-export async function writeWhole(file: FileHandle, chunk: Buffer): Promise<void> {
-    for (let offset = 0; offset < chunk.length;) {
-        offset += (await file.write(chunk, offset, chunk.length - offset, null)).bytesWritten;
-    }
 }

@@ -9,6 +9,7 @@ import {
     fchownSync,
     fstatSync,
     futimesSync,
+    lstatSync,
     mkdirSync,
     openSync,
     renameSync,
@@ -117,11 +118,8 @@ export class HeldFolders {
         if (name === ".." || name === "") throw unfitDirectory(`${this.#root}/${name}`, "a name that leads elsewhere");
         const place = `/proc/self/fd/${this.#held.at(-1)?.descriptor ?? -1}/${name}`;
         const { mode } = this.#make;
-        try {
-            return this.#owned(openDirectory(place));
-        } catch (error) {
-            if (!hasCode(error, "ENOENT")) throw error;
-        }
+        // Asked for first: an error for each folder that is new would take longer than to make it.
+        if (lstatSync(place, { throwIfNoEntry: false }) !== undefined) return this.#owned(openDirectory(place));
         try {
             mkdirSync(place, { mode });
         } catch (error) {

@@ -10,6 +10,7 @@ import type { DatabaseAddress } from "../postgres/connection.ts";
 import { sourceAddress } from "../postgres/databases/sourceDatabase.ts";
 import { ownerAddress } from "../postgres/databases/targetAddress.ts";
 import { MigrationError, throwAll } from "../run/errors.ts";
+import { RateLimit } from "../run/rateLimit.ts";
 import type { StepRun } from "../run/step.ts";
 import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
@@ -36,7 +37,8 @@ export type MediaResult = z.infer<typeof mediaEarlyContract.result>;
  * Copies media and compares it with the source's database.
  *
  * The early pass runs beside a working homeserver: files come and go. The final pass proves each copy by its content and, when it comes
- * after a fence, that nothing in the source's store moved meanwhile.
+ * after a fence, that nothing in the source's store moved meanwhile. The rate at which the store's files
+ * are read may be limited; that of a bucket's is not.
  *
  * @throws MigrationError SM-E0962 when media that the database promises is missing or altered, SM-E0967 when another list of missing
  *     media is accepted, SM-E0963 when one of the stores is not what it should be, SM-E0840 when the target's user cannot use a copy,
@@ -68,6 +70,7 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
             owner: await targetUser(dirname(spec.mediaStore)),
             signal: run.signal,
             elsewhere: media,
+            limit: spec.bytesPerSecond === undefined ? undefined : new RateLimit(spec.bytesPerSecond),
             onFile: (now) => (soFar = now),
         };
         const state = (): string => `${soFar.files} files, ${soFar.bytes} bytes, ${soFar.copied} of them copied`;

@@ -10,6 +10,7 @@ import { copyFile, hashFile, newFolder, syncStore, type FileContent, type Owner,
 import { HeldFolders } from "./heldFolders.ts";
 import { inOrder, type Load } from "./inOrder.ts";
 import type { IndexEntry, MediaIndex } from "./mediaIndex.ts";
+import { withLimit, type ReadLimit } from "./readLimit.ts";
 import type { ReadStore } from "./readStore.ts";
 import { newScanNotes, scanStore, type ScanNotes, type StoredFile } from "./scan.ts";
 import { filesAtOnce, TreeDigest } from "./treeDigest.ts";
@@ -24,6 +25,8 @@ export interface CopyPassArgs {
     readonly signal?: AbortSignal;
     /** What the homeserver keeps besides its store; absent where there is nothing else. */
     readonly elsewhere?: MediaElsewhere | undefined;
+    /** Of what is read of the source's files; as fast as they come when absent. */
+    readonly limit?: ReadLimit | undefined;
     /** Told after each file. */
     readonly onFile?: (soFar: { readonly files: number; readonly bytes: number; readonly copied: number }) => void;
 }
@@ -58,6 +61,14 @@ const farFilesAtOnce = 512;
 /** Of what is in memory at a time: a small file is there whole, of a large one there are some pieces. */
 const farLoad: Load<StoredFile> = { of: ({ size }) => Math.min(size, largestLoad), most: 48 * 1024 * 1024 };
 
+/** With a limit no more is begun than one large file has ahead: else all that fits in memory would come at once. */
+const limitedLoad: Load<StoredFile> = { ...farLoad, most: largestLoad };
+
+function loadOf({ source, limit }: CopyPassArgs): Load<StoredFile> | undefined {
+    if (source.machine.isHere) return undefined;
+    return limit === undefined ? farLoad : limitedLoad;
+}
+
 /** Safe to repeat, and to kill: files that are copied already are not copied again. */
 export async function copyPass(args: CopyPassArgs): Promise<CopyPass> {
     const folders = new HeldFolders(args.targetRoot, newFolder(args.owner));
@@ -81,7 +92,7 @@ async function copyInto(folders: HeldFolders, args: CopyPassArgs): Promise<CopyP
         scanStore(source, args.folders, notes),
         source.machine.isHere ? filesAtOnce : farFilesAtOnce,
         work,
-        source.machine.isHere ? undefined : farLoad,
+        loadOf(args),
     )) {
         args.signal?.throwIfAborted();
         walk.update(walkLine(file));
@@ -124,7 +135,7 @@ function walkLine({ path, size, mtime }: StoredFile): string {
 }
 
 async function carry(
-    { source, targetRoot, index, owner, signal }: CopyPassArgs,
+    { source, targetRoot, index, owner, signal, limit }: CopyPassArgs,
     file: StoredFile,
     folders: HeldFolders,
 ): Promise<{ entry: IndexEntry; copied: boolean } | "gone" | "changing"> {
@@ -137,6 +148,7 @@ async function carry(
     try {
         if (there === size && known === undefined) {
             // A copy of an earlier run, or one whose line in the index a kill has lost.
+            await limit?.pass(size, signal);
             const [theirs, ours] = await Promise.all([
                 files.hash(from, signal),
                 hashFile(join(targetRoot, path), signal),
@@ -145,7 +157,8 @@ async function carry(
                 return { entry: remember(index, { path, size, mtime, sha256: theirs.sha256 }), copied: false };
         }
         const place = { root: targetRoot, path, durable: "later", folders } as const;
-        const content = await copyFile(files, { path: from, size }, place, owner, signal);
+        const paced = withLimit(files, size, limit);
+        const content = await copyFile(paced, { path: from, size }, place, owner, signal);
         if (content?.size !== size) {
             // Copied whole, but not what the walk saw: the next pass sees it as it is now.
             return "changing";

@@ -33,6 +33,7 @@ describe("parseConfig", () => {
             copy: "direct",
             copyJobs: undefined,
             copyRateLimit: undefined,
+            mediaRateLimit: undefined,
             sourceAfterFailure: "restore",
             remoteMedia: "carry",
             acknowledge: [],

@@ -14,6 +14,11 @@ describe("rules of the configuration", () => {
         ["a copy mode that there is not", { copy: "by-hand" }, "SM-E0211 copy"],
         ["a direct copy out of files", { source: bundleSources.backup, copy: "direct" }, "SM-E0211 copy"],
         ["a rate that no archive has", { copy: "archive", copyRateLimit: "10" }, "SM-E0211 copyRateLimit"],
+        [
+            "a rate of media that come as files",
+            { source: bundleSources.backup, mediaRateLimit: "10" },
+            "SM-E0211 mediaRateLimit",
+        ],
         ["a source kind that there is not", { source: { ...source, kind: "synology" } }, "SM-E0211 source.kind"],
         [
             "a service kind that there is not yet",

@@ -106,6 +106,18 @@ describe("HomeserverMigration", () => {
         for (const key of ["jobs", "bytesPerSecond"]) expect(free).not.to.have.property(key);
     });
 
+    it("reads media of a source that serves as fast as the configuration says, and without a limit behind the fence", async () => {
+        const limited = { mediaRateLimit: "20" };
+        const { recording } = await declare({ phase: "migrate", ...limited });
+        expect(recording.spec("media-early")).to.include({ bytesPerSecond: 20_971_520 });
+        expect(recording.spec("media-final")).not.to.have.property("bytesPerSecond");
+        const rehearsed = (await declare({ rehearsal: "true", phase: undefined, ...limited })).recording;
+        for (const step of ["media-early", "media-final"])
+            expect(rehearsed.spec(step)).to.include({ bytesPerSecond: 20_971_520 });
+        const free = (await declare()).recording;
+        expect(free.spec("media-early")).not.to.have.property("bytesPerSecond");
+    });
+
     it("reports last", async () => {
         const { recording } = await declare({ phase: "finish" });
         expect([...recording.before("report")]).to.have.members(upTo("finish"));

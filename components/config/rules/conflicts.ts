@@ -104,6 +104,16 @@ function copyConflicts(config: PlainConfig, locate: Locate): MigrationError[] {
         problems.push(
             invalidValue(["copyRateLimit"], config.copyRateLimit, "not set: it is the limit of a direct copy", locate),
         );
+    const isFilled = config.target.kind === "local" && config.target.media === undefined;
+    if (config.mediaRateLimit > 0 && (config.source.kind !== "selfHosted" || !isFilled))
+        problems.push(
+            invalidValue(
+                ["mediaRateLimit"],
+                config.mediaRateLimit,
+                "not set: it is for a source of kind selfHosted that serves while its media are copied into the target's media store",
+                locate,
+            ),
+        );
     return problems;
 }
 

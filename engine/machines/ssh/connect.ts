@@ -10,6 +10,7 @@ import { MigrationError } from "../../run/errors.ts";
 import { redact } from "../../run/redaction.ts";
 import { FarConnection } from "../far/connection.ts";
 import { pythonFromInput } from "../far/pythonFromInput.ts";
+import { cipherArguments } from "./ciphers.ts";
 import { connectionDirectory } from "./connectionDirectory.ts";
 import { sshEnvironment } from "./environment.ts";
 import {
@@ -67,16 +68,14 @@ async function openWith(machine: SshMachine, name: string, python: string): Prom
         machine.become === "sudo"
             ? remoteCommand("sudo", ["-n", "--", python, "-I", "-c", bootstrap])
             : remoteCommand(python, ["-I", "-c", bootstrap]);
+    const args = masterArguments(machine, files);
+    const ciphers = await cipherArguments(args);
     // A session of its own: Ctrl-C at our terminal is ours to hear, and ssh finds no terminal to ask at. The kernel ends it with us.
-    const ssh: Ssh = spawn(
-        "setpriv",
-        ["--pdeathsig", "KILL", "--", "ssh", ...masterArguments(machine, files), command],
-        {
-            env: sshEnvironment(),
-            detached: true,
-            stdio: ["pipe", "pipe", "pipe"],
-        },
-    );
+    const ssh: Ssh = spawn("setpriv", ["--pdeathsig", "KILL", "--", "ssh", ...ciphers, ...args, command], {
+        env: sshEnvironment(),
+        detached: true,
+        stdio: ["pipe", "pipe", "pipe"],
+    });
     const stop = async (): Promise<void> => {
         await ended(ssh);
         await rm(directory, { recursive: true, force: true });

@@ -1,7 +1,8 @@
 /** Media that a source's storage providers have, and its own store perhaps has no more: `s3_media_upload` deletes them there. */
 import type { BucketAddress } from "../../synapse/config/mediaStorageProviders.ts";
 import { MigrationError } from "../../run/errors.ts";
-import { placeFile, writeWhole, type FileContent, type Owner, type StorePlace } from "../copyFile.ts";
+import { placeFile, type FileContent, type Owner, type StorePlace } from "../copyFile.ts";
+import { writeWhole } from "../gatheredWrite.ts";
 import type { MediaElsewhere } from "../sourcePass.ts";
 import {
     localContentPath,

@@ -8,7 +8,7 @@ import { prepareSession, refuseUnfitDatabase } from "../plainDump/loadingSession
 import { refuseLostRows, refuseMoved, setSequences } from "./finish.ts";
 import { beginJournal, entryKey, hasCopy, readJournal, type CopyProgress } from "./doneTasks.ts";
 import { runInLanes, type LaneTask } from "./lanes.ts";
-import { RateLimit } from "./rateLimit.ts";
+import { RateLimit } from "../../run/rateLimit.ts";
 import type { CopyContent, DatabaseCopy } from "./request.ts";
 import { listSchema, postDataEntries, restorePreData, withSchemaArchive, type PostDataEntry } from "./schemaArchive.ts";
 import { readCopySource, type CopySource } from "./source.ts";

@@ -4,7 +4,7 @@ import { MigrationError } from "../../run/errors.ts";
 import type { Client } from "../connection.ts";
 import { copyIn, copyStreamBytes } from "../copyIn.ts";
 import { CopyOut } from "./copyOut.ts";
-import type { RateLimit } from "./rateLimit.ts";
+import type { RateLimit } from "../../run/rateLimit.ts";
 import { copyStatements, describePart, type TablePart } from "./tableParts.ts";
 
 export interface PumpOptions {

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { RateLimit } from "../../../../engine/postgres/directCopy/rateLimit.ts";
+import { RateLimit } from "../../../engine/run/rateLimit.ts";
 
-describe("the limit of a copy's rate", () => {
+describe("the limit of a rate", () => {
     it("lets nothing wait that is below the rate", () => {
         let now = 100;
         const limit = new RateLimit(1000, () => now);

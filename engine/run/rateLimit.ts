@@ -26,8 +26,8 @@ export class RateLimit {
         return Math.max(0, begin - now);
     }
 
-    public async pass(bytes: number, signal: AbortSignal): Promise<void> {
+    public async pass(bytes: number, signal?: AbortSignal): Promise<void> {
         const seconds = this.delay(bytes);
-        if (seconds > 0) await wait(seconds * 1000, undefined, { signal });
+        if (seconds > 0) await wait(seconds * 1000, undefined, signal === undefined ? {} : { signal });
     }
 }
