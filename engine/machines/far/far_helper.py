@@ -537,13 +537,9 @@ def serve():
     with children_lock:
         for child in children.values():
             end(child)
-<<<<<<< HEAD
-    end_relays()
-    os._exit(0)
-=======
+        end_relays()
         # With the lock: nothing is started after this.
         os._exit(0)
->>>>>>> compose
 
 
 serve()
