@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import type { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
 import { fenceableDatabase } from "../fence/database/fenceableDatabase.ts";
-import { openersOf, sqliteFile } from "../fence/database/sqliteDatabase.ts";
+import { openersOf, rightsLacking, sqliteFile } from "../fence/database/sqliteDatabase.ts";
 import { heldListeners, type Obstacle } from "../fence/obstacles.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { carriedFolders } from "../media/layout.ts";
@@ -38,6 +38,7 @@ const fenceLooks: readonly SourceCheck[] = Object.entries({
     "fence-service": ({ spec }: SourceContext) => serviceObstacles(spec.source),
     "fence-listeners": ({ spec }: SourceContext) => heldListeners(spec.source),
     "fence-file": fileOpenElsewhere,
+    "fence-rights": async ({ config }: SourceContext) => rightsLacking(await sqliteFile(config)),
 }).map(([id, look]) => ({
     id,
     cost: "cheap",

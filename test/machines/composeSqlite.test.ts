@@ -115,6 +115,14 @@ describe("a homeserver on SQLite that Compose runs, its file in a volume", funct
         await closeMachines();
         await machine.reboot();
         await refuseUnlessStillFenced(source(), token, run);
+        // Made anew, a container is not the one that is held.
+        await synapse.compose("up", "--detach", "--force-recreate", "--no-start");
+        await machine.run(["docker", "start", synapse.container]);
+        await untilTrue(async () =>
+            (await synapse.compose("logs", "synapse")).includes("attempt to write a readonly database"),
+        );
+        expect(await synapse.answers()).to.equal(false);
+        await synapse.compose("stop", "--timeout", "10");
         const { file } = await done(takeFile, taking(token), takeFileContract.result);
         const digest = createHash("sha256")
             .update(await readFile(file))

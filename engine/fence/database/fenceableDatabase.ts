@@ -13,7 +13,10 @@ export interface FenceableDatabase {
     readonly kind: "postgres" | "sqlite";
     /** Has the record of its fence read and written. */
     record<T>(step: string, work: (place: RecordPlace) => Promise<T>): Promise<T>;
-    /** What the database itself says of new sessions, as it was before anybody fenced it; null where it says nothing. */
+    /**
+     * What keeps writers out, as it was before anybody fenced it: the database's own `default_transaction_read_only`, null where it has none; the
+     * permission bits of a file, in octal.
+     */
     readOnly(): Promise<string | null>;
     /**
      * Refuses what would be met only once the source is down. Changes nothing.

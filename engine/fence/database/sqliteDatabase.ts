@@ -30,17 +30,22 @@ interface OpenedFile {
     readonly path: string;
 }
 
-/** Nothing in the file tells a reader to keep out, so that a homeserver somebody starts is found by what it holds and what it changes. */
+/**
+ * While it is fenced nobody may write to the file: a homeserver that is started nevertheless, in a container that is made anew for one, ends at
+ * its first row. Root's own may write all the same, and is found by what it holds and what it changes.
+ */
 export function sqliteDatabase(source: SelfHostedSource, config: HomeserverConfig): FenceableDatabase {
     const file = (): Promise<OpenedFile> => sqliteFile(config);
     const placeOf = ({ machine, path }: OpenedFile): RecordPlace => recordBesideFile(machine, path);
     return {
         kind: "sqlite",
         record: async (_step, work) => work(placeOf(await file())),
-        readOnly: () => Promise.resolve(null),
+        readOnly: async () => (await modeOf(await file())).toString(8),
         refuseObstacles: async (signal) => refuseObstacles(source, await file(), signal),
         proveStill: async (options) => proveStill(await file(), options),
-        giveBack: () => Promise.resolve(),
+        async giveBack(before) {
+            if (before !== null) await openAgain(await file(), Number.parseInt(before, 8));
+        },
         refuseUnlessStill: async (token, run) => refuseUnlessStill(await file(), token, run, placeOf(await file())),
     };
 }
@@ -66,6 +71,42 @@ export async function sqliteFile({
     });
 }
 
+/** Of owner, group and others. */
+const writable = 0o222;
+const chmodSeconds = 30;
+
+async function modeOf({ machine, path }: OpenedFile): Promise<number> {
+    const facts = await machine.files.stat(path);
+    if (facts === undefined) throw new Error(`${path} is gone`);
+    return facts.mode;
+}
+
+async function changeMode({ machine, path }: OpenedFile, mode: number): Promise<void> {
+    await machine.run("chmod", [mode.toString(8), path], { timeoutSeconds: chmodSeconds });
+}
+
+/** With what was made beside it meanwhile: SQLite gives that the mode of the database. */
+async function openAgain(file: OpenedFile, mode: number): Promise<void> {
+    const { machine, path } = file;
+    for (const side of [...sideFiles, "-shm"].map((suffix) => ({ machine, path: `${path}${suffix}` })))
+        if ((await machine.files.stat(side.path)) !== undefined) await changeMode(side, mode);
+    await changeMode(file, mode);
+}
+
+/** SM-E0723: its mode is its owner's to change. */
+export async function rightsLacking({ machine, path }: OpenedFile): Promise<Obstacle[]> {
+    const [facts, userId] = await Promise.all([machine.files.stat(path), machine.userId()]);
+    if (userId === 0 || facts?.uid === userId) return [];
+    const found = `${path} belongs to user ${facts?.uid ?? "unknown"}; we are user ${userId}, and cannot close it to writers`;
+    return [
+        {
+            code: "SM-E0723",
+            found,
+            fix: "work there as root: `become: sudo` of source.machine, or run this program as root",
+        },
+    ];
+}
+
 /** Processes that have the database or one of its side files open. */
 async function holders({ machine, path }: OpenedFile) {
     const all = await Promise.all(["", ...sideFiles, "-shm"].map((suffix) => machine.files.stat(`${path}${suffix}`)));
@@ -77,7 +118,10 @@ export async function footprintOf({ machine, path }: OpenedFile): Promise<FileFo
     const files: Record<string, FileFootprint["files"][string]> = {};
     for (const suffix of ["", ...sideFiles]) {
         const facts = await machine.files.stat(`${path}${suffix}`);
-        if (facts !== undefined) files[suffix] = { identity: facts.identity, bytes: facts.size, mtime: facts.mtime };
+        // An empty one is what SQLite makes when it looks at the database, and holds nothing.
+        const isEmpty = suffix !== "" && facts?.size === 0;
+        if (facts !== undefined && !isEmpty)
+            files[suffix] = { identity: facts.identity, bytes: facts.size, mtime: facts.mtime };
     }
     return { path, files };
 }
@@ -112,7 +156,12 @@ async function refuseObstacles(source: SelfHostedSource, file: OpenedFile, signa
         signal,
     });
     const open: Obstacle[] = found.length === 0 ? [] : [{ code: "SM-E0974", found: found.join("\n") }];
-    const obstacles = [...open, ...(await unnamedHomeserver(source)), ...(await heldListeners(source))];
+    const obstacles = [
+        ...open,
+        ...(await rightsLacking(file)),
+        ...(await unnamedHomeserver(source)),
+        ...(await heldListeners(source)),
+    ];
     throwObstacles(obstacles, placeOn(file.machine, file.path));
 }
 
@@ -125,6 +174,7 @@ async function proveStill(file: OpenedFile, { seconds, progress, signal }: Prove
             () => stillOpen(file, left),
         );
     });
+    await changeMode(file, (await modeOf(file)) & ~writable);
     const before = await footprintOf(file);
     await delay(seconds * 1000, undefined, { signal });
     const moved = footprintMoved(before, await footprintOf(file));
@@ -141,7 +191,7 @@ async function proveStill(file: OpenedFile, { seconds, progress, signal }: Prove
             {
                 id: "file-still",
                 state: "passed",
-                evidence: `it, its write-ahead log and its journal stood still for ${seconds} s`,
+                evidence: `it, its write-ahead log and its journal stood still for ${seconds} s, and nobody may write to it`,
             },
         ],
     };

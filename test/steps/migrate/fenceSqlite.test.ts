@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readFile, rm, stat, utimes } from "node:fs/promises";
+import { chmod, readFile, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
@@ -56,14 +56,17 @@ describe("the fence of a homeserver on an SQLite file", () => {
     });
 
     it("stops it, sees its file stand still, yields a token that holds and its file, and is lifted without a trace", async () => {
+        const { mode } = await stat(database);
         const { token } = await done(fence, spec("stops"), fenceContract.result);
         expect(await homeserver.answers()).to.equal(false);
         await refuseUnlessStillFenced(source, token, runOf("stops"));
+        expect((await stat(database)).mode & 0o222, "nobody may write to it").to.equal(0);
         const { file, bytes } = await done(takeFile, taking("stops", token), takeFileContract.result);
         expect({ file, bytes }).to.deep.equal({ file: database, bytes: (await stat(database)).size });
         await undone(takeFile, taking("stops", token));
         expect((await stat(database)).size, "the source's own").to.equal(bytes);
         await undone(fence, spec("stops"));
+        expect((await stat(database)).mode).to.equal(mode);
         expect(await homeserver.answers()).to.equal(true);
         expect(existsSync(recordFile(database))).to.equal(false);
     });
@@ -120,6 +123,7 @@ describe("the fence of a homeserver on an SQLite file", () => {
         await expectError("SM-E0741", () => done(fence, spec("again"), fenceContract.result));
         expect(await homeserver.answers()).to.equal(false);
         await rm(recordFile(database));
+        await chmod(database, 0o640);
     });
 
     it("is not needed for a snapshot of a source that goes on, which is whole and leaves nothing beside the file", async () => {
