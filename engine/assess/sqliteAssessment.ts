@@ -2,9 +2,8 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { rm } from "node:fs/promises";
-import type { z } from "zod";
-import type { assessContract, Finding } from "../../contract/index.ts";
-import { fenceableDatabase } from "../fence/database/fenceableDatabase.ts";
+import type { Finding } from "../../contract/index.ts";
+import { fenceableDatabase } from "../fence/database/databaseOfSource.ts";
 import { openersOf, rightsLacking, sqliteFile } from "../fence/database/sqliteDatabase.ts";
 import { heldListeners, type Obstacle } from "../fence/obstacles.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
@@ -27,8 +26,6 @@ import { runChecks } from "./runChecks.ts";
 import { serviceUserCheckId, serviceUserFindings } from "./serviceUserCheck.ts";
 import { checkSqlite } from "./sqliteCheck.ts";
 import type { ReadSizes } from "./sizes.ts";
-
-type Assessment = z.infer<typeof assessContract.result>;
 
 /** Below the run directory. */
 const snapshotName = "assessed-file";

@@ -10,7 +10,7 @@ import { parseJson } from "../run/parseJson.ts";
 import { watermarks } from "./watermarks.ts";
 
 /** A file of SQLite's, and what it keeps beside it, as they stood: whoever writes changes one of them. */
-export const fileFootprint = z.strictObject({
+const fileFootprint = z.strictObject({
     /** Without links, on the source's machine. */
     path: z.string(),
     /** By the ending of their names, `""` for the database itself; what is not there is left out. */

@@ -1,7 +1,8 @@
 /** Whether a source that was fenced still stands where it stood then. */
 import type { RunReference, SelfHostedSource, Source } from "../../contract/index.ts";
 import { sourceService } from "../services/service.ts";
-import { fenceableDatabase, type StillStep } from "./database/fenceableDatabase.ts";
+import { fenceableDatabase } from "./database/databaseOfSource.ts";
+import type { StillStep } from "./database/fenceableDatabase.ts";
 import { readToken } from "./fenceToken.ts";
 import { markCommitted } from "./sourceRecord.ts";
 import { stillLive } from "./writingSessions.ts";

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { fenceContract } from "../../contract/index.ts";
-import { fenceableDatabase } from "../../engine/fence/database/fenceableDatabase.ts";
+import { fenceableDatabase } from "../../engine/fence/database/databaseOfSource.ts";
 import { describeSourceRecord, writeSourceRecord } from "../../engine/fence/sourceRecord.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { readJournal } from "../../engine/run/journal.ts";

@@ -21,7 +21,8 @@ import {
     whoseFence,
     type SourceRecord,
 } from "../../engine/fence/sourceRecord.ts";
-import { fenceableDatabase, type FenceableDatabase } from "../../engine/fence/database/fenceableDatabase.ts";
+import { fenceableDatabase } from "../../engine/fence/database/databaseOfSource.ts";
+import type { FenceableDatabase } from "../../engine/fence/database/fenceableDatabase.ts";
 import { tokenDigest, tokenFile, writeToken } from "../../engine/fence/fenceToken.ts";
 import { sourceService } from "../../engine/services/service.ts";
 import { ranBefore, type WatchedService } from "../../engine/services/serviceControl.ts";

@@ -1,12 +1,9 @@
 /** What a fence asks of the source's database, of whatever kind: who has fenced it, whether it stands still, and whether it still does. */
-import type { Check, RunReference, SelfHostedSource } from "../../../contract/index.ts";
+import type { Check, RunReference } from "../../../contract/index.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { StepRun } from "../../run/step.ts";
 import type { FenceToken } from "../fenceToken.ts";
 import type { RecordPlace } from "../sourceRecord.ts";
-import { readSourceConfig } from "../../synapse/config/sourceConfig.ts";
-import { postgresDatabase } from "./postgresDatabase.ts";
-import { sqliteDatabase } from "./sqliteDatabase.ts";
 
 export interface FenceableDatabase {
     /** `sqlite`: a file that only the homeserver opens. */
@@ -56,10 +53,4 @@ export interface StandsStill {
     /** That had it open and have ended. */
     readonly sessionsEnded: number;
     readonly checks: readonly Check[];
-}
-
-/** @throws MigrationError those of the configuration's reader, SM-E0704 for several databases */
-export async function fenceableDatabase(source: SelfHostedSource): Promise<FenceableDatabase> {
-    const config = await readSourceConfig(source);
-    return config.database.kind === "sqlite" ? sqliteDatabase(source, config) : postgresDatabase(source);
 }

@@ -19,7 +19,7 @@ import type { FenceableDatabase, ProveOptions, StandsStill } from "./fenceableDa
 import { recordBesideFile } from "./recordBesideFile.ts";
 
 /** What SQLite writes beside a database: its write-ahead log, or the journal of a transaction. The index of the log (`-shm`) holds no data. */
-export const sideFiles = ["-wal", "-journal"] as const;
+const sideFiles = ["-wal", "-journal"] as const;
 /** A homeserver that has just ended has closed its file within this time; a backup that has just read it is done with it. */
 const closedSeconds = 10;
 const shown = 8;
@@ -114,7 +114,7 @@ async function holders({ machine, path }: OpenedFile) {
 }
 
 /** As it and its side files stand. */
-export async function footprintOf({ machine, path }: OpenedFile): Promise<FileFootprint> {
+async function footprintOf({ machine, path }: OpenedFile): Promise<FileFootprint> {
     const files: Record<string, FileFootprint["files"][string]> = {};
     for (const suffix of ["", ...sideFiles]) {
         const facts = await machine.files.stat(`${path}${suffix}`);
@@ -127,7 +127,7 @@ export async function footprintOf({ machine, path }: OpenedFile): Promise<FileFo
 }
 
 /** What differs, a line each. */
-export function footprintMoved(before: FileFootprint, now: FileFootprint): string[] {
+function footprintMoved(before: FileFootprint, now: FileFootprint): string[] {
     const suffixes = [...new Set([...Object.keys(before.files), ...Object.keys(now.files)])];
     const told = (one: FileFootprint["files"][string] | undefined): string =>
         one === undefined ? "not there" : `${one.bytes} bytes of ${one.mtime}, ${one.identity}`;

@@ -45,11 +45,13 @@ describe("the record at the source", () => {
         address = cluster.address(await cluster.createDatabase());
     });
 
-    const places: { where: string; at<T>(directory: string, work: (place: RecordPlace) => Promise<T>): Promise<T> }[] =
-        [
-            { where: "a database of PostgreSQL", at: (_directory, work) => connected((_client, place) => work(place)) },
-            { where: "an SQLite file", at: (directory, work) => work(beside(directory)) },
-        ];
+    const places: {
+        where: string;
+        at: <T>(directory: string, work: (place: RecordPlace) => Promise<T>) => Promise<T>;
+    }[] = [
+        { where: "a database of PostgreSQL", at: (_directory, work) => connected((_client, place) => work(place)) },
+        { where: "an SQLite file", at: (directory, work) => work(beside(directory)) },
+    ];
     for (const { where, at } of places)
         describe(`of ${where}`, () => {
             it("remembers how it was at first, and is the newest run's", () =>

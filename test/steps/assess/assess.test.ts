@@ -107,6 +107,10 @@ describe("the assessment", () => {
         });
     });
 
+    it("refuses to port a file where the rows are in a server (SM-E0979)", async () => {
+        await expectError("SM-E0979", () => findingsOf({ quick: true, copy: { mode: "port" } }));
+    });
+
     it("needs a role that may only read, and says that the fence needs another one", async () => {
         await superuser("CREATE ROLE reader LOGIN PASSWORD 'reader-password' IN ROLE pg_read_all_data");
         const passwordFile = join(synapse.directory, "reader.password");

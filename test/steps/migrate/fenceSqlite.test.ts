@@ -6,8 +6,10 @@ import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { z } from "zod";
 import { fenceContract, takeFileContract, type RunReference, type SelfHostedSource } from "../../../contract/index.ts";
+import { rightsLacking } from "../../../engine/fence/database/sqliteDatabase.ts";
 import { recordFile } from "../../../engine/fence/database/recordBesideFile.ts";
 import { markSourceCommitted, refuseUnlessStillFenced } from "../../../engine/fence/stillFenced.ts";
+import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import { runProgram } from "../../../engine/machines/program.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../../../rehearsal/directory.ts";
 import { SourceHomeserver } from "../../../rehearsal/source/homeserver.ts";
@@ -105,6 +107,16 @@ describe("the fence of a homeserver on an SQLite file", () => {
             expect(detail.changed).to.contain("was not stopped");
         });
         expect(await homeserver.answers()).to.equal(true);
+    });
+
+    it("is refused to who may not close the file to writers (SM-E0723)", async () => {
+        const stranger = { ...thisMachine, userId: () => Promise.resolve(1_000_000) };
+        const [obstacle] = await rightsLacking({ machine: stranger, path: database });
+        expect(obstacle?.code).to.equal("SM-E0723");
+        const { uid } = await stat(database);
+        const owner = { ...thisMachine, userId: () => Promise.resolve(uid) };
+        for (const machine of [owner, { ...thisMachine, userId: () => Promise.resolve(0) }])
+            expect(await rightsLacking({ machine, path: database })).to.deep.equal([]);
     });
 
     it("is refused to a second stack while the first holds it", async () => {
