@@ -2,8 +2,8 @@
 
 Read by the Python of the machine that the database is on, from its standard input: Python 3.7 or newer, and nothing but its library.
 
-argv: the database, and the copy to make, which must not be there. stdout: {"snapshot": {...}}, or {"closed": true} where nobody has the
-database open: it is then a plain file, which SQLite must not be asked to open, as that would make files beside it.
+argv: the database, and the copy to make, which must not be there. stdout: {"snapshot": {...}}; {"closed": true} where nobody has the database
+open: it is then a plain file, which SQLite must not be asked to open, as that would make files beside it; or {"noSpace": text}.
 """
 import json
 import os
@@ -12,6 +12,8 @@ import sys
 import urllib.parse
 
 WAL_VERSION = 2
+# A homeserver serves from this disk, perhaps: it must not find it full.
+LEFT_FREE = 512 * 1024 * 1024
 
 
 def is_closed(database):
@@ -19,6 +21,13 @@ def is_closed(database):
     with open(database, "rb") as file:
         header = file.read(20)
     return len(header) == 20 and header[18] == WAL_VERSION and not os.path.exists(database + "-shm")
+
+
+def lacking_space(database, destination):
+    directory = os.path.dirname(os.path.dirname(destination))
+    disk = os.statvfs(directory)
+    needed, free = os.path.getsize(database) + LEFT_FREE, disk.f_bavail * disk.f_frsize
+    return None if free >= needed else "%d bytes are needed in %s, %d are free" % (needed, directory, free)
 
 
 def snapshot(database, destination):
@@ -41,7 +50,12 @@ def snapshot(database, destination):
 
 def main():
     database, destination = sys.argv[1:3]
-    print(json.dumps({"closed": True} if is_closed(database) else {"snapshot": snapshot(database, destination)}))
+    if is_closed(database):
+        answer = {"closed": True}
+    else:
+        lacking = lacking_space(database, destination)
+        answer = {"snapshot": snapshot(database, destination)} if lacking is None else {"noSpace": lacking}
+    print(json.dumps(answer))
 
 
 main()

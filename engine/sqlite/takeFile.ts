@@ -75,6 +75,12 @@ export async function takeSnapshot(machine: Machine, path: string, options: Take
             },
         );
         const answer = answered.parse(JSON.parse(stdout));
+        if ("noSpace" in answer)
+            throw new MigrationError("SM-E1201", {
+                where: placeOn(machine, path),
+                found: `no room for a snapshot of it: ${answer.noSpace}`,
+                changed: "nothing",
+            });
         if ("closed" in answer) return await takeClosedFile(machine, path, options);
         return machine.isHere
             ? { file: made, bytes: answer.snapshot.bytes }
@@ -86,6 +92,7 @@ export async function takeSnapshot(machine: Machine, path: string, options: Take
 
 const answered = z.union([
     z.strictObject({ closed: z.literal(true) }),
+    z.strictObject({ noSpace: z.string() }),
     z.strictObject({ snapshot: z.strictObject({ bytes: z.number().int() }) }),
 ]);
 

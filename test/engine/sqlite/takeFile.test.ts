@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
@@ -91,6 +91,20 @@ describe("the SQLite file of a homeserver, brought here", () => {
                 expect(await sqlite(made, count)).to.equal("2");
                 expect(await readdir(options.directory)).to.deep.equal(["homeserver.db"]);
             });
+        }));
+
+    it("is no snapshot where a disk would be filled that somebody serves from (SM-E1201)", () =>
+        withWorkDirectory(async (directory) => {
+            await mkdir(directory);
+            const file = join(directory, "homeserver.db");
+            await sqlite(file, "c.execute('CREATE TABLE t (a)')");
+            // Of holes alone.
+            await truncate(file, 2 ** 42);
+            const { detail } = await expectError("SM-E1201", () =>
+                takeSnapshot(thisMachine, file, optionsIn(directory)),
+            );
+            expect(detail.found).to.match(/bytes are needed in .*, \d+ are free/);
+            expect(await readdir(optionsIn(directory).directory)).to.deep.equal([]);
         }));
 
     async function statOf(path: string) {
