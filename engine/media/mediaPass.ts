@@ -1,7 +1,7 @@
 /** What the early and the final pass have in common, and in what they differ. */
 import { dirname, join } from "node:path";
 import type { z } from "zod";
-import type { Check, mediaEarlyContract } from "../../contract/index.ts";
+import type { mediaEarlyContract } from "../../contract/index.ts";
 import { readToken } from "../fence/fenceToken.ts";
 import { thisMachine } from "../machines/local/localMachine.ts";
 import { placeOn } from "../machines/placeOn.ts";
@@ -14,11 +14,11 @@ import { RateLimit } from "../run/rateLimit.ts";
 import type { StepRun } from "../run/step.ts";
 import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
-import { brokenMedia, checkCompleteness, type BrokenMedia, type Completeness, type SeenFile } from "./completeness.ts";
+import { brokenMedia, checkCompleteness, type Completeness, type SeenFile } from "./completeness.ts";
 import { copyPass, walkDigest, type CopyPass, type CopyPassArgs } from "./sourcePass.ts";
 import { carriedFolders, localFolders } from "./layout.ts";
-import { completenessChecks, linkChecks, namedAtMost, passed } from "./mediaChecks.ts";
-import { howToAccept } from "./missingMedia.ts";
+import { completenessChecks, linkChecks, namedAtMost } from "./mediaChecks.ts";
+import { incomplete, passChecks, rowsNotRead } from "./passFindings.ts";
 import { lookAgain } from "./secondLook.ts";
 import { MediaIndex } from "./mediaIndex.ts";
 import { withMediaRows } from "./mediaRows.ts";
@@ -27,7 +27,7 @@ import { bucketCheck, fetchMissing, sourceMedia } from "./s3/bucketMedia.ts";
 import type { SourceMedia } from "./s3/sourceMedia.ts";
 import { uploadCheck, uploadMedia } from "./s3/uploadPass.ts";
 import { openStore, type ReadStore } from "./readStore.ts";
-import { targetPass, type TargetPass } from "./targetPass.ts";
+import { targetPass } from "./targetPass.ts";
 import { requireApart, requirePrepared } from "./targetStore.ts";
 
 export type MediaSpec = z.infer<typeof mediaEarlyContract.spec>;
@@ -140,13 +140,6 @@ export async function mediaPass(spec: MediaSpec, run: StepRun, kind: "early" | "
     }
 }
 
-/** Nobody but the homeserver opens an SQLite file that is in use: what it names is compared in the final pass. */
-const rowsNotRead: Check = {
-    id: "media.complete",
-    state: "not-run",
-    evidence: "the rows are in an SQLite file that is in use; the final pass compares them",
-};
-
 /** Where the rows are that say which media there are; undefined where nobody may ask yet. */
 async function rowsAddress(
     { source, loaded }: MediaSpec,
@@ -219,65 +212,4 @@ async function stillBroken(
     const again = await lookAgain(suspects, read, address, { step: "media-early", signal: run.signal });
     const { missing, acceptance, resized, altered, unsafe } = again;
     return { ...before, missing, acceptance, resized, altered, unsafe };
-}
-
-function passChecks(pass: Omit<CopyPass, "seen">, target: TargetPass | undefined): Check[] {
-    const { notes, sparse, changing, removed } = pass;
-    const some = (list: readonly string[]): string => list.slice(0, 3).join(", ");
-    const warnUnless = (id: string, fine: boolean, good: string, bad: string): Check =>
-        fine ? passed(id, good) : { id, state: "warning", evidence: bad };
-    return [
-        warnUnless(
-            "media.still",
-            changing.length === 0,
-            `nothing changed while it was copied; ${removed} files were gone`,
-            `${changing.length} files changed while they were read: ${some(changing)}`,
-        ),
-        warnUnless(
-            "media.names",
-            notes.foreign.length === 0,
-            `all names are Synapse's; ${notes.caseTwins} differ from another one only in case, which the target tells apart`,
-            `${notes.foreign.length} entries with names that Synapse never gives are left out: ${some(notes.foreign)}`,
-        ),
-        warnUnless(
-            "media.sparse",
-            sparse === 0,
-            "no file has holes",
-            `${sparse} files take less space than they have bytes: a file system that compresses, or files with holes`,
-        ),
-        target === undefined
-            ? { id: "media.copies", state: "not-run", evidence: "every copy is read again in the final pass" }
-            : warnUnless(
-                  "media.copies",
-                  target.mended.length + target.setAside.length === 0,
-                  `${target.files} copies were read again and are what was copied`,
-                  `${target.mended.length} copies had changed and were made again, ${target.setAside.length} files that do not come from the source were put aside: ${some([...target.mended, ...target.setAside])}`,
-              ),
-    ];
-}
-
-function incomplete(
-    { machine, root }: ReadStore,
-    { missing, acceptance }: Completeness,
-    broken: BrokenMedia,
-): MigrationError {
-    const named = broken.first.slice(0, namedAtMost);
-    const list = `${broken.count} media${broken.count > named.length ? `, the first ${named.length} of them` : ""}:\n${named.join("\n")}`;
-    const changed = "files were copied to the target's store; the source is as it was";
-    const where = placeOn(machine, root);
-    if (broken.otherList !== undefined)
-        return new MigrationError("SM-E0967", {
-            where,
-            found: `${broken.otherList}\n${list}`,
-            expected: "the list of missing media that was accepted, or none",
-            fix: howToAccept(acceptance),
-            changed,
-        });
-    return new MigrationError("SM-E0962", {
-        where,
-        found: list,
-        expected: "for each row of local_media_repository a file of its length, and of its SHA-256 where it has one",
-        ...(missing.count === broken.count ? { fix: howToAccept(acceptance) } : {}),
-        changed,
-    });
 }
