@@ -3,8 +3,14 @@
  * `/matrix`, the database's container on a network of its own.
  */
 import { randomBytes } from "node:crypto";
+import type { Service } from "../../contract/index.ts";
+import { lineProgress } from "../../engine/run/progress.ts";
+import { redact } from "../../engine/run/redaction.ts";
 import { until } from "../../engine/run/until.ts";
+import type { Expectations } from "../source/expectations.ts";
 import { makeIdentity, type HomeserverIdentity } from "../source/identity.ts";
+import { populate, type PopulationArgs } from "../source/population.ts";
+import { backgroundUpdatesDone } from "./backgroundUpdates.ts";
 import { startDocker } from "./composeSynapse.ts";
 import { clientPort, containedFiles } from "./containedFiles.ts";
 import { containerSynapseId, postgresImage, synapseImage } from "./containerImages.ts";
@@ -19,7 +25,19 @@ export interface PlaybookSynapse {
     /** As the container has them. */
     readonly configPaths: readonly string[];
     readonly unit: string;
+    readonly signingKey: string;
+    /** As the stack describes it. */
+    readonly service: Service;
+    /** What it was filled with. */
+    readonly expectations?: Expectations;
     answers(): Promise<boolean>;
+}
+
+export interface PlaybookSynapseOptions {
+    /** `machine.test` when absent. */
+    readonly serverName?: string;
+    /** Absent: nobody. */
+    readonly population?: Pick<PopulationArgs, "users" | "rooms" | "messages">;
 }
 
 const startSeconds = 180;
@@ -31,10 +49,10 @@ export const playbookUnit = "matrix-synapse.service";
 const databaseUnit = `${databaseName}.service`;
 const databaseEnvironment = "/matrix/postgres/env-postgres-server";
 
-/** Installs it, and starts it so that it starts with its machine. Nobody uses it. */
+/** Installs it, starts it so that it starts with its machine, and fills it. */
 export async function installPlaybookSynapse(
     machine: BootedMachine,
-    serverName = "machine.test",
+    { serverName = "machine.test", population }: PlaybookSynapseOptions = {},
 ): Promise<PlaybookSynapse> {
     const made = makeIdentity();
     const baseUrl = `http://${machine.address}:${clientPort}`;
@@ -65,12 +83,19 @@ export async function installPlaybookSynapse(
         { seconds: startSeconds },
         async () => new Error(await machine.run(["journalctl", "--unit", playbookUnit, "--lines", "40", "--no-pager"])),
     );
-    return {
+    const synapse: PlaybookSynapse = {
         ...{ machine, serverName, baseUrl, answers },
-        files: made.identity,
+        ...{ files: made.identity, signingKey: made.signingKey },
         configPaths: ["/data/homeserver.yaml"],
         unit: playbookUnit,
+        service: { kind: "systemd", units: [playbookUnit] },
     };
+    if (population === undefined) return synapse;
+    const psql = ["docker", "exec", "-i", databaseName, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", databaseUser];
+    await backgroundUpdatesDone((statements) => machine.run(psql, { input: statements }));
+    const progress = lineProgress("population", () => undefined, redact);
+    const expectations = await populate({ homeserver: synapse, seed: serverName, progress, ...population });
+    return { ...synapse, expectations };
 }
 
 const environment = (password: string): string =>

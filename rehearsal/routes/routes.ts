@@ -5,6 +5,7 @@ import { composeSqlite } from "./composeSqlite.ts";
 import { emsExport } from "./emsExport.ts";
 import { emsZip } from "./emsZip.ts";
 import { local } from "./local.ts";
+import { playbook } from "./playbook.ts";
 import { runningSqlite } from "./runningSqlite.ts";
 import { sqlite } from "./sqlite.ts";
 import { systemd } from "./systemd.ts";
@@ -19,6 +20,7 @@ export const routes = {
     sqlite,
     "running-sqlite": runningSqlite,
     systemd,
+    playbook,
     compose,
     "compose-sqlite": composeSqlite,
     "to-ems": toEms,
