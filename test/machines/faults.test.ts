@@ -31,6 +31,8 @@ describe("faults of another machine in the middle of a move", function () {
     let installed: string;
     /** What was fenced and not given back. */
     let standing: Spec | undefined;
+    /** A script that ends the fault. */
+    let mend = "true";
 
     before(async () => {
         directory = await newWorkDirectory();
@@ -42,6 +44,8 @@ describe("faults of another machine in the middle of a move", function () {
     afterEach(async () => {
         await closeMachines();
         // One that fails does not take the others with it.
+        await machine.run(["sh", "-c", mend]).catch(() => undefined);
+        mend = "true";
         if (standing !== undefined) await givenBack(standing);
     });
     after(async () => {
@@ -177,23 +181,26 @@ describe("faults of another machine in the middle of a move", function () {
         await givenBack(spec("hand"));
     });
 
-    for (const [pages, what] of [
-        [0, "none of its units"],
-        [1, "one of its units, but not the next,"],
+    for (const [pages, what, unit] of [
+        [0, "none of its units", "matrix-synapse.service"],
+        [1, "one of its units, but not the next,", "matrix-synapse-worker@generic_worker1.service"],
     ] as const) {
         it(`a disk with room to hold ${what} has the homeserver serve on (SM-E1423)`, async () => {
             const place = "/etc/systemd/system";
             const full = `mkdir -p /run/full && mount -t tmpfs -o size=256k tmpfs /run/full && cp -a ${place}/. /run/full
                 dd if=/dev/zero of=/run/full/filling bs=4096 2>/dev/null || true
                 truncate -s -${pages * 4096} /run/full/filling && mount --bind /run/full ${place} && systemctl daemon-reload`;
+            const unmount = `umount ${place}; umount /run/full; systemctl daemon-reload`;
+            mend = unmount;
             await machine.run(["sh", "-ec", full]);
             const before = await units();
             const { detail, block } = await expectError("SM-E1423", () => fenced(spec(`full${pages}`)));
-            expect(detail.where).to.contain(`/etc/systemd/system/matrix-synapse`).and.to.contain(`on ${name}`);
+            expect(detail.where).to.contain(`/etc/systemd/system/${unit}.d/`).and.to.contain(`on ${name}`);
             expect(detail.found).to.match(/No space left|ENOSPC/);
             expect(block).to.contain("nothing: the source was not stopped");
             expect(await units()).to.equal(before);
-            await machine.run(["sh", "-ec", `umount ${place}; umount /run/full; systemctl daemon-reload`]);
+            await machine.run(["sh", "-ec", unmount]);
+            mend = "true";
             await untouched();
             await closeMachines();
             await fenced(spec(`full${pages}`));
@@ -213,6 +220,7 @@ describe("faults of another machine in the middle of a move", function () {
         const line = `cd /var/lib/matrix-synapse && exec setsid ${command}`;
         const script = `setpriv --reuid=matrix-synapse --regid=nogroup --clear-groups sh -c "$0" >/dev/null 2>&1 </dev/null & echo $!`;
         const pid = (await machine.run(["sh", "-c", script, line])).trim();
+        mend = `kill ${pid}`;
         await untilTrue(async () => (await machine.run(["cat", `/proc/${pid}/cmdline`])).includes("generic_worker\0"));
         return pid;
     }
