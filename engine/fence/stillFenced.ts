@@ -1,10 +1,12 @@
 /** Whether a source that was fenced still stands where it stood then. */
 import type { RunReference, SelfHostedSource, Source } from "../../contract/index.ts";
 import { sourceService } from "../services/service.ts";
+import { sourceMachine } from "../machines/sourceMachine.ts";
 import { fenceableDatabase } from "./database/databaseOfSource.ts";
 import type { StillStep } from "./database/fenceableDatabase.ts";
 import { readToken } from "./fenceToken.ts";
 import { markCommitted } from "./sourceRecord.ts";
+import { startedHomeservers } from "./unnamedHomeserver.ts";
 import { stillLive } from "./writingSessions.ts";
 
 /**
@@ -12,7 +14,7 @@ import { stillLive } from "./writingSessions.ts";
  *
  * @param digest  of the token, which the run directory has
  * @param step  reads the rows where nothing else can tell; without it, or before the copy, what is not proven is refused
- * @throws MigrationError SM-E0702 naming what moved or who is connected, SM-E0703 for another token, SM-E0741 when another stack holds the fence
+ * @throws MigrationError SM-E0702 naming what moved, who is connected, or what runs again, SM-E0703 for another token, SM-E0741 when another stack holds the fence
  */
 export async function refuseUnlessStillFenced(
     source: Source,
@@ -22,7 +24,7 @@ export async function refuseUnlessStillFenced(
 ): Promise<void> {
     const token = await readToken(run.directory, digest);
     const fenced = runningSource(source);
-    await refuseStartedContainers(fenced);
+    await refuseStarted(fenced);
     await (await fenceableDatabase(fenced)).refuseUnlessStill(token, run, step);
 }
 
@@ -37,9 +39,18 @@ function runningSource(source: Source): SelfHostedSource {
     return source;
 }
 
-/** Started by habit, a container has no session for a while, and is told by its name before it has one. */
-async function refuseStartedContainers(source: SelfHostedSource): Promise<void> {
-    if (source.service.kind !== "container" && source.service.kind !== "compose") return;
-    const { running: isRunning, evidence } = await sourceService(source).status();
-    if (isRunning) throw stillLive(["its containers run again:", ...evidence].join("\n"));
+/**
+ * Whether any of it runs again. What was started by habit, or by hand past what holds its units, has no session for a while, and is told by its
+ * name, or by the files that it was started with, before it has one.
+ */
+async function refuseStarted(source: SelfHostedSource): Promise<void> {
+    if (source.service.kind === "container" || source.service.kind === "compose") {
+        const { running: isRunning, evidence } = await sourceService(source).status();
+        if (isRunning) throw stillLive(["its containers run again:", ...evidence].join("\n"));
+        return;
+    }
+    const started = await startedHomeservers(source);
+    if (started.length === 0) return;
+    const machine = sourceMachine(source);
+    throw stillLive([`it runs again${machine.isHere ? "" : ` on ${machine.name}`}:`, ...started].join("\n"));
 }

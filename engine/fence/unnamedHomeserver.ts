@@ -10,6 +10,15 @@ import { ownBaseUrl } from "../synapse/api/ownApi.ts";
 import { readHomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import type { Obstacle } from "./obstacles.ts";
 
+/** Live processes of the source's homeserver, by the files that they were started with, whoever has started them. */
+export async function startedHomeservers(source: SelfHostedSource): Promise<string[]> {
+    const machine = sourceMachine(source);
+    const view = await sourceView(source, machine);
+    const { files } = await readHomeserverConfig(source.homeserverConfig, { machine, view, paths: source.paths });
+    const known = [...new Set([...files, ...(view === undefined ? source.homeserverConfig : [])])];
+    return Promise.all((await homeserversOf(machine, known)).map((one) => describeKept(machine, one)));
+}
+
 /** SM-E0558: it would not be stopped, as nothing says which process it is. */
 export async function unnamedHomeserver(source: SelfHostedSource): Promise<Obstacle[]> {
     const { running: isRunning, evidence } = await sourceService(source).status();
@@ -17,8 +26,7 @@ export async function unnamedHomeserver(source: SelfHostedSource): Promise<Obsta
     const machine = sourceMachine(source);
     const view = await sourceView(source, machine);
     const config = await readHomeserverConfig(source.homeserverConfig, { machine, view, paths: source.paths });
-    const known = [...new Set([...config.files, ...(view === undefined ? source.homeserverConfig : [])])];
-    const running = await Promise.all((await homeserversOf(machine, known)).map((one) => describeKept(machine, one)));
+    const running = await startedHomeservers(source);
     // A container that does not run has no address to be asked at.
     const serves = view === undefined && (await answers(await ownBaseUrl(config)));
     const found = [...running, ...(serves ? [`${config.clientBaseUrl ?? ""} answers as a homeserver`] : [])];

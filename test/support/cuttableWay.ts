@@ -5,6 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 export class CuttableWay {
     private readonly sockets = new Set<Socket>();
     private isCut = false;
+    private bytesLeft = Infinity;
 
     private constructor(
         private readonly server: ReturnType<typeof createServer>,
@@ -35,6 +36,10 @@ export class CuttableWay {
                 });
                 one.pipe(other);
             }
+            far.on("data", ({ length }: Buffer) => {
+                way.bytesLeft -= length;
+                if (way.bytesLeft < 0) way.cut();
+            });
         });
         return way;
     }
@@ -45,8 +50,18 @@ export class CuttableWay {
         for (const socket of this.sockets) socket.destroy();
     }
 
+    /** {@link cut}, as soon as so many more bytes have come from the server. */
+    public cutAfter(bytes: number): void {
+        this.bytesLeft = bytes;
+    }
+
     public mend(): void {
         this.isCut = false;
+        this.bytesLeft = Infinity;
+    }
+
+    public get wasCut(): boolean {
+        return this.isCut;
     }
 
     public async stop(): Promise<void> {
