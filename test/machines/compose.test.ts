@@ -1,4 +1,5 @@
 /** A homeserver that Compose runs in containers, on a machine of its own: found, read, stopped for good, and given back as it was. */
+import { constants } from "node:os";
 import { expect } from "chai";
 import { selfHostedSource, type SelfHostedSource } from "../../contract/source.ts";
 import { refuseMissingFiles, filesOfIdentity } from "../../engine/synapse/config/missingFiles.ts";
@@ -32,6 +33,9 @@ const worker = "matrix-generic_worker1-1";
 /** A held homeserver has ended by then. */
 const endSeconds = 60;
 
+/** Its bit in the masks of proc(5). */
+const sigterm = 1n << BigInt(constants.signals.SIGTERM - 1);
+
 describe("a homeserver that Compose runs, with a worker", function () {
     this.timeout(900_000);
     let machine: BootedMachine;
@@ -62,7 +66,17 @@ describe("a homeserver that Compose runs, with a worker", function () {
     /** As it is kept between two runs of a step. */
     const kept = async (): Promise<StoppedService> =>
         stoppedService.parse(JSON.parse(JSON.stringify((await control().status()).record)));
-    const serves = (): Promise<void> => untilTrue(() => synapse.answers());
+    /** The first process of a container gets no signal that it has no handler for: a stop would wait for its time to be over. */
+    async function hearsStop(container: string): Promise<boolean> {
+        const pid = (await machine.run(["docker", "inspect", "--format", "{{.State.Pid}}", container])).trim();
+        const status = await machine.run(["cat", `/proc/${pid}/status`]).catch(() => "");
+        const caught = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1];
+        return caught !== undefined && (BigInt(`0x${caught}`) & sigterm) !== 0n;
+    }
+    const serves = async (): Promise<void> => {
+        await untilTrue(() => synapse.answers());
+        for (const container of [synapse.container, worker]) await untilTrue(() => hearsStop(container));
+    };
 
     /** Everything that starting the homeserver again has to bring back: all that is not of this one start. */
     async function facts(): Promise<string> {
@@ -225,7 +239,7 @@ describe("a homeserver that Compose runs, with a worker", function () {
         const data = `${composeDirectory}/data:/data`;
         const options = ["--restart=always", "--network=matrix_default", "--publish=8008:8008", `--volume=${data}`];
         await machine.run(["docker", "run", "--detach", "--name=alone", ...options, synapseImage]);
-        await serves();
+        await untilTrue(() => synapse.answers());
         const alone = await sourceOnMachine({ named });
         expect(alone.service).to.deep.equal({ kind: "container", name: "alone" });
         const run: SelfHostedSource = {
@@ -240,7 +254,7 @@ describe("a homeserver that Compose runs, with a worker", function () {
         // Gone once it is stopped: said before that, by the assessment.
         const [, ...passing] = options;
         await machine.run(["docker", "run", "--detach", "--rm", "--name=once", ...passing, synapseImage]);
-        await serves();
+        await untilTrue(() => synapse.answers());
         const once = await unstoppable({ ...run, service: { kind: "container", name: "once" } });
         expect(once.map(({ code }) => code)).to.deep.equal(["SM-E1479"]);
         expect(await synapse.answers()).to.equal(true);
