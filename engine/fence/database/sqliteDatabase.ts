@@ -179,6 +179,8 @@ async function proveStill(file: OpenedFile, { seconds, progress, signal }: Prove
     await delay(seconds * 1000, undefined, { signal });
     const moved = footprintMoved(before, await footprintOf(file));
     if (moved.length > 0) throw stillLive(`the database still changes\n${moved.join("\n")}`);
+    const userId = await file.machine.userId();
+    const seen = userId === 0 ? "" : ` that user ${userId} may look into`;
     return {
         stands: { file: before },
         sessionsEnded: 0,
@@ -186,7 +188,7 @@ async function proveStill(file: OpenedFile, { seconds, progress, signal }: Prove
             {
                 id: "file-closed",
                 state: "passed",
-                evidence: `no process of ${file.machine.name} has ${file.path} open, or what SQLite keeps beside it`,
+                evidence: `no process of ${file.machine.name}${seen} has ${file.path} open, or what SQLite keeps beside it`,
             },
             {
                 id: "file-still",
