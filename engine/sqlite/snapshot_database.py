@@ -8,6 +8,7 @@ open: it is then a plain file, which SQLite must not be asked to open, as that w
 import json
 import os
 import sqlite3
+import stat
 import sys
 import urllib.parse
 
@@ -30,8 +31,19 @@ def lacking_space(database, destination):
     return None if free >= needed else "%d bytes are needed in %s, %d are free" % (needed, directory, free)
 
 
+def private_directory(path):
+    """Others may have been there before us, where everybody may make directories: they could put something else in the copy's place."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        sys.exit(path + " is not a directory of ours alone")
+
+
 def snapshot(database, destination):
-    os.makedirs(os.path.dirname(destination), mode=0o700, exist_ok=True)
+    private_directory(os.path.dirname(destination))
     os.close(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     source = sqlite3.connect("file:" + urllib.parse.quote(database) + "?mode=ro", uri=True, timeout=60)
     target = sqlite3.connect(destination)

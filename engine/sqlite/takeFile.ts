@@ -96,7 +96,10 @@ const answered = z.union([
     z.strictObject({ snapshot: z.strictObject({ bytes: z.number().int() }) }),
 ]);
 
+/** Everybody may make something of that name there: what is not a directory of ours, a link for one, is nothing to remove from. */
 async function removeSnapshot(machine: Machine, directory: string): Promise<void> {
+    const facts = await machine.files.lstat(directory);
+    if (facts?.kind !== "directory" || facts.uid !== (await machine.userId())) return;
     for (const suffix of suffixes) await machine.files.remove(join(directory, `${name}${suffix}`));
     await machine.files.remove(directory);
 }
@@ -121,7 +124,8 @@ async function pourInto(
             from,
             async (chunk) => {
                 hash.update(chunk);
-                await target.write(chunk);
+                // All of it, however many calls that takes.
+                await target.writeFile(chunk);
                 onChunk(chunk.length);
             },
             signal,

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
@@ -105,6 +105,24 @@ describe("the SQLite file of a homeserver, brought here", () => {
             );
             expect(detail.found).to.match(/bytes are needed in .*, \d+ are free/);
             expect(await readdir(optionsIn(directory).directory)).to.deep.equal([]);
+        }));
+
+    it("is not put where somebody else has laid a link, and nothing is removed from there", () =>
+        withWorkDirectory(async (directory) => {
+            await mkdir(directory);
+            const file = join(directory, "homeserver.db");
+            await sqlite(file, "c.execute('CREATE TABLE t (a)')");
+            const options = { ...optionsIn(directory), runId: `test${process.pid}` };
+            // As on another machine, whose temporary directory everybody may write to.
+            const machine: Machine = { ...thisMachine, isHere: false };
+            const laid = `/var/tmp/synapse-migration-${options.runId}`;
+            await symlink(directory, laid);
+            try {
+                await expectError("SM-E1101", () => takeSnapshot(machine, file, options));
+                expect(await readdir(directory)).to.include("homeserver.db");
+            } finally {
+                await rm(laid);
+            }
         }));
 
     async function statOf(path: string) {
