@@ -60,8 +60,9 @@ export const fence = defineStep(
             Promise.resolve(before !== undefined && before.run !== run.id),
         );
         // In the source's own database first: of two stacks that would fence it, one is refused while it still serves.
-        const readOnly = await database.readOnly();
-        await database.record("fence", (place) => claimSource(place, run.reference, readOnly));
+        const found = await database.readOnly();
+        // As the record has it, where an attempt has changed it already.
+        const { readOnly } = await database.record("fence", (place) => claimSource(place, run.reference, found));
         // Kept before anything is stopped: the undo has to know how the source was even when we are killed in the middle.
         const holder = await claimFence(run, async () => ({
             service: (await service.status()).record,
