@@ -27,7 +27,7 @@ export interface MigrationStepOptions {
 }
 
 /** Runs a step from the project's directory, an argument a word: the engine appends `--do`, `--reprint` or `--undo`. */
-export const stepInterpreter = (step: string): string[] => ["node", "--import", "tsx", "steps/cli.ts", step];
+export const stepInterpreter = (step: string): string[] => ["node", "steps/synapse-migrate.mjs", step];
 
 /** Without these there would be no limit at all. The engine kills only the step itself; its programs die with it. */
 const timeouts = { create: "12h", update: "10m", delete: "30m" };

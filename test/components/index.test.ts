@@ -58,7 +58,7 @@ describe("the program", () => {
         const [call] = asked;
         expect(call).to.deep.include({
             command: "--do",
-            interpreter: ["node", "--import", "tsx", "steps/cli.ts", "assess"],
+            interpreter: ["node", "steps/synapse-migrate.mjs", "assess"],
         });
         const spec: unknown = JSON.parse(z.string().parse(call?.["stdin"]));
         expect(spec).to.deep.include({

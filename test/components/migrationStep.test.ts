@@ -25,7 +25,7 @@ describe("MigrationStep", () => {
 
     it("runs the step's subcommand without a shell, in the project's directory", async () => {
         for (const { name, inputs } of await everyStep()) {
-            expect(inputs["interpreter"], name).to.deep.equal(["node", "--import", "tsx", "steps/cli.ts", name]);
+            expect(inputs["interpreter"], name).to.deep.equal(["node", "steps/synapse-migrate.mjs", name]);
             expect(inputs, name).to.include({ create: "--do", delete: "--undo", logging: "stderr" });
             expect(inputs, name).not.to.have.any.keys("dir", "assetPaths", "archivePaths");
             if (!again.includes(name)) expect(inputs, name).not.to.have.property("environment");

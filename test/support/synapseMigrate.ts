@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** @returns all that it says */
 export async function synapseMigrate(args: readonly string[]): Promise<string> {
-    const { stdout, stderr } = await runProgram(process.execPath, ["--import", "tsx", "steps/cli.ts", ...args], {
+    const { stdout, stderr } = await runProgram(process.execPath, ["steps/synapse-migrate.mjs", ...args], {
         workingDirectory: root,
         timeoutSeconds: 120,
     });
