@@ -11,7 +11,7 @@ const floors = [
     ["services"],
     ["synapse", "report"],
     ["postgres", "gateway"],
-    ["fence", "bundle", "discover"],
+    ["fence", "bundle", "discover", "installed"],
     ["media", "sqlite", "tables", "runIdentity", "standing"],
     ["probe", "assess"],
     ["import"],

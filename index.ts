@@ -15,7 +15,7 @@ async function program() {
     const { config, secrets } = readStackConfig();
     const environment = runtimeEnvironment();
     await warnOfStandIns(environment);
-    const target = targetLayout(config.target);
+    const target = targetLayout(config.target, config.serverName);
     const quick = withExpectedProof(config, await assessQuickly(config, secrets, target));
     await announce(quick);
     refuseIfBlocked(config, quick);

@@ -51,7 +51,9 @@ export function assessmentSpec(
             ? { bundle: { programs: target.clientDirectory, databaseFormat: target.format } }
             : {
                   user: target.user,
-                  targetServer: target.database.server,
+                  ...(target.kind === "installed"
+                      ? { installed: { deployment: target.deployment, admin: target.database.server.admin } }
+                      : { targetServer: target.database.server }),
                   mediaStorageProvider: mediaStorageProvider(target.mediaStorageProvider, secrets),
               }),
         ...(target.kind === "emsBundle" ? {} : { mediaRepo: target.mediaRepo }),

@@ -5,7 +5,6 @@ import * as pulumi from "@pulumi/pulumi";
 import { cleanupContract, commitContract, keptUntil, reportContract } from "../contract/index.ts";
 import type { MigrationConfig } from "./config/parseConfig.ts";
 import type { Database, Safeguarded } from "./database.ts";
-import type { Gateway } from "./gateway.ts";
 import type { EarlierStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
 
@@ -25,7 +24,7 @@ export function commit(parent: pulumi.Resource, steps: StepSequence, committed: 
 
 interface Kept {
     readonly database: Database["connection"];
-    readonly opened: ReturnType<Gateway["open"]>;
+    readonly openedAt: pulumi.Output<string>;
     readonly swapped: ReturnType<Database["swap"]>;
     readonly copy: Safeguarded["copy"];
     readonly safeguardHours: number;
@@ -34,8 +33,7 @@ interface Kept {
 
 /** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
 export function cleanUp(parent: pulumi.Resource, steps: StepSequence, kept: Kept): void {
-    const { database, opened, swapped, copy, safeguardHours, after } = kept;
-    const { openedAt } = opened.result;
+    const { database, openedAt, swapped, copy, safeguardHours, after } = kept;
     const { previous } = swapped.result;
     const spec = { run: steps.run, database, openedAt, previous, copy, safeguardHours };
     const due = pulumi.all([openedAt, copy]).apply(([at, copied]) => {

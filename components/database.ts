@@ -7,6 +7,7 @@ import {
     databaseContract,
     followContract,
     importContract,
+    installedDatabaseContract,
     restoreContract,
     safeguardContract,
     settleContract,
@@ -20,14 +21,14 @@ import {
 } from "../contract/index.ts";
 import type { EarlierStep, SpecInputs } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
-import type { TargetLayout } from "./targets/local/layout.ts";
+import type { HomeserverLayout } from "./targets/target.ts";
 
 /** What {@link Database} needs. */
 export interface DatabaseArgs {
     readonly steps: StepSequence;
     readonly source: Source;
     /** The server, one of our own or one that is there, and the names of database and owner. */
-    readonly layout: TargetLayout["database"];
+    readonly layout: HomeserverLayout["database"];
     /** Whom the target's servers run as; see `target.user`. */
     readonly user?: string | undefined;
     readonly protect: boolean;
@@ -73,13 +74,22 @@ export class Database extends pulumi.ComponentResource {
         const { name: databaseName, owner, server, replace } = layout;
         super("synapse-migration:index:Database", name, { databaseName, owner, server: server.kind }, opts);
         this.#args = args;
-        const { result } = steps.add(
-            databaseContract,
-            { run: steps.run, source, name: databaseName, owner, replace, server, user },
-            { parent: this, protect },
+        const place = { parent: this, protect };
+        const { database, serverVersion } = pulumi.output(
+            server.kind === "installed"
+                ? steps.add(
+                      installedDatabaseContract,
+                      { run: steps.run, source, replace, ...installedPlace(server) },
+                      place,
+                  ).result
+                : steps.add(
+                      databaseContract,
+                      { run: steps.run, source, name: databaseName ?? "", owner: owner ?? "", replace, server, user },
+                      place,
+                  ).result,
         );
-        this.connection = result.database;
-        this.registerOutputs({ serverVersion: result.serverVersion });
+        this.connection = database;
+        this.registerOutputs({ serverVersion });
     }
 
     /** What has to answer before the source is stopped. */
@@ -201,7 +211,16 @@ export class Database extends pulumi.ComponentResource {
     }
 }
 
+type Server = HomeserverLayout["database"]["server"];
+
+const installedPlace = ({ deployment, admin, programs, directory }: Extract<Server, { kind: "installed" }>) => ({
+    deployment,
+    admin,
+    programs,
+    directory,
+});
+
 /** Of a server that we have made. */
-function ownDirectory(server: TargetLayout["database"]["server"]): { readonly serverDirectory?: string } {
+function ownDirectory(server: Server): { readonly serverDirectory?: string } {
     return server.kind === "managed" ? { serverDirectory: server.directory } : {};
 }

@@ -9,18 +9,19 @@ import {
     startContract,
     type MediaStorageProvider,
     type MediaRepoTarget,
+    type SelfHostedSource,
     type Source,
     type TargetDatabase,
 } from "../contract/index.ts";
 import type { MigrationStep } from "./migrationStep.ts";
 import type { StepSequence } from "./stepSequence.ts";
-import type { TargetLayout } from "./targets/local/layout.ts";
+import type { HomeserverLayout } from "./targets/target.ts";
 
 /** What {@link Homeserver} needs. */
 export interface HomeserverArgs {
     readonly steps: StepSequence;
     readonly source: Source;
-    readonly layout: Pick<TargetLayout, "directory" | "python" | "listener">;
+    readonly layout: Pick<HomeserverLayout, "directory" | "python" | "listener">;
     readonly database: pulumi.Input<TargetDatabase>;
     readonly mediaStore: pulumi.Input<string>;
     /** What it has besides its store; see `target.mediaStorageProvider`. */
@@ -30,6 +31,8 @@ export interface HomeserverArgs {
     readonly verifyKeys: pulumi.Input<Record<string, string>>;
     /** Serves media instead of Synapse. */
     readonly mediaRepo?: MediaRepoTarget | undefined;
+    /** It is not started here: it becomes one that is installed, which is asked in its place. */
+    readonly deployment?: SelfHostedSource | undefined;
     /** Cuts a rehearsal's target off from other servers, push gateways, mail and application services. */
     readonly isolated: boolean;
 }
@@ -131,7 +134,8 @@ export class Homeserver extends pulumi.ComponentResource {
         const { baseUrl, startedAt } = started;
         const mediaServer = mediaRepo === undefined ? undefined : { baseUrl: mediaRepo.baseUrl };
         const asked = { serverName: source.serverName, baseUrl, mediaServer, startedAt, verifyKeys, known };
-        return steps.add(probeContract, { run: steps.run, ...asked, ...canary }, { parent: this });
+        const spec = { run: steps.run, deployment: this.#args.deployment, ...asked, ...canary };
+        return steps.add(probeContract, spec, { parent: this });
     }
 
     /** Has it forget cached media of other servers that did not come along. */
@@ -139,12 +143,12 @@ export class Homeserver extends pulumi.ComponentResource {
         started: { readonly startedAt: pulumi.Output<string>; readonly baseUrl: pulumi.Output<string> },
         canary: CanaryEvidence,
     ): void {
-        const { steps, source, database, mediaStore, mediaRepo } = this.#args;
+        const { steps, source, database, mediaStore, mediaRepo, deployment } = this.#args;
         // matrix-media-repo serves the media then, and Synapse runs with `enable_media_repo: false`: it serves none from its cache,
         // and has no admin API that cleans the cache up.
         if (mediaRepo !== undefined) return;
         const { baseUrl, startedAt } = started;
-        const place = { run: steps.run, serverName: source.serverName, database, mediaStore };
+        const place = { run: steps.run, deployment, serverName: source.serverName, database, mediaStore };
         steps.add(purgeRemoteMediaContract, { ...place, baseUrl, startedAt, ...canary }, { parent: this });
     }
     /**
@@ -153,8 +157,8 @@ export class Homeserver extends pulumi.ComponentResource {
      * @param phase  what could not be removed is tried again in another one
      */
     public clearTraces(openedAt: pulumi.Output<string>, canaryUser: string, phase: string) {
-        const { steps, source, database } = this.#args;
-        const spec = { run: steps.run, serverName: source.serverName, database, openedAt, canaryUser };
+        const { steps, source, database, deployment } = this.#args;
+        const spec = { run: steps.run, deployment, serverName: source.serverName, database, openedAt, canaryUser };
         const place = { parent: this, lookAgainWhen: [phase] };
         return steps.add(clearTracesContract, { ...spec, baseUrl: this.baseUrl }, place);
     }

@@ -23,8 +23,8 @@ import { SigningKeySecrets } from "./signingKeySecrets.ts";
 import type { MigrationSecrets } from "./config/readStackConfig.ts";
 import { StepSequence } from "./stepSequence.ts";
 import type { EmsBundleLayout } from "./targets/emsBundle/layout.ts";
-import type { TargetLayout } from "./targets/local/layout.ts";
-import type { AnyTargetLayout } from "./targets/target.ts";
+import { InstalledHomeserver } from "./targets/installed/installedHomeserver.ts";
+import type { AnyTargetLayout, HomeserverLayout } from "./targets/target.ts";
 
 /** What {@link HomeserverMigration} needs. */
 export interface HomeserverMigrationArgs {
@@ -76,32 +76,46 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 
     /** Into a homeserver that is started here, as far as the declared phase goes. */
-    #migrate(layout: TargetLayout): Reached {
+    #migrate(layout: HomeserverLayout): Reached {
         const { source, phase, safeguardHours, canary } = this.#args.config;
         if (!this.#enter("stage", stageUndoContract)) return { proofs: {} };
         const target = this.#stage(layout);
-        const gatewayUrl = target.gateway.url;
+        const gatewayUrl = target.gateway?.url;
 
         if (!this.#enter("migrate", migrateUndoContract)) return { gatewayUrl, proofs: {} };
+        target.installed?.vacate();
         const moved = this.#move(target, layout);
-        const { fenceToken, restored, safeguard, canaryFile } = moved;
+        const { fenceToken, restored, safeguard, canaryFile, mediaTreeDigest } = moved;
         const proof = this.#verify(target, moved);
         const swapped = target.database.swap(restored.incoming, proof, safeguard);
-        const started = target.homeserver.start({ fenceToken, proof, swappedAt: swapped.result.swappedAt });
+        const after = { fenceToken, proof, swappedAt: swapped.result.swappedAt };
+        const started: Started =
+            target.installed?.start({ ...after, mediaTreeDigest }) ?? target.homeserver.start(after);
         const probe = this.#probe(target, started, canaryFile);
         const reached = { gatewayUrl, proofs: { verify: proof, probe } };
 
         if (!this.#enterCutover()) return reached;
         const database = target.database.connection;
         const committed = commit(this, this.#steps, { database, probe, fenceToken, source });
-        const opened = target.gateway.open(committed.result.committedAt, target.keys.verifyKeys);
-        const { openedAt } = opened.result;
+        const { committedAt } = committed.result;
+        const opened = this.#open(target, committedAt);
+        const { openedAt } = opened;
         const cleared = canary === undefined ? undefined : target.homeserver.clearTraces(openedAt, canary.user, phase);
 
-        if (!reaches(phase, "finish")) return reached;
-        const kept = { database, opened, swapped, copy: safeguard.copy, safeguardHours };
+        if (!reaches(phase, "finish")) return { ...reached, gatewayUrl: opened.url };
+        const kept = { database, openedAt, swapped, copy: safeguard.copy, safeguardHours };
         cleanUp(this, this.#steps, { ...kept, after: [cleared] });
-        return reached;
+        return { ...reached, gatewayUrl: opened.url };
+    }
+
+    /** Lets clients in. @returns when, and where they find it */
+    #open({ gateway, installed, keys }: Target, committedAt: pulumi.Output<string>) {
+        if (installed !== undefined) {
+            const { openedAt, url } = installed.open(committedAt).result;
+            return { openedAt, url };
+        }
+        if (gateway === undefined) throw new Error("a target that is made here has no gateway");
+        return { openedAt: gateway.open(committedAt, keys.verifyKeys).result.openedAt, url: gateway.url };
     }
 
     /** Into files for another provider; nothing is started here. The proof is the digest of all that was compared. */
@@ -152,7 +166,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
     }
 
     /** Secrets, empty database, media storage, configuration, and the closed gateway. */
-    #stage(target: TargetLayout) {
+    #stage(target: HomeserverLayout): Target {
         const { config, secrets } = this.#args;
         const [parts, child] = [this.#parts(), { parent: this }];
         const { signingKey, pepper, macaroonSecretKey } = secrets;
@@ -192,19 +206,29 @@ export class HomeserverMigration extends pulumi.ComponentResource {
                 secretsFile: keys.secretsFile,
                 verifyKeys: keys.verifyKeys,
                 mediaRepo,
+                deployment: target.kind === "installed" ? target.deployment : undefined,
                 isolated: config.rehearsal,
             },
             child,
         );
+        const made = { keys, database, followed, media, homeserver, ...provided };
+        if (target.kind === "installed") {
+            const { deployment } = target;
+            const { mediaStore, early } = media;
+            const { signingKeyFile, secretsFile, verifyKeys } = keys;
+            const become = { signingKeyFile, secretsFile, verifyKeys, database: database.connection };
+            const args = { steps: this.#steps, source, deployment, mediaStore, early, ...become };
+            return { ...made, installed: new InstalledHomeserver("installed", args, child) };
+        }
         const upstreams = { upstream: homeserver.baseUrl, mediaUpstream: mediaRepo?.baseUrl };
         const reached = { layout: target.gateway, ...upstreams, publicBaseUrl: config.publicBaseUrl };
         const gateway = new Gateway("gateway", { ...parts, ...reached }, child);
-        return { keys, database, followed, media, homeserver, gateway, ...provided };
+        return { ...made, gateway };
     }
 
     #move(
         { database, followed, media, keys: { verifyKeys } }: Target,
-        { clientDirectory, python, mediaRepo }: TargetLayout,
+        { clientDirectory, python, mediaRepo }: HomeserverLayout,
     ): MovedHomeserver {
         const { config, secrets } = this.#args;
         const [steps, parent] = [this.#steps, this];
@@ -254,7 +278,7 @@ export class HomeserverMigration extends pulumi.ComponentResource {
 
 /** What the declared phase came to. */
 interface Reached {
-    readonly gatewayUrl?: pulumi.Output<string>;
+    readonly gatewayUrl?: pulumi.Output<string> | undefined;
     readonly proofs: Readonly<Record<string, pulumi.Output<string>>>;
 }
 
@@ -267,6 +291,9 @@ interface Target {
     readonly media: MediaRepository;
     readonly mediaStorageProvider: ReturnType<typeof mediaStorageProvider>;
     readonly homeserver: Homeserver;
-    readonly gateway: Gateway;
+    /** Of one that is started here. */
+    readonly gateway?: Gateway;
+    /** Of one that is installed. */
+    readonly installed?: InstalledHomeserver;
 }
-type Started = ReturnType<Homeserver["start"]>;
+type Started = ReturnType<Homeserver["start"]> | ReturnType<InstalledHomeserver["start"]>;

@@ -52,6 +52,8 @@ export interface MediaRepositoryArgs {
  */
 export class MediaRepository extends pulumi.ComponentResource {
     public readonly mediaStore: pulumi.Output<string>;
+    /** The early pass; absent where media come at once. */
+    public readonly early: EarlierStep | undefined;
     readonly #args: MediaRepositoryArgs;
 
     constructor(name: string, args: MediaRepositoryArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -68,7 +70,7 @@ export class MediaRepository extends pulumi.ComponentResource {
             const place = { mediaStore: this.mediaStore, mediaStorageProvider, remoteCache };
             const { acceptMissingMedia } = args;
             const early = { run: steps.run, source, ...place, acceptMissingMedia, ...this.#limited() };
-            steps.add(mediaEarlyContract, early, { parent: this });
+            this.early = steps.add(mediaEarlyContract, early, { parent: this });
         }
         this.registerOutputs({ mediaStore: this.mediaStore });
     }

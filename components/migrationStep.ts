@@ -55,21 +55,21 @@ export class MigrationStep<Spec, Result> {
         spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
         options: MigrationStepOptions = {},
     ) {
-        const looks = contract.repeatable === "always";
+        const looks = contract.repeatable !== undefined;
         const again = options.lookAgainWhen ?? [];
         const command = new local.Command(
             name,
             {
                 interpreter: stepInterpreter(contract.name),
                 create: "--do",
-                update: looks ? "--do" : "--reprint",
+                update: looks ? "--again" : "--reprint",
                 delete: "--undo",
                 stdin: pulumi.secret(pulumi.jsonStringify(spec)),
                 logging: local.Logging.Stderr,
                 // An update answers from the journal. What a long step has said would be too long for one variable of Linux (128 KiB), and
                 // then neither an update nor a deletion could start its program any more.
                 addPreviousOutputInEnv: false,
-                triggers: [contract.version, spec.run.id ?? "", ...(looks ? [] : again)],
+                triggers: [contract.version, spec.run.id ?? ""],
                 ...(looks ? { environment: { SYNAPSE_MIGRATION_AGAIN: joined(again) } } : {}),
             },
             {

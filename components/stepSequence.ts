@@ -31,6 +31,8 @@ export class StepSequence {
     readonly #isCommitted: boolean;
     #isProtecting = false;
     #phaseUndo: EarlierStep | undefined;
+    /** Of the phase. */
+    #first: EarlierStep | undefined;
 
     /** @param isCommitted  what would have a step done again, another version of the program for one, does so no more */
     constructor(run: RunReference, isCommitted: boolean) {
@@ -50,7 +52,19 @@ export class StepSequence {
 
     /** Begins a phase with its undo. */
     public enter(undo: typeof stageUndoContract, serverName: string, parent: pulumi.Resource): void {
+        this.#first = undefined;
         this.#phaseUndo = this.add(undo, { run: this.run, serverName }, { parent, after: this.declared });
+    }
+
+    /** Declares a step that everything of its phase that is declared later comes after. */
+    public addFirst<Spec, Result>(
+        contract: StepContract<Spec, Result>,
+        spec: SpecInputs<Spec> & { readonly run: { readonly id?: string | undefined } },
+        place: StepPlace,
+    ): MigrationStep<Spec, Result> {
+        const step = this.add(contract, spec, place);
+        this.#first = step;
+        return step;
     }
 
     /** Declares a step of the phase that was entered last; its resource is named like the step. */
@@ -60,7 +74,7 @@ export class StepSequence {
         place: StepPlace,
     ): MigrationStep<Spec, Result> {
         const { after = [], ...rest } = this.#isProtecting ? { ...place, protect: true } : place;
-        const dependsOn = [...new Set([this.#phaseUndo, ...after])].filter((step) => step !== undefined);
+        const dependsOn = [...new Set([this.#phaseUndo, this.#first, ...after])].filter((step) => step !== undefined);
         const kept = { keepTriggers: this.#isCommitted };
         const step = new MigrationStep(contract.name, contract, spec, { ...rest, dependsOn, ...kept });
         this.#declared.push(step);

@@ -1,8 +1,9 @@
 /** Contracts of the steps that open, clear up and report: phases `cutover` and `finish`. */
 import { z } from "zod";
 import { contract } from "./define.ts";
-import { absolutePath, check, count, instant, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
-import { source } from "./source.ts";
+import { absolutePath, check, count, instant, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
+import { selfHostedSource, source } from "./source.ts";
 import { safeguardCopy } from "./migrate.ts";
 
 /** The point of no return: from here on the source must never serve again. */
@@ -50,6 +51,8 @@ export const clearTracesContract = contract({
     repeatable: "always",
     spec: z.strictObject({
         run: runReference,
+        /** Of one that is installed: it is asked through its machine, where it listens now. */
+        deployment: selfHostedSource.optional(),
         serverName: z.string(),
         database: targetDatabase,
         /** Of Synapse itself, behind the gateway. */

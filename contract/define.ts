@@ -14,7 +14,7 @@ export interface StepContract<Spec, Result> {
     readonly version: number;
     /**
      * Looks, or removes what is due: done again each time it is called, whatever its specification was before. `before-commit`: it looks at
-     * the source, which may be gone after that. `always`: an update of its resource does it again, too.
+     * the source, which may be gone after that. An update of its resource does it again, too.
      */
     readonly repeatable?: "before-commit" | "always";
     readonly spec: z.ZodType<Spec>;

@@ -1,7 +1,8 @@
 /** Contract of the step that copies a database from server to server: phase `migrate`, in place of dump and restore. */
 import { z } from "zod";
 import { contract } from "./define.ts";
-import { absolutePath, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { absolutePath, count, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
 import { selfHostedSource } from "./source.ts";
 
 /** Copies into a new database beside the one in use, and writes a manifest of what the source holds. */

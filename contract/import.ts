@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
-import { absolutePath, acceptedList, count, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { absolutePath, acceptedList, count, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
 import { bundleSource, selfHostedSource } from "./source.ts";
 import { mediaResult } from "./stage.ts";
 

@@ -2,6 +2,7 @@
 export * from "./shared.ts";
 export * from "./machine.ts";
 export * from "./source.ts";
+export * from "./targetDatabase.ts";
 export * from "./mediaStorage.ts";
 export * from "./stage.ts";
 export * from "./migrate.ts";
@@ -11,4 +12,5 @@ export * from "./media.ts";
 export * from "./cutover.ts";
 export * from "./import.ts";
 export * from "./export.ts";
+export * from "./installed.ts";
 export { phases, type Phase, type StepContract } from "./define.ts";

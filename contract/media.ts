@@ -2,18 +2,9 @@
 import { z } from "zod";
 import { contract } from "./define.ts";
 import { armoredSecret, secret } from "./secret.ts";
-import {
-    absolutePath,
-    acceptedList,
-    check,
-    count,
-    instant,
-    runReference,
-    seconds,
-    sha256,
-    targetDatabase,
-} from "./shared.ts";
-import { source } from "./source.ts";
+import { absolutePath, acceptedList, check, count, instant, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
+import { selfHostedSource, source } from "./source.ts";
 
 /** An installed matrix-media-repo that serves the homeserver's media instead of Synapse. It is not made here, nor started. */
 export const mediaRepoTarget = z.strictObject({
@@ -87,6 +78,8 @@ export const purgeRemoteMediaContract = contract({
     version: 1,
     spec: z.strictObject({
         run: runReference,
+        /** Of one that is installed: it is asked through its machine, where it listens now. */
+        deployment: selfHostedSource.optional(),
         serverName: z.string(),
         database: targetDatabase,
         mediaStore: absolutePath,

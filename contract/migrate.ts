@@ -4,17 +4,8 @@ import { contract } from "./define.ts";
 import { mediaStorageProvider } from "./mediaStorage.ts";
 import { handedMedia } from "./media.ts";
 import { secret } from "./secret.ts";
-import {
-    absolutePath,
-    acceptedList,
-    check,
-    count,
-    instant,
-    runReference,
-    seconds,
-    sha256,
-    targetDatabase,
-} from "./shared.ts";
+import { absolutePath, acceptedList, check, count, instant, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
 import { selfHostedSource, source } from "./source.ts";
 
 /** Has a test account of the source leave things behind that the probe looks for afterwards. */
@@ -269,6 +260,8 @@ export const probeContract = contract({
     immaterial: ["known"],
     spec: z.strictObject({
         run: runReference,
+        /** Of one that is installed: it is asked through its machine, where it listens now. */
+        deployment: selfHostedSource.optional(),
         serverName: z.string(),
         baseUrl: z.url(),
         /** Who serves media where that is not the homeserver; without an address it cannot be asked. */

@@ -1,7 +1,8 @@
 /** Contracts of the steps that keep a copy close behind a running source, in place of dump and restore: phases `stage` and `migrate`. */
 import { z } from "zod";
 import { contract } from "./define.ts";
-import { absolutePath, check, count, finding, port, runReference, seconds, sha256, targetDatabase } from "./shared.ts";
+import { absolutePath, check, count, finding, port, runReference, seconds, sha256 } from "./shared.ts";
+import { targetDatabase } from "./targetDatabase.ts";
 import { selfHostedSource } from "./source.ts";
 
 /** Where the target's PostgreSQL server finds the source's, if not where we do. */

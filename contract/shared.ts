@@ -33,23 +33,6 @@ export const runReference = z.strictObject({
 });
 export type RunReference = z.infer<typeof runReference>;
 
-/** A database on a server, with all that is needed to work on it. Passwords are in files of mode 0600. */
-export const targetDatabase = z.strictObject({
-    host: z.string(),
-    port,
-    /** The name that Synapse will connect to. */
-    name: z.string(),
-    /** Synapse's role; owns the database. */
-    owner: z.string(),
-    ownerPasswordFile: absolutePath,
-    /** Role that may create, rename and drop databases. */
-    admin: z.string(),
-    adminPasswordFile: absolutePath,
-    /** Directory of the PostgreSQL client programs, of the server's major or newer. */
-    clientDirectory: absolutePath,
-});
-export type TargetDatabase = z.infer<typeof targetDatabase>;
-
 /** How a check ended. `not-run` never counts as passed. */
 export const checkState = z.enum(["passed", "failed", "warning", "not-run"]);
 export type CheckState = z.infer<typeof checkState>;

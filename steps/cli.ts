@@ -26,6 +26,7 @@ const usageError = 2;
 
 interface StepOptions {
     readonly do?: boolean;
+    readonly again?: boolean;
     readonly undo?: boolean;
     readonly reprint?: boolean;
 }
@@ -50,6 +51,7 @@ function stepCommand(name: string): Command {
     return new Command(name)
         .description(`step of the phase ${phaseOf(name) ?? ""}; its specification is read from standard input as JSON`)
         .option("--do", "do the step, or answer from the journal when it is done")
+        .option("--again", "as --do, of a step that looks, whose resource is there: the stack has not forgotten it")
         .option("--undo", "take the step back")
         .option(
             "--reprint",
@@ -58,14 +60,14 @@ function stepCommand(name: string): Command {
         .action(async (options: StepOptions) => {
             const chosen = Object.entries(options).filter(([, given]) => given === true);
             if (chosen.length !== 1)
-                throw new CommanderError(usageError, "usage", "exactly one of --do, --undo and --reprint is needed");
+                throw new CommanderError(usageError, "usage", "exactly one of --do, --again, --undo and --reprint is needed");
             const spec = await readSpec(name);
             const step = await namedStep(name);
             const { signal, stop } = interruption();
             stopped = signal;
             try {
                 const write = speaker(spec, options.undo === true ? "undo" : "do");
-                const call = { step, spec, write, signal, afterFailure };
+                const call = { step, spec, write, signal, afterFailure, isKnown: options.again === true };
                 if (options.undo !== true) await finishPuttingBack(call);
                 if (options.undo === true) await undoWithFailedSteps(call, stepNamed);
                 else if (options.reprint === true) process.stdout.write(`${await updateStep(call)}\n`);

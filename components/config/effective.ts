@@ -24,7 +24,7 @@ export const workDirectory = (config: PlainConfig, facts: ConfigFacts): string =
 
 /** Rows go from server to server only where there are two of them. */
 export const hasServers = ({ source, target }: PlainConfig): boolean =>
-    source.kind === "selfHosted" && target.kind === "local";
+    source.kind === "selfHosted" && target.kind !== "emsBundle";
 
 export const copyOf = (config: PlainConfig): NonNullable<PlainConfig["copy"]> =>
     config.copy ?? (hasServers(config) ? "direct" : "archive");

@@ -23,9 +23,9 @@ export const targetChecks: readonly AssessmentCheck[] = [
     {
         id: "target-database-server",
         cost: "cheap",
-        async run({ spec: { targetServer, bundle }, client }) {
-            // The server that a bundle is restored to is the receiver's.
-            if (bundle !== undefined) return [];
+        async run({ spec: { targetServer, bundle, installed }, client }) {
+            // The server that a bundle is restored to is the receiver's; that of an installed homeserver has a check of its own.
+            if (bundle !== undefined || installed !== undefined) return [];
             if (targetServer === undefined) return "not-run";
             const source = await serverVersion(client);
             return olderTarget(source, targetServer);
@@ -67,7 +67,7 @@ export function targetVersion(targetServer: TargetServer): Promise<ServerVersion
 }
 
 /** Major versions: a minor one changes nothing that a dump has. */
-function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {
+export function olderServer(source: ServerVersion, target: ServerVersion, where: string): Finding[] {
     return target.major >= source.major
         ? []
         : [finding("SM-E0503", `${where} is PostgreSQL ${target.text}, the source's is ${source.text}`)];

@@ -28,6 +28,7 @@ export function seenThrough(machine: Machine, at: (path: string) => string): Mac
         hash: (path, signal) => files.hash(at(path), signal),
         walk: (top, path, options) => files.walk(at(top), path, options),
         write: refuse,
+        put: refuse,
         remove: refuse,
     };
     return { ...machine, files: within };

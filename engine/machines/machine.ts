@@ -133,6 +133,13 @@ export interface MachineFiles {
     walk(root: string, top: string, options?: WalkOptions): AsyncIterable<WalkedEntry>;
     /** Atomic: the old content or the new. Keeps owner and mode of what was there where none are given; 0600 for a new file. */
     write(path: string, content: string | Uint8Array, options?: WriteOptions): Promise<void>;
+    /**
+     * Copies a file of this machine below a directory of that one; folders on the way are made. Atomic, and no link below the root is followed.
+     *
+     * @param from  path here
+     * @param to  relative to the root
+     */
+    put(from: string, root: string, to: string, how: PutOptions): Promise<void>;
     /** Removes a file or an empty directory; nothing happens where there is none. */
     remove(path: string): Promise<void>;
 }
@@ -154,6 +161,15 @@ export interface ReadFile {
 export interface PouredFile {
     readonly before: FileFacts;
     readonly after: FileFacts;
+}
+
+export interface PutOptions {
+    readonly mode: number;
+    /** Of folders that are made. */
+    readonly folderMode: number;
+    readonly owner: { readonly uid: number; readonly gid: number };
+    /** Nanoseconds since 1970, as decimal digits. */
+    readonly mtime: string;
 }
 
 export interface WriteOptions {

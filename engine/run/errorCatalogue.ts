@@ -25,6 +25,7 @@ import { e14Machines } from "./catalogue/e14Machines.ts";
 import { e145Discovery } from "./catalogue/e145Discovery.ts";
 import { e147Containers } from "./catalogue/e147Containers.ts";
 import { e15AfterCommit } from "./catalogue/e15AfterCommit.ts";
+import { e16Installed } from "./catalogue/e16Installed.ts";
 import type { CatalogueEntry } from "./catalogue/entry.ts";
 
 export { exitCodes, type CatalogueEntry, type ErrorFamily } from "./catalogue/entry.ts";
@@ -57,6 +58,7 @@ export const errorCatalogue = {
     ...e145Discovery,
     ...e147Containers,
     ...e15AfterCommit,
+    ...e16Installed,
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -24,6 +24,8 @@ export interface StepCall {
     readonly spec: unknown;
     readonly write: (line: string) => void;
     readonly signal: AbortSignal;
+    /** The stack has a resource of it, which is updated: it has not forgotten the step. */
+    readonly isKnown?: boolean;
     /** Of an undo: it is no second half of a replacement, whichever operation of Pulumi calls it. */
     readonly forGood?: boolean;
     /** Asked when a step that was begun has failed, before anybody else may do it: gives the error to end with. */

@@ -36,7 +36,7 @@ export async function doStep(call: StepCall): Promise<string> {
     return withStep(call, async ({ spec, run, state, records, digest, paths, answered }) => {
         const { contract } = call.step;
         refuseGivenBack(contract, records, paths.journal);
-        if (contract.repeatable !== "always") await refuseForgotten(contract, records, paths);
+        if (contract.repeatable !== "always" && call.isKnown !== true) await refuseForgotten(contract, records, paths);
         const answers = await answersFromJournal(contract, run.reference, records, state);
         if (answers) {
             if (contract.repeatable === undefined && state.specDigest !== digest) {

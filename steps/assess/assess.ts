@@ -21,6 +21,7 @@ import { assessSqlite } from "../../engine/assess/sqliteAssessment.ts";
 import { serverVersion } from "../../engine/assess/serverVersion.ts";
 import { mediaFileChecks } from "../../engine/assess/mediaFileChecks.ts";
 import { mediaStorageChecks } from "../../engine/assess/mediaStorageChecks.ts";
+import { installedChecks } from "../../engine/assess/installedChecks.ts";
 import { targetChecks } from "../../engine/assess/targetChecks.ts";
 import { runChecks } from "../../engine/assess/runChecks.ts";
 import { readSizes } from "../../engine/assess/sizes.ts";
@@ -68,6 +69,7 @@ const checksBeforeTheRun: readonly AssessmentCheck[] = [
     ...replicationChecks,
     ...fenceChecks,
     ...targetChecks,
+    ...installedChecks,
     ...clockChecks,
     ...mediaRepoChecks,
     configurationCheck,
@@ -89,6 +91,7 @@ const allChecks: readonly AssessmentCheck[] = [
     ...mediaStorageChecks,
     ...mediaFileChecks,
     ...targetChecks,
+    ...installedChecks,
     ...clockChecks,
     configurationCheck,
 ];

@@ -5,6 +5,7 @@ import { removeTemporaryAdmin } from "../../engine/probe/temporaryAdmin.ts";
 import { removeTraces, userIdOf } from "../../engine/probe/traces.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
+import { targetBaseUrl } from "../../engine/installed/askInstalled.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 
 const step = "clear-traces";
@@ -14,11 +15,11 @@ const mostSaid = 10;
 /** After the opening, when nobody waits for it. The homeserver is moved by then: what cannot be removed is said, and fails nothing. */
 export const clearTraces = defineStep(
     clearTracesContract,
-    async ({ serverName, database, baseUrl, canaryUser }, run) => {
+    async ({ serverName, database, baseUrl, deployment, canaryUser }, run) => {
         const args = {
             address: await ownerAddress(database, database.name),
             serverName,
-            api: new MatrixApi(baseUrl),
+            api: new MatrixApi(await targetBaseUrl({ baseUrl, deployment })),
             step,
         };
         try {

@@ -1,8 +1,8 @@
 /** Cut-over: lets traffic through the gateway, and sees that it reaches the homeserver that was proven. */
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { z } from "zod";
-import { fenceContract, fencedAtAction, instant, openContract } from "../../contract/index.ts";
+import { openContract } from "../../contract/index.ts";
+import { fenceInstant } from "../../engine/fence/fenceInstant.ts";
 import { askGateway } from "../../engine/gateway/ask.ts";
 import { holdGatewayDirectory } from "../../engine/gateway/gatewayDirectory.ts";
 import { gatewayProcess } from "../../engine/gateway/gatewayProcess.ts";
@@ -12,8 +12,7 @@ import { signalProcess } from "../../engine/machines/procfs.ts";
 import { runningDaemon } from "../../engine/services/daemon.ts";
 import { targetUser } from "../../engine/machines/targetUser.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
-import { parseJson } from "../../engine/run/parseJson.ts";
-import { clockShifts, readUptime, shifted, type Reading } from "../../engine/run/steadyClock.ts";
+import { readUptime, type Reading } from "../../engine/run/steadyClock.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { until } from "../../engine/run/until.ts";
 
@@ -132,18 +131,4 @@ async function requireProvenServer(spec: OpenSpec, run: StepRun): Promise<void> 
         expected: `server ${spec.serverName} with ${expected.join(", ")}`,
         changed: "the gateway was opened for a moment and is closed again",
     });
-}
-
-/**
- * When the source was fenced, as the clock has it now: it may have been set since. Undefined in a rehearsal that fences nothing.
- *
- * @param now  what the clocks say
- */
-async function fenceInstant(run: StepRun, now: Reading): Promise<string | undefined> {
-    const text = await readFile(join(run.directory, "fence-token.json"), "utf8").catch(() => undefined);
-    const token = z.looseObject({ fencedAt: instant }).safeParse(text === undefined ? undefined : parseJson(text));
-    if (!token.success) return undefined;
-    const records = await run.journal.read();
-    const told = records.findLastIndex(({ step, action }) => step === fenceContract.name && action === fencedAtAction);
-    return shifted(token.data.fencedAt, clockShifts([...records, now])[told] ?? 0);
 }

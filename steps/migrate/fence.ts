@@ -139,6 +139,8 @@ async function tryTarget(
             tryDefinitions({ source: address, database, serverName, step: "fence" }, run),
         );
     }
+    // What is installed has a configuration of its own, and has started with it.
+    if (database.installed !== undefined) return;
     await run.progress.during("having the target's Synapse load its configuration", () =>
         eachOf(
             async () => refuseUnloadable(run, await readSourceConfig(source)),

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { z } from "zod";
 import { canaryChecks } from "../../engine/probe/canaryChecks.ts";
 import { serverChecks } from "../../engine/probe/serverChecks.ts";
+import { targetBaseUrl } from "../../engine/installed/askInstalled.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { filesChecks } from "../../engine/probe/filesChecks.ts";
 import { removeTemporaryAdmin, type TemporaryAdminArgs } from "../../engine/probe/temporaryAdmin.ts";
@@ -29,7 +30,7 @@ export const probe = defineStep(probeContract, act, async ({ known, serverName }
 });
 
 async function act(spec: ProbeSpec, run: StepRun): Promise<z.infer<typeof probeContract.result>> {
-    const api = new MatrixApi(spec.baseUrl);
+    const api = new MatrixApi(await targetBaseUrl(spec));
     const checks = await run.progress.during("probing the target", async () => [
         ...(await serverChecks(api, spec.serverName, spec.verifyKeys)),
         ...(await withTraces(spec.canaryFile, (traces) => accountChecks(api, traces, spec, run))),

@@ -16,6 +16,7 @@ import { readMarker, requireMarker } from "../../engine/postgres/databases/marke
 import { ownerAddress } from "../../engine/postgres/databases/targetAddress.ts";
 import { readCanaryTraces } from "../../engine/probe/canaryFile.ts";
 import { logIn } from "../../engine/synapse/api/login.ts";
+import { targetBaseUrl } from "../../engine/installed/askInstalled.ts";
 import { MatrixApi } from "../../engine/synapse/api/matrixApi.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { registerSecret } from "../../engine/run/redaction.ts";
@@ -89,7 +90,7 @@ async function purgeWithSomebodysToken({ spec, run, client, sample }: PurgeArgs)
     const left = await countRemoteRows(client);
     if (left.askable === 0 && sample === null)
         return { left, refused: undefined, askedAs: "nobody", fetched: undefined };
-    const api = new MatrixApi(spec.baseUrl);
+    const api = new MatrixApi(await targetBaseUrl(spec));
     const purged = async (askedAs: AskedAs, token: () => Promise<string>): Promise<Purge> => {
         const onRound = (rows: number): void => run.progress.say(`${rows} rows left`);
         const rounds = await purgeRounds({ api, client, token }, { signal: run.signal, onRound });

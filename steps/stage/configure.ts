@@ -35,7 +35,7 @@ export const configure = defineStep(
         const config = await readSourceConfig(spec.source);
         if (spec.source.kind === "selfHosted") refuseSourcesPlace(config, spec.listener);
         const carried = await carriedSections(config, spec);
-        const password = (await readOwnSecret(spec.database.ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
+        const password = await passwordOf(spec.database);
         const { bindAddress } = spec.listener;
         const port =
             spec.listener.port === 0 ? await run.recorded("port", () => freePort(bindAddress)) : spec.listener.port;
@@ -91,6 +91,12 @@ export const configure = defineStep(
         await removeTargetFiles(spec.targetDirectory, "configure", run.id);
     },
 );
+
+/** What is installed connects with what its own configuration says: the one that is made here is tried, and nothing runs with it. */
+async function passwordOf({ installed, ownerPasswordFile }: ConfigureSpec["database"]): Promise<string> {
+    if (installed !== undefined || ownerPasswordFile === undefined) return "";
+    return (await readOwnSecret(ownerPasswordFile, "ownerPasswordFile")).replace(/\n$/, "");
+}
 
 function providerNotCarried(
     sections: Readonly<Record<string, unknown>>,

@@ -3,18 +3,12 @@ import { dirname, join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { z } from "zod";
 import { databaseContract } from "../../contract/stage.ts";
-import type { TargetDatabase } from "../../contract/shared.ts";
+import type { PasswordDatabase, TargetDatabase } from "../../contract/targetDatabase.ts";
 import { makeTargetDirectory, releaseTargetDirectory } from "../../engine/machines/targetDirectory.ts";
 import { removePrivateFile } from "../../engine/run/atomicFile.ts";
 import { shapeDirectory } from "../../engine/run/heldDirectory.ts";
 import { query, withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
-import { readSourceConfig } from "../../engine/synapse/config/sourceConfig.ts";
-import {
-    describeObjects,
-    inspectDatabase,
-    replaceFix,
-    type DatabaseState,
-} from "../../engine/postgres/databases/databaseState.ts";
+import { describeObjects, inspectDatabase } from "../../engine/postgres/databases/databaseState.ts";
 import {
     clusterAdmin,
     clusterHost,
@@ -23,7 +17,8 @@ import {
     readClusterRecord,
     removeCluster,
 } from "../../engine/postgres/server/managedCluster.ts";
-import { removeTrial, tryDefinitions } from "../../engine/postgres/directCopy/tryDefinitions.ts";
+import { refuseOccupied, tryOn } from "../../engine/postgres/directCopy/fitForTarget.ts";
+import { removeTrial } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { createMarker, describeMarker, refuseCommitted } from "../../engine/postgres/databases/marker.ts";
 import { ensureOwnerRole, roleExists } from "../../engine/postgres/server/ownerRole.ts";
 import { refuseHarmfulSettings } from "../../engine/postgres/server/sessionDefaults.ts";
@@ -31,14 +26,9 @@ import {
     createDatabaseStatement,
     readDatabaseFacts,
     refuseOldServer,
-    refusePossiblySame,
-    refuseSameDatabase,
     refuseStandby,
-    type DatabaseFacts,
 } from "../../engine/postgres/server/serverFacts.ts";
-import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { adminAddress, checkedName, incomingName, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
-import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
 const ownerPasswordName = "owner-password";
@@ -84,7 +74,7 @@ export const database = defineStep(
             );
         }
         // What this run has filled already, it has tried.
-        if (found.marker === undefined || found.marker.state === "staged") await tryOn(target, spec, run);
+        if (found.marker === undefined || found.marker.state === "staged") await tryOn(target, spec.source, run);
         await run.evidence({ where, serverVersion: facts.version, made, found: found.state });
         return { database: target, serverVersion: facts.version, managed: spec.server.kind === "managed" };
     },
@@ -98,7 +88,7 @@ export const database = defineStep(
 type DatabaseSpec = Parameters<typeof database.act>[0];
 
 /** Where the target's databases are; starts the server when it is ours. */
-async function targetOf(spec: DatabaseSpec, run: StepRun): Promise<TargetDatabase> {
+async function targetOf(spec: DatabaseSpec, run: StepRun): Promise<PasswordDatabase> {
     const { server, name, owner, user } = spec;
     const options = { user, say: run.progress.say.bind(run.progress) };
     if (server.kind === "existing") {
@@ -116,7 +106,7 @@ async function targetOf(spec: DatabaseSpec, run: StepRun): Promise<TargetDatabas
     };
 }
 
-function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
+function existingTarget({ server, name, owner }: DatabaseSpec): PasswordDatabase {
     if (server.kind !== "existing") throw new Error("not an existing server");
     const { host, port, admin, adminPasswordFile, programs, directory } = server;
     return {
@@ -129,49 +119,6 @@ function existingTarget({ server, name, owner }: DatabaseSpec): TargetDatabase {
         adminPasswordFile,
         clientDirectory: programs,
     };
-}
-
-/** Undefined for a source that is no server: files, or a homeserver whose rows are in one. */
-async function addressOf(source: DatabaseSpec["source"]): Promise<DatabaseAddress | undefined> {
-    if (source.kind !== "selfHosted" || (await readSourceConfig(source)).database.kind === "sqlite") return undefined;
-    return sourceAddress(source);
-}
-
-/** So that nothing of the source is met by the target for the first time when the source is down. */
-async function tryOn(target: TargetDatabase, { source }: DatabaseSpec, run: StepRun): Promise<void> {
-    const address = await addressOf(source);
-    if (address === undefined) return;
-    const trial = {
-        ...{ source: address, database: target },
-        ...{ serverName: source.serverName, step: "database" },
-    };
-    await run.progress.during("trying the source's definitions on the target", () => tryDefinitions(trial, run));
-}
-
-/** What a run of ours has filled, and what may be replaced, the safeguard decides about; the source's own database is never a target. */
-async function refuseOccupied(
-    { source, replace = false }: DatabaseSpec,
-    found: DatabaseState,
-    facts: DatabaseFacts,
-    where: string,
-): Promise<void> {
-    const address = found.oid === undefined ? undefined : await addressOf(source);
-    if (found.oid !== undefined && address !== undefined) {
-        const from = await withClient(address, { step: "database", readOnly: true }, readDatabaseFacts);
-        const identity = { systemIdentifier: facts.systemIdentifier, oid: found.oid };
-        refuseSameDatabase(from, identity, where);
-        if (replace && found.state === "occupied") refusePossiblySame(from, identity, where);
-    }
-    const isOccupied = found.state === "occupied" && found.marker === undefined && !replace;
-    if (!isOccupied && found.isInvalid !== true) return;
-    throw new MigrationError("SM-E0804", {
-        where,
-        found: isOccupied ? describeObjects(found) : "what a DROP DATABASE has left that was interrupted",
-        expected: "no database with this name, or an empty one",
-        fix: isOccupied
-            ? replaceFix
-            : "`DROP DATABASE` once more: nothing else is possible with it, and nobody can read it",
-    });
 }
 
 async function undoManaged(spec: DatabaseSpec, run: StepRun): Promise<void> {

@@ -124,7 +124,7 @@ export async function declare(
     commitment: HomeserverMigrationArgs["commitment"] = "none",
 ) {
     const config = configWith(changes);
-    const target = targetLayout(config.target);
+    const target = targetLayout(config.target, config.serverName);
     return record(
         () =>
             new HomeserverMigration("migration", {

@@ -24,7 +24,7 @@ const stacks: Readonly<Record<string, Readonly<Record<string, Setting>>>> = {
  *
  * Another parent, type or name is another resource to Pulumi: the old one is deleted, and its step undone. Another trigger does a step
  * again. Another program that it is run with, or another specification, is an update, which prints the old result, but a step that is called by hand again refuses it (SM-E0705).
- * What an update does again (report, cleanup) was replaced then, and has fewer triggers now: it is replaced once more.
+ * What an update does again (assess, report, cleanup) was replaced then, and has fewer triggers now: it is replaced once more.
  * The report is updated once, as it comes after one step more. Digests are those of version 0.2.0, which calls the source's `host` its
  * `machine`: steps that a program of another version has done are not compared in what only one of the two says.
  */

@@ -94,7 +94,7 @@ describe("synapse-migrate", () => {
         for (const args of [["fence"], ["fence", "--do", "--undo"]]) {
             const { code, stderr } = await call({ args, input: "{}" });
             expect(code).to.equal(2);
-            expect(stderr).to.contain("exactly one of --do, --undo and --reprint");
+            expect(stderr).to.contain("exactly one of --do, --again, --undo and --reprint");
         }
     });
 

@@ -3,6 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import { MigrationError } from "../../../engine/run/errors.ts";
 import { copyOf, declaredPhase, hasServers, reaches, workDirectory, type ConfigFacts } from "../effective.ts";
 import type { PlainConfig, SecretKey } from "../schema.ts";
+import { installedProblems } from "./installed.ts";
 import { mediaRepoProblems } from "./mediaRepo.ts";
 import { mediaStorageProblems } from "./mediaStorage.ts";
 import { invalidValue, missingValue, type Locate } from "../problems.ts";
@@ -104,7 +105,8 @@ function copyConflicts(config: PlainConfig, locate: Locate): MigrationError[] {
         problems.push(
             invalidValue(["copyRateLimit"], config.copyRateLimit, "not set: it is the limit of a direct copy", locate),
         );
-    const isFilled = config.target.kind === "local" && config.target.media === undefined;
+    const isFilled =
+        config.target.kind === "installed" || (config.target.kind === "local" && config.target.media === undefined);
     if (config.mediaRateLimit > 0 && (config.source.kind !== "selfHosted" || !isFilled))
         problems.push(
             invalidValue(
@@ -138,6 +140,7 @@ function targetConflicts(config: PlainConfig, secrets: ReadonlySet<SecretKey>, l
             );
         return [...problems, ...mediaRepoProblems(config, locate)];
     }
+    if (target.kind === "installed") return [...problems, ...installedProblems(config, locate)];
     if (source.kind !== "selfHosted")
         problems.push(
             invalidValue(

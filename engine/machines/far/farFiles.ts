@@ -5,6 +5,7 @@ import { joined } from "./byteQueue.ts";
 import type { Answer, AskOptions, FarConnection } from "./connection.ts";
 import { farEntries, farFacts } from "./farFacts.ts";
 import { farPour } from "./farPour.ts";
+import { farPut } from "./farPut.ts";
 
 const content: z.ZodType<FileContent> = z.object({ size: z.number(), sha256: z.string() });
 let walks = 0;
@@ -66,6 +67,7 @@ export function farFiles(connect: () => Promise<FarConnection>): MachineFiles {
             };
             await ask("write", args, { data: Buffer.from(text) });
         },
+        put: farPut(ask),
         remove: async (path) => {
             await ask("remove", { path });
         },

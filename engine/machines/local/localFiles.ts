@@ -1,11 +1,31 @@
 /** Files of this machine. */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { lstat, open, readdir, readlink, realpath, rm, rmdir, stat, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
+import {
+    copyFile,
+    lstat,
+    open,
+    readdir,
+    readlink,
+    realpath,
+    rename,
+    rm,
+    rmdir,
+    stat,
+    type FileHandle,
+} from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { writePrivateFile } from "../../run/atomicFile.ts";
-import { hasCode } from "../../run/heldDirectory.ts";
-import type { FileContent, FileFacts, MachineFiles, PouredFile, ReadFile, WriteOptions } from "../machine.ts";
+import { hasCode, holdBelow } from "../../run/heldDirectory.ts";
+import type {
+    FileContent,
+    FileFacts,
+    MachineFiles,
+    PouredFile,
+    PutOptions,
+    ReadFile,
+    WriteOptions,
+} from "../machine.ts";
 import { factsOf } from "./facts.ts";
 import { walkLocally } from "./localWalk.ts";
 import { nameOf, pathOf } from "./names.ts";
@@ -26,6 +46,7 @@ export const localFiles: MachineFiles = {
     hash,
     walk: walkLocally,
     write,
+    put,
     remove,
 };
 
@@ -143,6 +164,28 @@ async function write(path: string, content: string | Uint8Array, options: WriteO
         ...(owner === undefined ? {} : { owner: { uid: owner.uid, gid: owner.gid } }),
         ...(mode === undefined ? {} : { mode }),
     });
+}
+
+async function put(from: string, root: string, to: string, how: PutOptions): Promise<void> {
+    const { mode, folderMode, owner, mtime } = how;
+    const folder = await holdBelow(root, dirname(to), { mode: folderMode, owner });
+    const [place, partial] = [folder.at(basename(to)), folder.at(`${basename(to)}.synapse-migration-partial`)];
+    try {
+        await rm(partial, { force: true });
+        await copyFile(from, partial, constants.COPYFILE_EXCL);
+        const copy = await open(partial, constants.O_RDWR | constants.O_NOFOLLOW);
+        try {
+            await copy.chown(owner.uid, owner.gid);
+            await copy.chmod(mode);
+            await copy.utimes(Number(mtime) / 1e9, Number(mtime) / 1e9);
+            await copy.sync();
+        } finally {
+            await copy.close();
+        }
+        await rename(partial, place);
+    } finally {
+        await folder.close();
+    }
 }
 
 async function remove(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The dress rehearsal of a copy: the source's definitions are made in an empty database of the target, compared, and removed again. */
-import type { TargetDatabase } from "../../../contract/shared.ts";
+import type { TargetDatabase } from "../../../contract/targetDatabase.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { StepRun } from "../../run/step.ts";
 import { compareDefinitions, describeDifference, readDefinitions, type Definition } from "../catalogue/catalogue.ts";

@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { removePrivateFile, writePrivateFile } from "../../run/atomicFile.ts";
 import { targetUser } from "../../machines/targetUser.ts";
-import type { TargetDatabase } from "../../../contract/shared.ts";
+import type { TargetDatabase } from "../../../contract/targetDatabase.ts";
 import type { ReplicationAddress } from "../../../contract/replicate.ts";
 import type { SelfHostedSource } from "../../../contract/source.ts";
 import { registerSecret } from "../../run/redaction.ts";

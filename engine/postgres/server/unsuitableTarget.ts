@@ -1,5 +1,5 @@
 /** What rules a target server out for the content of a source database, before anything is made on it. */
-import type { TargetDatabase } from "../../../contract/shared.ts";
+import type { TargetDatabase } from "../../../contract/targetDatabase.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { withClient, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
 import { inspectDatabase } from "../databases/databaseState.ts";

@@ -88,7 +88,7 @@ describe("the step database", function () {
                 ...{ rolsuper: false, rolcreatedb: false, rolcreaterole: false },
             });
             for (const file of [target.ownerPasswordFile, target.adminPasswordFile])
-                expect((await stat(file)).mode & 0o777).to.equal(0o600);
+                expect((await stat(file ?? "")).mode & 0o777).to.equal(0o600);
             const user = serviceUser();
             if (user !== undefined) expect((await stat(join(managed().directory, "data"))).uid).to.equal(user.uid);
             expect((await withClient(owner, { step: "test" }, readMarker))?.state).to.equal("staged");

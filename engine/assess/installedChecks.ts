@@ -1,0 +1,66 @@
+/** Checks of a target that is installed: what only the swap, or the start there, would meet, with both homeservers stopped already. */
+import { z } from "zod";
+import type { assessContract, Finding } from "../../contract/index.ts";
+import { installedBaseUrl } from "../installed/askInstalled.ts";
+import { placeOn } from "../machines/placeOn.ts";
+import { queryOne, withClient } from "../postgres/connection.ts";
+import { installedAdmin } from "../postgres/databases/targetAddress.ts";
+import { MigrationError } from "../run/errors.ts";
+import { finding } from "../run/finding.ts";
+import { sourceService } from "../services/service.ts";
+import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
+import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import { olderServer } from "./targetChecks.ts";
+import { serverVersion } from "./serverVersion.ts";
+
+type Installed = NonNullable<z.infer<typeof assessContract.spec>["installed"]>;
+
+const looks: Readonly<Record<string, (installed: Installed, context: AssessmentContext) => Promise<Finding[]>>> = {
+    "installed-service": async ({ deployment }) => {
+        const config = await readSourceConfig(deployment);
+        await installedBaseUrl(deployment);
+        const service = sourceService(deployment);
+        await service.refuseUnstoppable();
+        if (config.database.kind === "postgres") return [];
+        return [
+            finding("SM-E1601", `${placeOn(config.machine, config.files.join(", "))}: its database is an SQLite file`),
+        ];
+    },
+    "installed-media": async ({ deployment }) => {
+        const { machine, mediaStorePath } = await readSourceConfig(deployment);
+        const found = await machine.files.stat(mediaStorePath);
+        if (found?.kind === "directory") return [];
+        return [finding("SM-E1601", `${placeOn(machine, mediaStorePath)}: there is no media store; start it once`)];
+    },
+    "installed-database": async (installed, { client }) => {
+        const address = await installedAdmin(installed);
+        return withClient(address, { step: "assess", readOnly: true }, async (server) => {
+            const shape = z.object({ may: z.boolean(), role: z.string() });
+            const { may, role } = await queryOne(
+                server,
+                shape,
+                "SELECT rolsuper OR rolcreatedb AS may, rolname::text AS role FROM pg_roles WHERE rolname = current_user",
+            );
+            const rights = may ? [] : [finding("SM-E1601", `role "${role}" may not create databases on its server`)];
+            const where = `the server of the installed homeserver`;
+            return [...rights, ...olderServer(await serverVersion(client), await serverVersion(server), where)];
+        });
+    },
+};
+
+/** What could not be found out blocks as much as what is wrong. */
+export const installedChecks: readonly AssessmentCheck[] = Object.entries(looks).map(([id, look]) => ({
+    id,
+    cost: "cheap",
+    async run(context) {
+        const { installed } = context.spec;
+        if (installed === undefined) return [];
+        try {
+            return await look(installed, context);
+        } catch (error) {
+            if (!(error instanceof MigrationError)) throw error;
+            const { where, found, fix } = error.detail;
+            return [finding("SM-E1601", `${where}: ${found} (${error.code})`.replaceAll("\n", "; "), fix)];
+        }
+    },
+}));

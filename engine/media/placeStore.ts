@@ -1,0 +1,143 @@
+/** Sends a media store to the one of an installed homeserver, and takes back what was sent. */
+import { appendFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { thisMachine } from "../machines/local/localMachine.ts";
+import type { Machine, PutOptions } from "../machines/machine.ts";
+import { placeOn } from "../machines/placeOn.ts";
+import { removePrivateFile, writePrivateFile } from "../run/atomicFile.ts";
+import { MigrationError } from "../run/errors.ts";
+import { hasCode } from "../run/heldDirectory.ts";
+import { readTrusted } from "../run/trustedFile.ts";
+import { inOrder } from "./inOrder.ts";
+import { carriedFolders } from "./layout.ts";
+import { namedAtMost } from "./mediaChecks.ts";
+import { newScanNotes } from "./scan.ts";
+import { filesAtOnce, hashedFiles, TreeDigest, type HashedFile } from "./treeDigest.ts";
+
+export interface PlacedStore {
+    readonly machine: Machine;
+    /** Real path of the store there. */
+    readonly root: string;
+    /** Of the store here. */
+    readonly from: string;
+    readonly runDirectory: string;
+    /** `early`: its homeserver may still run. `final`: nothing else writes there, and every file is hashed where it is. */
+    readonly pass: "early" | "final";
+    readonly signal?: AbortSignal | undefined;
+}
+
+export interface PlacedFiles {
+    readonly files: number;
+    readonly bytes: number;
+    readonly sent: number;
+    /** As of the store here. */
+    readonly treeDigest: string;
+}
+
+/** As of a store that is made here. */
+const modes = { mode: 0o640, folderMode: 0o750 };
+
+/**
+ * What is there already and is the same stays; what is missing is sent, with its time of change, as a file of whoever owns the store.
+ *
+ * @throws MigrationError SM-E1604 for another file under one of the names, SM-E0963 where a file is not what was sent
+ */
+export async function placeStore(store: PlacedStore): Promise<PlacedFiles> {
+    const { machine, root, from, signal, pass } = store;
+    const owner = await machine.files.stat(root);
+    if (owner === undefined) throw new Error(`the store ${root} is gone`);
+    if (pass === "final") await keepListing(store);
+    const how = { ...modes, owner: { uid: owner.uid, gid: owner.gid } };
+    const digest = new TreeDigest();
+    const foreign: string[] = [];
+    let [files, bytes, sent] = [0, 0, 0];
+    const local = hashedFiles(from, carriedFolders("carry"), newScanNotes(), signal);
+    const placed = inOrder(local, filesAtOnce, async (file) => ({ file, outcome: await placeFile(store, file, how) }));
+    for await (const { file, outcome } of placed) {
+        digest.add(file);
+        files++;
+        bytes += file.size;
+        if (outcome === "sent") sent++;
+        if (outcome === "another") foreign.push(file.path);
+    }
+    if (foreign.length > 0)
+        throw new MigrationError("SM-E1604", {
+            where: placeOn(machine, root),
+            found: [...foreign.slice(0, namedAtMost), ...(foreign.length > namedAtMost ? [`and more`] : [])].join("\n"),
+            expected: "no file under these names, or the same one",
+            changed: "other files were sent; those stay, and are not sent again",
+        });
+    return { files, bytes, sent, treeDigest: digest.value() };
+}
+
+async function placeFile(
+    { machine, root, from, runDirectory, pass }: PlacedStore,
+    { path, size, sha256 }: HashedFile,
+    how: Omit<PutOptions, "mtime">,
+): Promise<"there" | "sent" | "another"> {
+    const there = join(root, path);
+    const found = await machine.files.lstat(there);
+    const isSame = async (): Promise<boolean> => (await machine.files.hash(there)).sha256 === sha256;
+    if (found !== undefined)
+        return found.kind === "file" && found.size === size && (await isSame()) ? "there" : "another";
+    // Before it is there: what a kill leaves is ours, too.
+    if (pass === "early") await appendFile(earlyList(runDirectory), `${path}\n`, { mode: 0o600 });
+    const facts = await thisMachine.files.stat(join(from, path));
+    await machine.files.put(join(from, path), root, path, { ...how, mtime: facts?.mtime ?? "0" });
+    if (pass === "early" || (await isSame())) return "sent";
+    throw new MigrationError("SM-E0963", {
+        where: placeOn(machine, there),
+        found: "another content than what was sent",
+        expected: sha256,
+        changed: "files were sent; those stay, and are not sent again",
+    });
+}
+
+/** Takes back what a pass has sent, and what was made there since: of the final pass all that was not there when it began. */
+export async function takeBackPlaced(store: Omit<PlacedStore, "from">): Promise<number> {
+    const { machine, root, runDirectory, pass } = store;
+    const record = pass === "early" ? earlyList(runDirectory) : listingFile(runDirectory);
+    const text = await readTrusted(record);
+    if (text === undefined) return 0;
+    const lines = text.split("\n").filter((line) => line !== "");
+    const known = new Set(lines);
+    const now = await listing(store);
+    const gone =
+        pass === "early" ? now.files.filter((path) => known.has(path)) : now.files.filter((path) => !known.has(path));
+    for (const path of gone) await machine.files.remove(join(root, path));
+    const folders = pass === "early" ? foldersOf(gone) : now.folders.filter((path) => !known.has(`${path}/`));
+    for (const folder of folders.sort().reverse())
+        await machine.files.remove(join(root, folder)).catch((error: unknown) => {
+            if (!["ENOTEMPTY", "EEXIST", "EPROTO"].some((code) => hasCode(error, code))) throw error;
+        });
+    await removePrivateFile(record);
+    return gone.length;
+}
+
+const earlyList = (runDirectory: string): string => join(runDirectory, "placed-early.txt");
+const listingFile = (runDirectory: string): string => join(runDirectory, "store-before.txt");
+
+/** What is in the store before anything is sent to it, folders with a slash. */
+async function keepListing(store: PlacedStore): Promise<void> {
+    const file = listingFile(store.runDirectory);
+    if ((await readTrusted(file)) !== undefined) return;
+    const { files, folders } = await listing(store);
+    await writePrivateFile(file, [...files, ...folders.map((path) => `${path}/`), ""].join("\n"));
+}
+
+async function listing({ machine, root, signal }: Pick<PlacedStore, "machine" | "root" | "signal">) {
+    const [files, folders]: [string[], string[]] = [[], []];
+    for await (const { path, facts } of machine.files.walk(root, "", { signal })) {
+        if (path === "" || path === ".") continue;
+        if (facts.kind === "directory") folders.push(path);
+        else files.push(path);
+    }
+    return { files, folders };
+}
+
+function foldersOf(paths: readonly string[]): string[] {
+    const folders = new Set<string>();
+    for (const path of paths)
+        for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) folders.add(folder);
+    return [...folders];
+}
