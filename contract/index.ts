@@ -13,4 +13,5 @@ export * from "./cutover.ts";
 export * from "./import.ts";
 export * from "./export.ts";
 export * from "./installed.ts";
+export * from "./sameSteps.ts";
 export { phases, type Phase, type StepContract } from "./define.ts";

@@ -5,10 +5,10 @@ import { finding } from "../run/finding.ts";
 
 export const supervisionCheckId = "target-supervision";
 
-/** A target of processes of ours is right for what is thrown away; what is to stay must be said to. A bundle is somebody else's to start. */
+/** A target of processes of ours is right for what is thrown away; what is to stay must be said to. A bundle is somebody else's to start, and an installed homeserver has whoever its installer chose. */
 export function unsupervised(spec: z.infer<typeof assessContract.spec>): Finding[] {
     const isThrownAway = spec.rehearsal === true || spec.run.disposable === true;
-    if (spec.bundle !== undefined || isThrownAway) return [];
+    if (spec.bundle !== undefined || spec.installed !== undefined || isThrownAway) return [];
     return [
         finding(
             "SM-W0745",

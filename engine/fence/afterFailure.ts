@@ -10,7 +10,7 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { fenceContract, fencedAtAction, giveBackContract, startContract } from "../../contract/index.ts";
+import { fenceContract, fencedAtAction, giveBackContract, startSteps } from "../../contract/index.ts";
 import { writePrivateFile } from "../run/atomicFile.ts";
 import { ErrorWithAftermath, MigrationError, MigrationErrors } from "../run/errors.ts";
 import { nextCommands } from "../run/givenBack.ts";
@@ -62,7 +62,7 @@ export async function mayServeElsewhere(runsDirectory: string): Promise<boolean>
 function hasStarted(records: readonly JournalRecord[]): boolean {
     const begun = records.filter(
         ({ step, phase }) =>
-            step === startContract.name || ((phase === "cutover" || phase === "finish") && !step.startsWith("guard-")),
+            startSteps.includes(step) || ((phase === "cutover" || phase === "finish") && !step.startsWith("guard-")),
     );
     return [...new Set(begun.map(({ step }) => step))].some((step) => stepState(records, step).state !== "clean");
 }

@@ -1,6 +1,6 @@
 /** When nobody could use the homeserver: from the fence to the open gateway, or to the fence being taken back. Pure. */
 import { z } from "zod";
-import { fenceContract, fencedAtAction, instant, openContract, seconds } from "../../contract/index.ts";
+import { fenceContract, fencedAtAction, instant, openSteps, seconds } from "../../contract/index.ts";
 import { shifted } from "../run/steadyClock.ts";
 import type { SteadyRecord } from "./steadyRecords.ts";
 import type { DowntimeWindow } from "./reportRecord.ts";
@@ -25,7 +25,7 @@ export function downtimeOf(records: readonly SteadyRecord[]): DowntimeWindow[] {
         if (step === fenceContract.name && kind === "undone") {
             windows[windows.length - 1] = closed(open, at, "rolled-back");
         }
-        const opening = step === openContract.name && kind === "done" ? opened.safeParse(result).data : undefined;
+        const opening = openSteps.includes(step) && kind === "done" ? opened.safeParse(result).data : undefined;
         if (opening !== undefined) {
             const openedAt = shifted(opening.openedAt, shift);
             const { downtimeSeconds } = opening;

@@ -4,10 +4,10 @@ import {
     fenceContract,
     handOverContract,
     importContract,
-    openContract,
+    openSteps,
     prepareBundleContract,
     probeContract,
-    startContract,
+    startSteps,
     takeFileContract,
     verifyBundleContract,
     verifyContract,
@@ -20,8 +20,8 @@ import type { Outcome, ReportedStep, RunRecord } from "./reportRecord.ts";
 export type RunFacts = Omit<RunRecord, "outcome">;
 
 /** Without these nothing is proven, however many checks passed. */
-const serverProofs = [verifyContract.name, startContract.name, probeContract.name];
-const bundleProofs = [verifyBundleContract.name];
+const serverProofs: readonly (readonly string[])[] = [[verifyContract.name], startSteps, [probeContract.name]];
+const bundleProofs = [[verifyBundleContract.name]];
 
 /** Whether the target is files for another provider, which are not started here. */
 const isBundle = ({ steps }: Pick<RunFacts, "steps">): boolean =>
@@ -58,7 +58,8 @@ function verdict(facts: RunFacts): Verdict {
         };
     }
     const doubt = doubts(facts);
-    const holds = (name: string): boolean => facts.steps.some((step) => step.name === name && step.state === "done");
+    const holds = (names: readonly string[]): boolean =>
+        facts.steps.some((step) => names.includes(step.name) && step.state === "done");
     if (doubt.length > 0)
         return { state: "unproven", headline: "Not proven the same server", sentence: `${doubt.join("; ")}.` };
     const proofs = isBundle(facts) ? bundleProofs : serverProofs;
@@ -75,7 +76,7 @@ function verdict(facts: RunFacts): Verdict {
         return {
             state: "under-way",
             headline: "Under way, not proven yet",
-            sentence: `${server} is being moved; ${proofs.filter((name) => !holds(name)).join(", ")} not done yet.`,
+            sentence: `${server} is being moved; ${proofs.flatMap((names) => (holds(names) ? [] : names.slice(0, 1))).join(", ")} not done yet.`,
         };
     }
     if (facts.steps.some((step) => step.phase === "stage" && step.state === "done")) {
@@ -156,6 +157,7 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
     const stateOf = (name: string): ReportedStep["state"] | undefined =>
         steps.find((step) => step.name === name)?.state;
     const committed = stateOf(commitContract.name) === "done";
+    const isOpen = openSteps.some((name) => stateOf(name) === "done");
     const window = downtime.at(-1);
     const sentences: string[] = [];
     const fence = stateOf(fenceContract.name);
@@ -182,11 +184,11 @@ function situation({ steps, downtime }: RunFacts, state: Outcome["state"]): stri
         sentences.push(
             "The source is stopped and fenced; declaring the phase `stage` and running `pulumi up` brings it back.",
         );
-    if (window?.end === "opened" && window.until !== undefined && stateOf(openContract.name) === "done") {
+    if (window?.end === "opened" && window.until !== undefined && isOpen) {
         sentences.push(
             `The gateway is open since ${formatInstant(window.until)}, after ${formatSeconds(window.seconds ?? 0)} of downtime.`,
         );
-    } else if (stateOf(openContract.name) === "done") sentences.push("The gateway is open.");
+    } else if (isOpen) sentences.push("The gateway is open.");
     else if ((state === "proven" || state === "moved") && !isBundle({ steps }))
         sentences.push("The gateway is still closed: no client has reached the target yet.");
     if (state === "failed" || state === "interrupted")

@@ -2,8 +2,8 @@
 import {
     importContract,
     importMediaContract,
-    openContract,
-    startContract,
+    openSteps,
+    startSteps,
     takeFileContract,
     verifyContract,
 } from "../../contract/index.ts";
@@ -20,7 +20,7 @@ export const recoveryColumns = ["Part", "Amount", "Took", "Rate"] as const;
  */
 export function recoveryTable(run: RunRecord): readonly (readonly string[])[] | undefined {
     const began = standing(run, importContract.name)?.startedAt;
-    const opened = standing(run, openContract.name)?.endedAt;
+    const opened = standing(run, ...openSteps)?.endedAt;
     // Of a source that was stopped here the downtime says more.
     const isStopped = standing(run, takeFileContract.name) !== undefined;
     if (began === undefined || opened === undefined || isStopped) return undefined;
@@ -31,7 +31,7 @@ export function recoveryTable(run: RunRecord): readonly (readonly string[])[] | 
         part("database", run, importContract.name, rows, (amount) => `${formatCount(Math.round(amount))} rows`),
         part("media", run, importMediaContract.name, media?.bytes ?? 0, formatBytes),
         part("verification", run, verifyContract.name, rows, (amount) => `${formatCount(Math.round(amount))} rows`),
-        part("start of Synapse", run, startContract.name),
+        part("start of Synapse", run, startSteps),
     ];
     const rest = whole - parts.reduce((sum, { seconds }) => sum + seconds, 0);
     return [
@@ -44,17 +44,20 @@ export function recoveryTable(run: RunRecord): readonly (readonly string[])[] | 
 function part(
     title: string,
     run: RunRecord,
-    step: string,
+    step: string | readonly string[],
     amount = 0,
     format: (amount: number) => string = () => "",
 ): { seconds: number; cells: readonly string[] } {
-    const seconds = standing(run, step)?.seconds ?? 0;
+    const seconds = standing(run, ...[step].flat())?.seconds ?? 0;
     const rate = amount > 0 && seconds > 0 ? `${format(amount / seconds)}/s` : "";
     return { seconds, cells: [title, amount > 0 ? format(amount) : "", formatSeconds(seconds), rate] };
 }
 
 /** The attempt that did a step whose work stands. */
-function standing({ steps }: RunRecord, name: string): RunRecord["steps"][number]["attempts"][number] | undefined {
-    const step = steps.find((one) => one.name === name && one.state === "done");
+function standing(
+    { steps }: RunRecord,
+    ...names: readonly string[]
+): RunRecord["steps"][number]["attempts"][number] | undefined {
+    const step = steps.find((one) => names.includes(one.name) && one.state === "done");
     return step?.attempts.findLast(({ kind, state }) => kind === "do" && state === "done");
 }
