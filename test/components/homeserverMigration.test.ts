@@ -138,8 +138,8 @@ describe("HomeserverMigration", () => {
         const acting = (await declare({ phase: "stage" })).recording;
         expect(looking.spec("assess")).to.include({ enforce: false, quick: false });
         expect(acting.spec("assess")).to.include({ enforce: true, quick: false });
-        expect(acting.command("assess").inputs["triggers"]).not.to.deep.equal(
-            looking.command("assess").inputs["triggers"],
+        expect(acting.command("assess").inputs["environment"]).not.to.deep.equal(
+            looking.command("assess").inputs["environment"],
         );
     });
 

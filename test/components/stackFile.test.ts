@@ -109,6 +109,7 @@ describe("examples of stacks", () => {
     for (const name of [
         "example-local",
         "example-other-machine",
+        "example-installed",
         "example-replicate",
         "example-rehearsal",
         "example-ems-export",
