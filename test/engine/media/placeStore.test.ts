@@ -31,7 +31,8 @@ for (const kind of ["this machine", "another machine"] as const)
             for (const folder of ["store", "installed", "run"]) await mkdir(join(directory, folder), { mode: 0o700 });
             if (kind === "another machine") {
                 const far = await helperMachine();
-                [machine, release] = [far, far.close];
+                machine = far;
+                release = () => far.close();
             }
             await media("aa/bb/one", "one");
             await media("aa/cc/large", "x".repeat(3 * 1024 * 1024 + 5));
