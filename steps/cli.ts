@@ -60,7 +60,11 @@ function stepCommand(name: string): Command {
         .action(async (options: StepOptions) => {
             const chosen = Object.entries(options).filter(([, given]) => given === true);
             if (chosen.length !== 1)
-                throw new CommanderError(usageError, "usage", "exactly one of --do, --again, --undo and --reprint is needed");
+                throw new CommanderError(
+                    usageError,
+                    "usage",
+                    "exactly one of --do, --again, --undo and --reprint is needed",
+                );
             const spec = await readSpec(name);
             const step = await namedStep(name);
             const { signal, stop } = interruption();
