@@ -28,14 +28,16 @@ interface Kept {
     readonly swapped: ReturnType<Database["swap"]>;
     readonly copy: Safeguarded["copy"];
     readonly safeguardHours: number;
+    /** What was made here for a target that is installed. */
+    readonly workplace?: { readonly directory: string; readonly mediaStore: string } | undefined;
     readonly after: readonly (EarlierStep | undefined)[];
 }
 
 /** Again once what was replaced has been kept long enough: until then the step keeps it and says until when. */
 export function cleanUp(parent: pulumi.Resource, steps: StepSequence, kept: Kept): void {
-    const { database, openedAt, swapped, copy, safeguardHours, after } = kept;
+    const { database, openedAt, swapped, copy, safeguardHours, workplace, after } = kept;
     const { previous } = swapped.result;
-    const spec = { run: steps.run, database, openedAt, previous, copy, safeguardHours };
+    const spec = { run: steps.run, database, openedAt, previous, copy, safeguardHours, workplace };
     const due = pulumi.all([openedAt, copy]).apply(([at, copied]) => {
         if (copied === undefined) return "nothing was replaced";
         const until = keptUntil(at, safeguardHours);
@@ -62,7 +64,7 @@ export function report(parent: pulumi.Resource, steps: StepSequence, { config, r
         environment: {
             ...environment,
             source: described(config.source.kind) + placeOf(config.source),
-            target: described(config.target.kind) + (config.target.kind === "local" ? " on this machine" : ""),
+            target: described(config.target.kind) + placeOfTarget(config.target),
         },
         after: pulumi.all(after),
     };
@@ -78,6 +80,13 @@ function digest(result: unknown): string {
 function placeOf(source: MigrationConfig["source"]): string {
     if (source.kind !== "selfHosted") return "";
     return ` on ${source.machine.kind === "ssh" ? source.machine.address : "this machine"}`;
+}
+
+/** A bundle goes to somebody else, wherever that is. */
+function placeOfTarget(target: MigrationConfig["target"]): string {
+    if (target.kind === "emsBundle") return "";
+    const machine = target.kind === "installed" ? target.machine : { kind: "local" as const };
+    return ` on ${machine.kind === "ssh" ? machine.address : "this machine"}`;
 }
 
 /** For people: "self-hosted" for `selfHosted`. */

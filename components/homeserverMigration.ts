@@ -103,7 +103,9 @@ export class HomeserverMigration extends pulumi.ComponentResource {
         const cleared = canary === undefined ? undefined : target.homeserver.clearTraces(openedAt, canary.user, phase);
 
         if (!reaches(phase, "finish")) return { ...reached, gatewayUrl: opened.url };
-        const kept = { database, openedAt, swapped, copy: safeguard.copy, safeguardHours };
+        const { directory, mediaStore } = layout;
+        const workplace = layout.kind === "installed" ? { directory, mediaStore } : undefined;
+        const kept = { database, openedAt, swapped, copy: safeguard.copy, safeguardHours, workplace };
         cleanUp(this, this.#steps, { ...kept, after: [cleared] });
         return { ...reached, gatewayUrl: opened.url };
     }

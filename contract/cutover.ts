@@ -85,6 +85,8 @@ export const cleanupContract = contract({
         /** Of the previous database, when it held data. */
         copy: safeguardCopy.optional(),
         safeguardHours: z.number().int().min(24),
+        /** Of a target that is installed: what was made here to be put there. */
+        workplace: z.strictObject({ directory: absolutePath, mediaStore: absolutePath }).optional(),
     }),
     result: z.strictObject({
         removedBytes: count,

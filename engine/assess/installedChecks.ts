@@ -10,6 +10,9 @@ import { finding } from "../run/finding.ts";
 import { sourceService } from "../services/service.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
+import { differences } from "../installed/differences.ts";
+import { usedLately } from "../installed/usedLately.ts";
+import { isMapping } from "../synapse/config/configTree.ts";
 import { olderServer } from "./targetChecks.ts";
 import { serverVersion } from "./serverVersion.ts";
 
@@ -31,6 +34,25 @@ const looks: Readonly<Record<string, (installed: Installed, context: AssessmentC
         const found = await machine.files.stat(mediaStorePath);
         if (found?.kind === "directory") return [];
         return [finding("SM-E1601", `${placeOn(machine, mediaStorePath)}: there is no media store; start it once`)];
+    },
+    "installed-settings": async ({ deployment }, { config }) => {
+        const { sections } = await readSourceConfig(deployment);
+        const lacking = differences(config.sections, sections);
+        return lacking.length === 0 ? [] : [finding("SM-W1607", lacking.join(", "))];
+    },
+    "installed-people": async ({ deployment }) => usedLately(deployment),
+    "installed-workers": async ({ deployment }) => {
+        const { sections, machine, files } = await readSourceConfig(deployment);
+        const writers = sections["stream_writers"];
+        if (!isMapping(writers) || Object.keys(writers).length === 0) return [];
+        const where = placeOn(machine, files.join(", "));
+        return [
+            finding(
+                "SM-E1601",
+                `${where}: stream_writers: its main process cannot be tried alone, as workers write for it`,
+                "take `stream_writers` away there until the homeserver was moved",
+            ),
+        ];
     },
     "installed-database": async (installed, { client }) => {
         const address = await installedAdmin(installed);

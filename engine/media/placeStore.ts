@@ -34,6 +34,8 @@ export interface PlacedFiles {
     readonly treeDigest: string;
 }
 
+/** All that Synapse makes in a store. What else is there (a configuration, logs) is not looked at, and never removed. */
+const synapsesFolders = [...carriedFolders("carry"), "url_cache", "url_cache_thumbnails"];
 /** As of a store that is made here. */
 const modes = { mode: 0o640, folderMode: 0o750 };
 
@@ -127,11 +129,9 @@ async function keepListing(store: PlacedStore): Promise<void> {
 
 async function listing({ machine, root, signal }: Pick<PlacedStore, "machine" | "root" | "signal">) {
     const [files, folders]: [string[], string[]] = [[], []];
-    for await (const { path, facts } of machine.files.walk(root, "", { signal })) {
-        if (path === "" || path === ".") continue;
-        if (facts.kind === "directory") folders.push(path);
-        else files.push(path);
-    }
+    for (const folder of synapsesFolders)
+        for await (const { path, facts } of machine.files.walk(root, folder, { signal }))
+            (facts.kind === "directory" ? folders : files).push(path);
     return { files, folders };
 }
 

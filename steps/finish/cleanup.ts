@@ -2,7 +2,16 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { escapeIdentifier } from "pg";
-import { cleanupContract, keptUntil, type SafeguardCopy, type TargetDatabase } from "../../contract/index.ts";
+import {
+    cleanupContract,
+    configureContract,
+    keptUntil,
+    secretsContract,
+    type SafeguardCopy,
+    type TargetDatabase,
+} from "../../contract/index.ts";
+import { removeStore } from "../../engine/media/targetStore.ts";
+import { removeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
 import { compareContents } from "../../engine/postgres/compare/compareDatabase.ts";
 import { forgetCopy } from "../../engine/postgres/directCopy/doneTasks.ts";
 import { withClient, type DatabaseAddress } from "../../engine/postgres/connection.ts";
@@ -56,9 +65,21 @@ export const cleanup = defineStep(cleanupContract, async (spec, run) => {
         await rm(path, { recursive: true, force: true });
         await removePrivateFile(path);
     }
+    if (spec.workplace !== undefined) removedBytes += await clearWorkplace(spec.workplace, run);
     await run.evidence({ removed: working, removedDatabases, kept });
     return { removedBytes, removedDatabases, kept };
 });
+
+/** An installed homeserver has media and identity of its own by now: a second copy of its secrets is one that nobody watches. */
+async function clearWorkplace(
+    { directory, mediaStore }: { readonly directory: string; readonly mediaStore: string },
+    run: StepRun,
+): Promise<number> {
+    const bytes = await sizeOf(mediaStore);
+    const isGone = await removeStore(mediaStore, run.id);
+    for (const step of [configureContract.name, secretsContract.name]) await removeTargetFiles(directory, step, run.id);
+    return isGone ? bytes : 0;
+}
 
 /** The swap has done it, unless that was one of an earlier version. */
 async function forgetEarlierCopy(database: TargetDatabase, run: StepRun): Promise<void> {

@@ -1,6 +1,7 @@
 /** Stops the installed homeserver for good, so that nothing but the move changes its database, its media and its configuration. */
 import { vacateContract } from "../../contract/index.ts";
 import { requireShownAgain } from "../../engine/installed/askInstalled.ts";
+import { refuseUsed } from "../../engine/installed/usedLately.ts";
 import { forgetVacated, keepVacated, vacated } from "../../engine/installed/vacated.ts";
 import { defineStep } from "../../engine/run/step.ts";
 import { sourceService } from "../../engine/services/service.ts";
@@ -11,6 +12,8 @@ export const vacate = defineStep(
     async ({ deployment }, run) => {
         const service = sourceService(deployment, run.signal);
         await service.refuseUnstoppable();
+        // A day may have gone by since the assessment.
+        if ((await vacated(run.directory)) === undefined) await refuseUsed(deployment);
         const before = (await vacated(run.directory)) ?? (await service.status()).record;
         await keepVacated(run.directory, before);
         const stopped = await run.progress.during("stopping the installed homeserver", () => service.stop(before));

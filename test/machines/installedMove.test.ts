@@ -117,6 +117,23 @@ describe("the move into an installed homeserver on another machine", function ()
     };
     let asInstalled = "";
 
+    it("is refused while people use what is installed", async () => {
+        const { target } = both();
+        await target.query(
+            `INSERT INTO events (stream_ordering, topological_ordering, depth, event_id, type, room_id, sender, processed, outlier,
+                contains_url, received_ts, origin_server_ts)
+            VALUES (-1, 1, 1, '$somebody', 'm.room.message', '!room:${serverName}', '@somebody:${serverName}', true, false,
+                false, extract(epoch FROM now()) * 1000, 0)`,
+        );
+        const refused = await stack.up("stage").then(
+            () => "nothing",
+            (error: unknown) => String(error),
+        );
+        expect(refused).to.contain("SM-E1606");
+        expect(await target.answers()).to.equal(true);
+        await target.query("DELETE FROM events WHERE event_id = '$somebody'");
+    });
+
     it("is assessed and staged while both serve", async () => {
         const { source, target } = both();
         asInstalled = await fingerprint();

@@ -32,4 +32,16 @@ export const e16Installed = {
         "clients and other homeservers would meet one that was not proven",
         "what do the last lines of its log say? Mend that, then run the same command again; or declare phase `stage`, which starts the source again",
     ),
+    "SM-E1606": entry(
+        "check",
+        "people use the installed homeserver",
+        "it is stopped, and what they have written is put aside: whoever wrote it would find it gone",
+        "is it the homeserver that you mean? One that serves is a source; a target is one that nobody has used for an hour",
+    ),
+    "SM-W1607": entry(
+        "check",
+        "the installed homeserver lacks settings of the source",
+        "bridges, logins by other services, limits and modules are gone for its users, as only its identity is written there",
+        "add them to its configuration where they are to stay, then acknowledge the warning",
+    ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -60,10 +60,12 @@ for (const kind of ["this machine", "another machine"] as const)
         it("are taken back with all that came since, and what was there before stays", async () => {
             await write(there("local_content/aa/bb/own"), "the installer's");
             await mkdir(there("url_cache"));
+            await write(there("homeserver.log"), "no part of the store");
             const before = await entries();
             await placeStore(store("early"));
             await placeStore(store("final"));
             await write(there("local_thumbnails/aa/made-since"), "by the started homeserver");
+            await write(there("homeserver.log"), "longer, and nobody's to remove");
             await takeBackPlaced(store("final"));
             await takeBackPlaced(store("early"));
             expect(await entries()).to.deep.equal(before);
