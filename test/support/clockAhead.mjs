@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 
 const ahead = milliseconds(process.env.SYNAPSE_MIGRATION_TEST_CLOCK);
 
-if (ahead !== 0 && process.argv[1]?.endsWith("steps/cli.ts") === true) {
+if (ahead !== 0 && /steps\/(cli\.ts|synapse-migrate\.mjs)$/.test(process.argv[1] ?? "")) {
     const TrueDate = Date;
     globalThis.Date = class extends TrueDate {
         constructor(...given) {

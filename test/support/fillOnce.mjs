@@ -9,7 +9,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 
 const directory = process.env.SYNAPSE_MIGRATION_TEST_FILL;
-const isStep = process.argv[1]?.endsWith("steps/cli.ts") === true;
+const isStep = /steps\/(cli\.ts|synapse-migrate\.mjs)$/.test(process.argv[1] ?? "");
 
 if (directory !== undefined && isStep) {
     const open = fsp.open;

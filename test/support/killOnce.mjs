@@ -10,7 +10,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 
 const { SYNAPSE_MIGRATION_TEST_KILLS: kills, SYNAPSE_MIGRATION_TEST_RESUME: resumes } = process.env;
-const isStep = process.argv[1]?.endsWith("steps/cli.ts") === true;
+const isStep = /steps\/(cli\.ts|synapse-migrate\.mjs)$/.test(process.argv[1] ?? "");
 /** Far more than a step has records. */
 const mostAttempts = 100;
 
