@@ -9,13 +9,13 @@ wholeMove("a homeserver that Compose runs with a worker", {
     name: "compose",
     install: (machine) => installComposeSynapse(machine, { workers: 1, population: smallPopulation }),
     state: ({ machine }) => containerFacts(machine),
-    habits: async ({ machine, compose }) => {
+    habits: async (synapse) => {
         // As everybody types it who has edited the file, or come back to the machine.
-        await compose("up", "--detach").catch(() => "");
-        await untilNoneRuns(machine);
+        await synapse.compose("up", "--detach").catch(() => "");
+        await untilNoneRuns(synapse.machine);
     },
     isFound: ({ service }) => {
-        expect(service?.kind === "container" && service.container.compose).to.deep.include({
+        expect(service.kind === "container" && service.container.compose).to.deep.include({
             ...{ project: "matrix", service: "synapse", workingDirectory: composeDirectory },
         });
     },

@@ -25,7 +25,7 @@ wholeMove("a homeserver whose container a unit of systemd runs", {
         await untilNoneRuns(machine);
     },
     isFound: ({ service }) => {
-        expect(service?.kind === "container" && service.container).to.deep.include({
+        expect(service.kind === "container" && service.container).to.deep.include({
             ...{ name: "matrix-synapse", unit: playbookUnit },
         });
     },
