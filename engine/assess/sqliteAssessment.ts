@@ -8,12 +8,13 @@ import { openersOf, rightsLacking, sqliteFile } from "../fence/database/sqliteDa
 import { heldListeners, type Obstacle } from "../fence/obstacles.ts";
 import { describeSourceRecord, fenceInTheWay } from "../fence/sourceRecord.ts";
 import { carriedFolders } from "../media/layout.ts";
+import { sourceMachine } from "../machines/sourceMachine.ts";
 import { openStore } from "../media/readStore.ts";
 import { newScanNotes, scanStore } from "../media/scan.ts";
 import { finding } from "../run/finding.ts";
 import { takeSnapshot } from "../sqlite/takeFile.ts";
 import { verifyKeysOf } from "../synapse/secrets/signingKey.ts";
-import { targetClock, targetClockId } from "./clockChecks.ts";
+import { sourceClock, sourceClockId, targetClock, targetClockId } from "./clockChecks.ts";
 import { configurationCheckId, configurationFindings } from "./configurationCheck.ts";
 import { asFinding, serviceObstacles } from "./fenceChecks.ts";
 import { configuredIdentityChecks } from "./identityChecks.ts";
@@ -66,6 +67,7 @@ const checks: readonly SourceCheck[] = [
             mediaRepoFindings(spec.mediaRepo, spec.source.serverName, { bytes: measured.sizes.mediaBytes }),
     },
     ...mediaStorageChecks,
+    { id: sourceClockId, cost: "cheap", run: ({ spec }) => sourceClock(sourceMachine(spec.source)) },
     { id: targetClockId, cost: "cheap", run: ({ spec }) => targetClock(spec.targetServer) },
     { id: "database-content", cost: "thorough", run: contentFindings },
     { id: configurationCheckId, cost: "thorough", run: configurationFindings },
@@ -76,6 +78,7 @@ const beforeTheRun: ReadonlySet<string> = new Set([
     ...machineChecks.map(({ id }) => id),
     ...fenceLooks.map(({ id }) => id),
     "media-repository",
+    sourceClockId,
     targetClockId,
     "database-content",
     configurationCheckId,

@@ -8,6 +8,7 @@ import { ranBefore, stoppedService, type StoppedService } from "../../engine/ser
 import { expectError } from "../support/expectError.ts";
 import { untilTrue } from "../support/waiting.ts";
 import { killedAfter } from "./killedAfter.ts";
+import { unitFacts } from "./unitFacts.ts";
 import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
 import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 import { operator } from "../../rehearsal/machines/baseRecipe.ts";
@@ -53,13 +54,7 @@ describe("a homeserver that systemd runs with two workers and a target", functio
         stoppedService.parse(JSON.parse(JSON.stringify((await control().status()).record)));
 
     /** Everything that starting the homeserver again has to bring back. */
-    async function facts(): Promise<string> {
-        const properties = "Id,ActiveState,UnitFileState,DropInPaths,NeedDaemonReload,WantedBy";
-        const states = await machine.run(["systemctl", "show", `--property=${properties}`, ...units]);
-        const files = await machine.run(["find", "/etc/systemd/system", "-printf", "%p %y %m %U %l\\n"]);
-        const inOrder = states.split("\n").map((line) => line.split(/[ =]/).sort().join(" "));
-        return [...inOrder, ...files.split("\n").sort()].join("\n");
-    }
+    const facts = (): Promise<string> => unitFacts(machine, units);
 
     /** By habit, by a script, by the machine itself. */
     async function nothingStartsIt(): Promise<void> {

@@ -7,6 +7,10 @@ import { testCluster, type TestCluster } from "../../support/cluster.ts";
 import { withSkewedClock } from "../../support/skewedClock.ts";
 import { runCheck } from "./runCheck.ts";
 
+const here = {
+    ...{ kind: "selfHosted" as const, serverName: "example.org", homeserverConfig: ["/no/such"] },
+    ...{ machine: { kind: "local" as const }, service: { kind: "process" as const, pidFile: "/no/such" } },
+};
 const clock = (): number => Date.now() / 1000;
 
 describe("the clocks of source and target (P52, B51)", function () {
@@ -24,7 +28,7 @@ describe("the clocks of source and target (P52, B51)", function () {
             const found =
                 which === targetClockId
                     ? await runCheck(clockChecks, which, real, { targetServer: targetAt(port) })
-                    : await runCheck(clockChecks, which, { ...real, port });
+                    : await runCheck(clockChecks, which, { ...real, port }, { source: here });
             if (found === "not-run") throw new Error(`${which} did not run`);
             return [found.map(({ id }) => id), found[0]?.evidence ?? ""];
         });
@@ -76,8 +80,8 @@ describe("the clocks of source and target (P52, B51)", function () {
     });
 
     it("are not blamed for what may be the network's", () => {
-        expect(skewFindings("source", { seconds: 8, uncertainty: 4 })).to.deep.equal([]);
-        expect(skewFindings("source", { seconds: -61, uncertainty: 2 }).map(({ id }) => id)).to.deep.equal([
+        expect(skewFindings("source.example.org", { seconds: 8, uncertainty: 4 })).to.deep.equal([]);
+        expect(skewFindings("source.example.org", { seconds: -61, uncertainty: 2 }).map(({ id }) => id)).to.deep.equal([
             "SM-W1204",
         ]);
     });
