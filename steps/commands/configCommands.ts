@@ -11,6 +11,8 @@ export interface StackSettings {
     readonly service: Service;
     /** Of a homeserver on an SQLite file; any other is copied as the stack says, or as it is usual. */
     readonly copy?: "port" | undefined;
+    /** The homeserver that it is moved into; absent for a target that is made here. */
+    readonly installed?: InstalledSettings | undefined;
     readonly targetDirectory: string;
     readonly synapsePython: string;
     readonly postgresPrograms: string;
@@ -20,6 +22,13 @@ export interface StackSettings {
     readonly pepper: string | undefined;
     /** Secret. Undefined when the source derives it from the signing key: an empty one is written then. */
     readonly macaroonSecretKey: string | undefined;
+}
+
+/** Where an installed homeserver is, as of a source. */
+export interface InstalledSettings {
+    readonly homeserverConfig: readonly string[];
+    readonly machine: MachineDescription;
+    readonly service: Service;
 }
 
 export interface PulumiCommand {
@@ -42,6 +51,17 @@ function below(path: string, object: object): Record<string, string> {
     return Object.fromEntries(entries);
 }
 
+function targetSettings(installed: InstalledSettings | undefined): Record<string, string> {
+    if (installed === undefined) return { "target.kind": "local" };
+    const { homeserverConfig, machine, service } = installed;
+    return {
+        "target.kind": "installed",
+        ...below("target", { homeserverConfig }),
+        ...below("target.machine", machine),
+        ...below("target.service", service),
+    };
+}
+
 /** Sets every key of the source and the target, and the secrets there are. Safe to repeat. */
 export function configCommands(stack: string, settings: StackSettings): PulumiCommand[] {
     const plain = {
@@ -60,7 +80,7 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         ...below("source.machine", settings.machine),
         ...below("source.service", settings.service),
         ...(settings.copy === undefined ? {} : { copy: settings.copy }),
-        "target.kind": "local",
+        ...targetSettings(settings.installed),
         "target.directory": settings.targetDirectory,
         "target.synapsePython": settings.synapsePython,
         "target.postgresPrograms": settings.postgresPrograms,
@@ -83,7 +103,9 @@ export function configCommands(stack: string, settings: StackSettings): PulumiCo
         {
             args: [
                 ...["config", "rm-all", "--stack", stack, "--path"],
-                ...["homeserverConfig", "machine", "service"].map((key) => `${namespace}:source.${key}`),
+                ...["source", "target"].flatMap((part) =>
+                    ["homeserverConfig", "machine", "service"].map((key) => `${namespace}:${part}.${key}`),
+                ),
             ],
         },
         { args: ["config", "set-all", "--stack", stack, "--path", ...assignments] },

@@ -18,7 +18,7 @@ import { readHomeserverSecrets } from "../../engine/synapse/secrets/homeserverSe
 import { formatSigningKeys } from "../../engine/synapse/secrets/signingKey.ts";
 import { foundPostgres, foundSynapse, pulumiProgram } from "./foundPrograms.ts";
 import { addMachineOptions, machineNamed, machineOptions, type MachineOptions } from "./machineOptions.ts";
-import { openQuestions, sourceComments, targetComments, withComments } from "./stackComments.ts";
+import { openQuestions, sourceComments, installedComments, targetComments, withComments } from "./stackComments.ts";
 import { sourceOfFiles, sourceOnMachine, type StackSource } from "./stackSource.ts";
 
 export interface InitOptions {
@@ -28,6 +28,9 @@ export interface InitOptions {
     readonly login?: MachineOptions;
     /** Which of the machine's homeservers is meant, where there are several. */
     readonly serverName?: string;
+    /** The machine of the homeserver that it is moved into, as `user@host`; a target of kind local when absent. */
+    readonly to?: string;
+    readonly toLogin?: MachineOptions;
     readonly stack: string;
     /** Where directories that the configuration names are on this machine. */
     readonly paths?: Readonly<Record<string, string>>;
@@ -76,6 +79,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
     const { config } = source;
     await refuseMissingFiles(config, [...filesOfIdentity(config), ...filesOfTarget(config)]);
     const secrets = await readHomeserverSecrets(config);
+    const target = await targetOf(options, config.serverName);
     const project = options.project ?? projectDirectory;
     const { homeserverConfig, paths, machine, service } = source;
     const settings: StackSettings = {
@@ -88,6 +92,7 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         pepper: secrets.pepper,
         macaroonSecretKey: secrets.macaroon.value,
         ...(source.config.database.kind === "sqlite" ? { copy: "port" as const } : {}),
+        installed: target,
     };
 
     const program = pulumiProgram(environment["PATH"] ?? "", [project, projectDirectory]);
@@ -122,13 +127,19 @@ export async function initStack(options: InitOptions): Promise<InitResult> {
         throw backendNamed(passphraseNamed(error, stack));
     }
     const stackFile = join(project, "stacks", `Pulumi.${stack}.yaml`);
-    const open = openQuestions(source, settings.targetDirectory);
-    await comment(stackFile, source, open);
+    const open = openQuestions(source, settings.targetDirectory, target);
+    await comment(stackFile, source, target, open);
     return {
         ...{ stackFile, open },
         serverName: config.serverName,
         findings: [...config.findings, ...secrets.findings],
     };
+}
+
+/** A homeserver of the same name, on another machine. @throws MigrationError as {@link sourceOnMachine} */
+async function targetOf({ to, toLogin = {} }: InitOptions, serverName: string): Promise<StackSource | undefined> {
+    if (to === undefined) return undefined;
+    return sourceOnMachine({ named: await machineNamed(to, toLogin), serverName });
 }
 
 async function sourceOf({ from, login = {}, paths = {}, pidFile, serverName }: InitOptions): Promise<StackSource> {
@@ -157,8 +168,16 @@ async function sourceOf({ from, login = {}, paths = {}, pidFile, serverName }: I
 const isMachine = (from: string): boolean => (from === "local" || /^[^/]+@[^/]+$/.test(from)) && !existsSync(from);
 
 /** Pulumi, which has written the values, keeps comments when it sets one. */
-async function comment(stackFile: string, source: StackSource, open: readonly string[]): Promise<void> {
-    const comments = [...(source.found === undefined ? [] : sourceComments(source.found)), ...targetComments];
+async function comment(
+    stackFile: string,
+    source: StackSource,
+    target: StackSource | undefined,
+    open: readonly string[],
+): Promise<void> {
+    const comments = [
+        ...(source.found === undefined ? [] : sourceComments(source.found)),
+        ...(target?.found === undefined ? targetComments : installedComments(target.found)),
+    ];
     const head = ["What only you can know:", ...open.map((line) => `- ${line}`)];
     await writeFile(stackFile, withComments(await readFile(stackFile, "utf8"), comments, head));
 }
@@ -166,6 +185,9 @@ async function comment(stackFile: string, source: StackSource, open: readonly st
 const cliOptions = machineOptions.extend({
     from: z.array(z.string()).min(1),
     to: z.string().default("local"),
+    toIdentity: z.string().optional(),
+    toSudo: z.boolean().optional(),
+    toHostKey: z.string().optional(),
     serverName: z.string().optional(),
     stack: z.string(),
     path: z
@@ -191,7 +213,13 @@ export function registerInit(program: Command): void {
             "--from <source...>",
             "user@host or `local`, where it is found; or homeserver.yaml, several files or directories, in Synapse's order",
         )
-        .option("--to <machine>", "where the target is to be: local, which is the default")
+        .option(
+            "--to <machine>",
+            "where the target is to be: local, which is the default; or user@host, into what is installed there",
+        )
+        .option("--to-identity <file>", "as --identity, for the target's machine")
+        .option("--to-sudo", "as --sudo, for the target's machine")
+        .option("--to-host-key <key>", "as --host-key, for the target's machine")
         .option("--server-name <name>", "which of the machine's homeservers is meant")
         .requiredOption("--stack <name>", "the stack to write")
         .option(
@@ -206,13 +234,18 @@ export function registerInit(program: Command): void {
     addMachineOptions(command).action(async (given: unknown) => {
         const parsed = cliOptions.parse(given);
         // Absent and undefined are not the same to a function that has defaults.
-        const { path: paths, identity, sudo, hostKey, to, ...others } = parsed;
-        if (to !== "local") throw new MigrationError("SM-E1457", { where: `--to ${to}`, found: to, expected: "local" });
+        const { path: paths, identity, sudo, hostKey, to, toIdentity, toSudo, toHostKey, ...others } = parsed;
+        if (to !== "local" && !isMachine(to))
+            throw new MigrationError("SM-E1457", { where: `--to ${to}`, found: to, expected: "local, or user@host" });
         const isPresent = ([, value]: [string, unknown]): boolean => value !== undefined;
         const present = Object.entries({ ...others, paths }).filter(isPresent);
         const login = Object.fromEntries(Object.entries({ identity, sudo, hostKey }).filter(isPresent));
+        const toLogin = Object.fromEntries(
+            Object.entries({ identity: toIdentity, sudo: toSudo, hostKey: toHostKey }).filter(isPresent),
+        );
         const { stackFile, serverName, findings, open } = await initStack({
             from: parsed.from,
+            ...(to === "local" ? {} : { to, toLogin }),
             ...{ stack: parsed.stack, login },
             ...Object.fromEntries(present),
         });

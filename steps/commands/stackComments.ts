@@ -93,22 +93,45 @@ export const targetComments: readonly StackComment[] = [
     },
 ];
 
+/** Values of a target that was found on a machine. */
+export function installedComments(target: FoundSource): StackComment[] {
+    const inTarget = sourceComments(target)
+        .filter(({ path: [section, ...rest] }) => section === `${namespace}:source` && rest.length > 0)
+        .map(({ path: [, ...rest], text }) => ({ path: [`${namespace}:target`, ...rest], text }));
+    const rest = targetComments.filter(({ path }) => !path.includes("directory"));
+    const directory = {
+        path: [`${namespace}:target`, "directory"],
+        text: "chosen by init, or given with --target-directory: here, for what is on its way there",
+    };
+    return [...inTarget, ...rest, directory];
+}
+
 /** What nobody but the operator can say, a line each. */
-export function openQuestions(source: StackSource, targetDirectory: string): string[] {
+export function openQuestions(source: StackSource, targetDirectory: string, installed?: StackSource): string[] {
     const set = (key: string, value: string): string => `npx pulumi config set --path '${key}' ${value}`;
     const { found } = source;
     const proxies = found?.discovery.reverseProxies.flatMap(({ program, mentions }) => [
         ...new Set(mentions.map(({ file }) => `${program}, ${file}`)),
     ]);
     const { applicationServices = [], authenticationService, workers = [] } = found?.homeserver ?? {};
+    const ofTarget =
+        installed === undefined
+            ? [
+                  `is there room for the database twice and the media once below ${targetDirectory}? Else: ${set("target.directory", "DIRECTORY")}`,
+                  `which port shall the gateway have, that proxy or DNS will point at? ${set("target.gateway.port", "PORT")}; a free one otherwise`,
+                  "is it meant that nobody but this program looks after the target's processes? `npx pulumi config set acknowledge SM-W0745`; likewise other warnings that block, once each is read",
+              ]
+            : [
+                  `is there room for the media below ${targetDirectory}, here, and for the database twice on the target's machine?`,
+                  `may what the installed homeserver has in its database be put aside, after a checked copy? ${set("target.database.replace", "true")}`,
+                  "who administers its PostgreSQL server? `postgres` by its socket if nothing is said; else target.database.admin, see docs/installed.md",
+              ];
     return [
-        `is there room for the database twice and the media once below ${targetDirectory}? Else: ${set("target.directory", "DIRECTORY")}`,
-        `which port shall the gateway have, that proxy or DNS will point at? ${set("target.gateway.port", "PORT")}; a free one otherwise`,
+        ...ofTarget,
         "which test account proves logins, rooms and media before and after? `npx pulumi config set canaryUser NAME`, `npx pulumi config set --secret canaryPassword`, `npx pulumi config set canaryBaseUrl URL`",
         proxies === undefined || proxies.length === 0
             ? "what leads clients and other servers to it (DNS, reverse proxy, .well-known), and who changes that at the cut-over?"
             : `who changes the reverse proxy at the cut-over (${proxies.join("; ")}), and DNS?`,
-        "is it meant that nobody but this program looks after the target's processes? `npx pulumi config set acknowledge SM-W0745`; likewise other warnings that block, once each is read",
         ...composeQuestions(found?.homeserver.service),
         ...(applicationServices.length === 0
             ? []
@@ -120,7 +143,7 @@ export function openQuestions(source: StackSource, targetDirectory: string): str
             : [
                   `who moves the authentication service that keeps the accounts (${authenticationService.endpoint ?? authenticationService.setting})?`,
               ]),
-        ...(workers.length === 0
+        ...(workers.length === 0 || installed !== undefined
             ? []
             : [`is one process enough for what ${workers.length} workers do now? The target starts without workers`]),
     ];

@@ -1,4 +1,5 @@
 /** A homeserver under systemd on one machine, moved into the one that an installer has made on another. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
@@ -8,11 +9,13 @@ import { redact } from "../../engine/run/redaction.ts";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../../rehearsal/directory.ts";
 import { installDebianSynapse, type DebianSynapse } from "../../rehearsal/machines/debianSynapse.ts";
+import { operator } from "../../rehearsal/machines/baseRecipe.ts";
 import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
 import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
 import { registerCanary } from "../../rehearsal/source/canary.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
+import { newcomer } from "../support/newcomer.ts";
 import { smallPopulation } from "../support/synapse.ts";
 import { untilTrue } from "../support/waiting.ts";
 
@@ -116,6 +119,31 @@ describe("the move into an installed homeserver on another machine", function ()
         return [files, units, databases, rows].join("\n");
     };
     let asInstalled = "";
+
+    it("is described by init: both machines, where each value comes from, and what is asked of the operator", async () => {
+        const { source, target } = both();
+        const login = (prefix: string, { machine }: DebianSynapse): string[] => [
+            ...[`--${prefix}sudo`, `--${prefix}identity`, machine.access.identityFile],
+            ...[`--${prefix}host-key`, machine.access.hostKey],
+        ];
+        const made = await newcomer(`into-${process.pid}`);
+        try {
+            const said = await made.synapseMigrate(
+                ...["init", "--from", `${operator}@${source.machine.address}`, ...login("", source)],
+                ...["--to", `${operator}@${target.machine.address}`, ...login("to-", target)],
+                ...["--stack", `into-${process.pid}`, "--target-directory", join(made.directory, "target")],
+            );
+            expect(said).to.contain("target.database.replace");
+            const text = await readFile(made.stackFile, "utf8");
+            expect(text).to.match(/target:\n(?:.*\n)*? +kind: installed\n/);
+            expect(text).to.contain(`address: ${operator}@${target.machine.address}\n`);
+            expect(text).to.match(/# init: the unit of its main process.*\n +units:\n +- matrix-synapse\.service\n/);
+            expect(text).not.to.contain(target.files.pepper).and.not.to.contain(source.files.pepper);
+            expect(await made.pulumi(["preview"])).to.match(/of moved\.test[^]*findings: 0 blocking/);
+        } finally {
+            await made.remove();
+        }
+    });
 
     it("is refused while people use what is installed", async () => {
         const { target } = both();

@@ -42,12 +42,12 @@ export const e145Discovery = {
         "usage",
         "options of init contradict each other",
         "a stack that is half about one homeserver and half about another moves neither",
-        "give either --from user@host, with --to local, or --from with files of this machine",
+        "give either --from user@host, or --from with files of this machine",
     ),
     "SM-E1457": entry(
         "usage",
         "init writes no stack with such a target",
         "what a target is made of differs from one kind to the next",
-        "give --to local; for a target of another kind begin with one of the examples in stacks/",
+        "give --to local, or --to user@host for a homeserver that is installed there; for a target of another kind begin with one of the examples in stacks/",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -60,6 +60,22 @@ describe("the commands that write a stack's configuration", () => {
         ]);
     });
 
+    it("describes a homeserver that is installed as it describes a source, and the local kind no more", () => {
+        const installed = {
+            homeserverConfig: ["/etc/matrix-synapse/homeserver.yaml"],
+            machine: { kind: "ssh" as const, address: "root@new.test", hostKey: "ssh-ed25519 AAAA" },
+            service: { kind: "systemd" as const, units: ["matrix-synapse.service"] },
+        };
+        const words = configCommands("prod", { ...settings, installed }).flatMap(({ args }) => args);
+        expect(words).to.include.members([
+            "synapse-migration:target.kind=installed",
+            "synapse-migration:target.homeserverConfig[0]=/etc/matrix-synapse/homeserver.yaml",
+            "synapse-migration:target.machine.address=root@new.test",
+            "synapse-migration:target.service.units[0]=matrix-synapse.service",
+        ]);
+        expect(words).not.to.include("synapse-migration:target.kind=local");
+    });
+
     it("write no pepper where there is none, and an empty macaroon secret where it is derived", () => {
         const commands = configCommands("prod", { ...settings, pepper: undefined, macaroonSecretKey: undefined });
         expect(commands.slice(0, 2).map(({ args, input }) => [args.at(-1), input])).to.deep.equal([
