@@ -140,15 +140,67 @@ describe("a machine over ssh", () => {
         expect(silent.detail.where).to.equal(`root@${booted.address}:2`);
     });
 
-    it("asks for Python where there is none (SM-E1405)", async () => {
-        const python = (await booted.run(["realpath", "/usr/bin/python3"])).trim();
-        await booted.run(["mv", python, "/root/python"]);
-        try {
-            expect((await refused(open(describeMachine(booted)).userId())).code).to.equal("SM-E1405");
-            expect((await refused(open(describeMachine(booted, "sudo")).userId())).code).to.equal("SM-E1405");
-        } finally {
-            await booted.run(["mv", "/root/python", python]);
-        }
+    describe("without a python3", () => {
+        const away = "/opt/own/bin/python3";
+        const unit = "/etc/systemd/system/own-synapse.service";
+        let python: string;
+
+        beforeEach(async () => {
+            python = (await booted.run(["realpath", "/usr/bin/python3"])).trim();
+            await booted.run(["mkdir", "-p", "/opt/own/bin"]);
+            // On the same file system: what runs of it goes on, and is seen under its new path.
+            await booted.run(["mv", python, away]);
+        });
+        afterEach(async () => {
+            await booted.run(["mv", away, python]);
+            await booted.run(["chmod", "755", python]);
+            await booted.run(["rm", "-rf", "/opt/own", "/srv/env", unit]);
+            await booted.run(["systemctl", "start", synapse.unit], { timeoutSeconds: 180 });
+        });
+
+        const works = async (description: SshMachine): Promise<void> => {
+            const machine = open(description);
+            expect(await machine.userId()).to.equal(0);
+            expect((await machine.run("id", ["-u"], { timeoutSeconds })).stdout).to.equal("0\n");
+            expect((await machine.files.stat(synapse.signingKeyFile))?.kind).to.equal("file");
+        };
+
+        it("takes the one that Synapse runs by, and no other that anybody may exchange (SM-E1405)", async () => {
+            for (const become of [undefined, "sudo"] as const) await works(describeMachine(booted, become));
+            for (const [change, undo] of [
+                [
+                    ["chmod", "757", away],
+                    ["chmod", "755", away],
+                ],
+                [
+                    ["chmod", "1777", "/opt/own"],
+                    ["chmod", "755", "/opt/own"],
+                ],
+                [
+                    ["chown", "nobody", "/opt/own/bin"],
+                    ["chown", "root", "/opt/own/bin"],
+                ],
+            ] as const) {
+                await booted.run(change);
+                const error = await refused(open(describeMachine(booted, "sudo")).userId());
+                expect([error.code, error.detail.found.includes(away)]).to.deep.equal(["SM-E1405", true]);
+                await booted.run(undo);
+            }
+            await works(describeMachine(booted, "sudo"));
+        });
+
+        it("takes the one that a stopped Synapse's unit names, and asks for one where there is none (SM-E1405)", async () => {
+            await booted.run(["systemctl", "stop", synapse.unit], { timeoutSeconds: 60 });
+            for (const become of [undefined, "sudo"] as const) {
+                const error = await refused(open(describeMachine(booted, become)).userId());
+                expect(error.code).to.equal("SM-E1405");
+                expect(error.detail.found).to.match(/no python3 in \$PATH, .* a unit of systemd starts/);
+            }
+            await booted.run(["mkdir", "-p", "/srv/env/bin"]);
+            await booted.run(["ln", "-s", away, "/srv/env/bin/python"]);
+            await booted.write(unit, "[Service]\nExecStart=/srv/env/bin/python -m synapse.app.homeserver\n");
+            for (const become of [undefined, "sudo"] as const) await works(describeMachine(booted, become));
+        });
     });
 
     it("is lost, with its name, when its power is cut in the middle", async function () {

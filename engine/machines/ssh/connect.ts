@@ -1,15 +1,13 @@
 /** Opens the connection to a machine, starts the helper there, and says in the operator's words why either cannot be done. */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { z } from "zod";
 import type { SshMachine } from "../../../contract/machine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import { redact } from "../../run/redaction.ts";
 import { FarConnection } from "../far/connection.ts";
-import { pythonFromInput } from "../far/pythonFromInput.ts";
 import { cipherArguments } from "./ciphers.ts";
 import { connectionDirectory } from "./connectionDirectory.ts";
 import { sshEnvironment } from "./environment.ts";
@@ -22,6 +20,7 @@ import {
     type SshFiles,
 } from "./sshOptions.ts";
 import { remoteCommand } from "./shellWord.ts";
+import { withFoundPython, withPython3, type HelperStart } from "./startHelper.ts";
 
 export interface SshConnection {
     readonly helper: FarConnection;
@@ -31,10 +30,6 @@ export interface SshConnection {
     close(): Promise<void>;
 }
 
-/** Debian's package of Synapse has its own; the third is where Red Hat's systems keep one for themselves. */
-const pythons = ["python3", "/opt/venvs/matrix-synapse/bin/python3", "/usr/libexec/platform-python"];
-const helperFile = join(import.meta.dirname, "../far/far_helper.py");
-const bootstrap = pythonFromInput("far_helper");
 const hello = z.object({ uid: z.number(), python: z.string() });
 const greetSeconds = 30;
 const endSeconds = 5;
@@ -48,26 +43,26 @@ type Ssh = ChildProcessByStdio<Writable, Readable, Readable>;
  * @throws MigrationError SM-E1401 to SM-E1405
  */
 export async function openSsh(machine: SshMachine, name: string): Promise<SshConnection> {
-    const failures: MigrationError[] = [];
-    for (const python of pythons) {
-        try {
-            return await openWith(machine, name, python);
-        } catch (error) {
-            if (!(error instanceof MigrationError) || error.code !== "SM-E1405") throw error;
-            failures.push(error);
-        }
+    try {
+        return await openWith(machine, name, await withPython3());
+    } catch (error) {
+        if (!(error instanceof MigrationError) || error.code !== "SM-E1405") throw error;
+        return await openWith(machine, name, await withFoundPython());
     }
-    throw failures[0] ?? new Error("no interpreter to try");
 }
 
-async function openWith(machine: SshMachine, name: string, python: string): Promise<SshConnection> {
+async function openWith(
+    machine: SshMachine,
+    name: string,
+    { program, args: programArgs, input }: HelperStart,
+): Promise<SshConnection> {
     const directory = await connectionDirectory();
     const files = sshFiles(directory);
     await writeFile(files.knownHosts, knownHostsText(machine), { mode: 0o600 });
     const command =
         machine.become === "sudo"
-            ? remoteCommand("sudo", ["-n", "--", python, "-I", "-c", bootstrap])
-            : remoteCommand(python, ["-I", "-c", bootstrap]);
+            ? remoteCommand("sudo", ["-n", "--", program, ...programArgs])
+            : remoteCommand(program, programArgs);
     const args = masterArguments(machine, files);
     const ciphers = await cipherArguments(args);
     // A session of its own: Ctrl-C at our terminal is ours to hear, and ssh finds no terminal to ask at. The kernel ends it with us.
@@ -99,9 +94,7 @@ async function openWith(machine: SshMachine, name: string, python: string): Prom
                 }),
             );
         });
-        const program = await readFile(helperFile);
-        ssh.stdin.write(`${program.length}\n`);
-        ssh.stdin.write(program);
+        ssh.stdin.write(input);
         const late = timer(connectSeconds + greetSeconds, () =>
             helper.lose(
                 new MigrationError("SM-E1401", {
@@ -172,7 +165,7 @@ function explain(machine: SshMachine, where: string, { code, said, greeted }: En
     if (/Permission denied \(|Too many authentication failures|Load key .*: (invalid|error)/i.test(said))
         return new MigrationError("SM-E1403", { where, found });
     if (/^sudo: |not in the sudoers file/im.test(said))
-        return /python3?: command not found|platform-python: command not found/i.test(said)
+        return /python3: command not found/i.test(said)
             ? new MigrationError("SM-E1405", { where, found })
             : new MigrationError("SM-E1404", { where, found });
     if (code === 127 || code === 126) return new MigrationError("SM-E1405", { where, found });

@@ -30,7 +30,7 @@ export const e14Machines = {
         "usage",
         "the machine has no Python 3",
         "files and processes there are read by a program in Python that leaves nothing behind",
-        "install Python 3.6 or newer there, for example `apt-get install python3-minimal`",
+        "install Python 3.6 or newer there, for example `apt-get install python3-minimal`; with no `python3`, that of a Synapse there is used, if only root and who logs in may write it",
     ),
     "SM-E1420": entry(
         "usage",
