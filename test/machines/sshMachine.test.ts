@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { createConnection } from "node:net";
 import { once } from "node:events";
 import type { SshMachine } from "../../contract/index.ts";
+import { discover } from "../../engine/discover/discover.ts";
 import { withClient } from "../../engine/postgres/connection.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
 import { closeMachines } from "../../engine/machines/openMachine.ts";
@@ -187,6 +188,9 @@ describe("a machine over ssh", () => {
                 await booted.run(undo);
             }
             await works(describeMachine(booted, "sudo"));
+            const { discovery } = await discover(open(describeMachine(booted, "sudo")));
+            const found = discovery.homeservers.map(({ serverName, running }) => [serverName, running]);
+            expect(found).to.deep.equal([["old.test", true]]);
         });
 
         it("takes the one that a stopped Synapse's unit names, and asks for one where there is none (SM-E1405)", async () => {
