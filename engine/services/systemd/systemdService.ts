@@ -5,6 +5,7 @@ import { allProcesses, portsInUse, waitForEnd, type ProcessFacts } from "../../m
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import { describeKept } from "../keeper.ts";
+import { refuseLeftContainers } from "../containers/podmanContainers.ts";
 import type { ServiceControl, ServiceStatus, StoppedService, StoppedUnits, WatchedService } from "../serviceControl.ts";
 import { describe, usingConfiguration } from "../synapseProcess.ts";
 import { cronLines } from "./cronLines.ts";
@@ -13,7 +14,7 @@ import { lookAtUnits, merged, recordOf, type Look } from "./look.ts";
 import { allOf } from "./parts.ts";
 import { startUnits } from "./startUnits.ts";
 import { reloadUnits, showUnits, tellUnits } from "./systemctl.ts";
-import { describeUnit, isDown, isUp } from "./unitFacts.ts";
+import { describeUnit, isDown, isUp, type UnitFacts } from "./unitFacts.ts";
 
 export interface SystemdServiceOptions {
     readonly signal?: AbortSignal | undefined;
@@ -56,7 +57,9 @@ export function systemdService(
 
     const refuseUnstoppable = async (): Promise<void> => {
         await requireRoot(machine);
-        refuseTransient(await look(), machine);
+        const seen = await look();
+        refuseTransient(seen, machine);
+        await refuseLeftContainers(machine, unitsOf(seen));
     };
 
     const stop = async (before?: StoppedService): Promise<StoppedUnits> => {
@@ -65,6 +68,7 @@ export function systemdService(
         const { outside, processes } = seen.services;
         if (outside.length > 0) throw stillRunning(name, await kept(machine, outside), "nothing was changed");
         refuseTransient(seen, machine);
+        await refuseLeftContainers(machine, unitsOf(seen));
         const record = merged(before === undefined ? undefined : unitsIn(before), await recordOf(machine, seen));
         await holdUnits(machine, seen.main, record);
         for (const part of stopOrder) {
@@ -133,6 +137,8 @@ async function requireRoot(machine: Machine): Promise<void> {
     const uid = await machine.userId();
     if (uid !== 0) throw new MigrationError("SM-E1422", { where: machine.name, found: `user id ${uid}` });
 }
+
+const unitsOf = ({ parts, units }: Look): UnitFacts[] => allOf(parts).flatMap((name) => units.get(name) ?? []);
 
 /** @throws MigrationError SM-E0712 for what is gone once it is stopped */
 function refuseTransient({ parts, units }: Look, machine: Machine): void {
