@@ -8,6 +8,7 @@ import { describeKept } from "../keeper.ts";
 import { refuseLeftContainers } from "../containers/podmanContainers.ts";
 import type { ServiceControl, ServiceStatus, StoppedService, StoppedUnits, WatchedService } from "../serviceControl.ts";
 import { describe, usingConfiguration } from "../synapseProcess.ts";
+import { withContainers } from "./adopted.ts";
 import { cronLines } from "./cronLines.ts";
 import { holdFile, placeHold } from "./hold.ts";
 import { lookAtUnits, merged, recordOf, type Look } from "./look.ts";
@@ -191,13 +192,16 @@ async function stopUnits(
 /** What there is of it again; undefined when there is nothing. */
 async function signsOf(machine: Machine, { units, configFiles, ports }: StoppedUnits): Promise<string[] | undefined> {
     const own = units.filter(({ part }) => part !== "alongside").map((unit) => unit.name);
-    const [states, all, used] = await Promise.all([
+    const [states, processes, used] = await Promise.all([
         showUnits(machine, own),
         allProcesses(machine),
         portsInUse(machine),
     ]);
+    // One that somebody has started in another container has the configuration by that container's paths.
+    const seen = [...states.values()];
+    const all = await withContainers(machine, seen, seen, processes);
     const signs = [
-        ...[...states.values()].filter((unit) => !isDown(unit)).map(describeUnit),
+        ...seen.filter((unit) => !isDown(unit)).map(describeUnit),
         ...(await kept(machine, usingConfiguration(configFiles, all))),
         ...ports.filter((port) => used.has(port)).map((port) => `something listens on port ${port} again`),
     ];
