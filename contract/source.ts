@@ -39,7 +39,7 @@ const systemdService = z.strictObject({
 });
 export type SystemdService = z.infer<typeof systemdService>;
 
-/** A program that is called as `docker` is; `docker` when absent. Podman is taken at its word that it answers alike. */
+/** A program that is called as `docker` is; `docker` when absent. Podman can hold no container: units that make theirs with `--rm` are. */
 const containerEngine = z.enum(["docker", "podman"]).optional();
 
 /** As Docker has names of containers, and Compose those of projects and services. */

@@ -4,6 +4,7 @@ import type { Machine } from "../machines/machine.ts";
 import { orElse, procText } from "../machines/procText.ts";
 import { allProcesses, type ProcessFacts } from "../machines/procfs.ts";
 import { redact } from "../run/redaction.ts";
+import { keepsWhatItStarts } from "../services/keeper.ts";
 import type { UnitFacts } from "../services/systemd/unitFacts.ts";
 import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { Budget } from "./budget.ts";
@@ -104,13 +105,18 @@ async function allContainers(
     return asked.flat();
 }
 
-/** `docker start --attach NAME` and `docker run --name NAME` of a unit keep a container as a unit keeps a process. Pure. */
+/**
+ * `docker start --attach NAME` and `docker run --name NAME` of a unit keep a container as a unit keeps a process; so does `conmon -n NAME`, which
+ * Podman leaves there. Pure.
+ */
 export function clientsOfContainers(processes: readonly ProcessFacts[]): Map<string, string> {
     return new Map(
         processes.flatMap(({ argv, keeping }) => {
-            const client = argv.findIndex((word) => /(^|\/)(docker|podman|nerdctl)$/.test(word));
+            const client = argv.findIndex((word) => /(^|\/)(docker|podman|nerdctl|conmon)$/.test(word));
             if (client < 0 || client > 1 || keeping.unit === undefined) return [];
-            const named = argv.findIndex((word) => word === "--name");
+            const isKeeper = /(^|\/)conmon$/.test(argv[client] ?? "");
+            if (isKeeper && !keepsWhatItStarts(keeping.unit)) return [];
+            const named = argv.findIndex((word) => word === (isKeeper ? "-n" : "--name"));
             const inline = argv.map((word) => /^--name=(.+)$/.exec(word)?.[1]).find((name) => name !== undefined);
             const started = argv[client + 1] === "start" ? argv.at(-1) : undefined;
             const name = inline ?? (named < 0 ? started : argv[named + 1]);

@@ -34,6 +34,9 @@ const rebooted = 133;
 /** What runc needs beside what systemd-nspawn allows. */
 const forContainers = ["--capability=all", "--system-call-filter=@keyring bpf @mount"];
 
+/** Layers of Docker and Podman cannot be overlays in an overlay: these are directories of their own. */
+const layered = { docker: "/var/lib/docker", containers: "/var/lib/containers" };
+
 export class Container {
     private running: Running | undefined;
     private starts = 0;
@@ -46,13 +49,17 @@ export class Container {
         public readonly root: string,
     ) {}
 
-    /** Mounts the root. The machine is off. */
-    public static async make(directory: MachineDirectory, base: string, cable: Cable): Promise<Container> {
+    /**
+     * Mounts the root. The machine is off.
+     *
+     * @param layers  what it has from the beginning, the uppermost first
+     */
+    public static async make(directory: MachineDirectory, layers: readonly string[], cable: Cable): Promise<Container> {
         const { path } = directory;
-        for (const name of ["upper", "work", "root", "docker"]) mkdirSync(join(path, name), { mode: 0o755 });
+        for (const name of ["upper", "work", "root", ...Object.keys(layered)]) mkdirSync(join(path, name), { mode: 0o755 });
         const root = join(path, "root");
         const holder = await holdNamespace();
-        const options = `lowerdir=${base},upperdir=${join(path, "upper")},workdir=${join(path, "work")}`;
+        const options = `lowerdir=${layers.join(":")},upperdir=${join(path, "upper")},workdir=${join(path, "work")}`;
         await within(holder, "mount", "-t", "overlay", "overlay", "-o", options, root);
         // systemd-nspawn keeps locks and directories there, which it leaves when it is killed.
         await within(holder, "mount", "-t", "tmpfs", "tmpfs", "/run");
@@ -160,8 +167,7 @@ export class Container {
             "--resolv-conf=off",
             "--timezone=off",
             ...forContainers,
-            // Docker's layers cannot be overlays in an overlay.
-            `--bind=${join(path, "docker")}:/var/lib/docker`,
+            ...Object.entries(layered).map(([name, place]) => `--bind=${join(path, name)}:${place}`),
         ];
     }
 }

@@ -104,11 +104,11 @@ const synapseConfig = {
 /** To be raised when what is done with all of this changes. */
 const workmanship = 1;
 
-/** Puts the images onto a machine on which Docker runs. */
-export async function loadImages(machine: BootedMachine): Promise<void> {
+/** Puts the images onto a machine on which Docker runs, or that has Podman. */
+export async function loadImages(machine: BootedMachine, engine: "docker" | "podman" = "docker"): Promise<void> {
     const inside = "/var/tmp/images.tar";
     await copyFile(await imageArchive(), machine.path(inside));
-    await machine.run(["docker", "load", "--quiet", "--input", inside], { timeoutSeconds: loadSeconds });
+    await machine.run([engine, "load", "--quiet", "--input", inside], { timeoutSeconds: loadSeconds });
     await rm(machine.path(inside));
 }
 

@@ -8,6 +8,7 @@ import { operator } from "./baseRecipe.ts";
 import { Container } from "./container.ts";
 import { removeMachine, takeDirectory, type MachineDirectory } from "./machineDirectory.ts";
 import { cableOf, networkFile, type Cable } from "./network.ts";
+import { podmanLayer } from "./podmanLayer.ts";
 import {
     grantAccess,
     makeKey,
@@ -22,6 +23,8 @@ import {
 export interface MachineOptions {
     /** Its host name. */
     readonly name: string;
+    /** Whether it has Podman as well. */
+    readonly podman?: boolean;
 }
 
 export interface FileOptions {
@@ -43,13 +46,14 @@ const pollMilliseconds = 20;
  *
  * @throws MigrationError SM-E1180 when we are not root, or a program is missing and cannot be installed
  */
-export async function bootMachine({ name }: MachineOptions): Promise<BootedMachine> {
+export async function bootMachine({ name, podman = false }: MachineOptions): Promise<BootedMachine> {
     const base = await baseMachine();
+    const layers = podman ? [await podmanLayer(base), base] : [base];
     const directory = await takeDirectory();
     const cable = cableOf(directory.number);
     let container: Container | undefined;
     try {
-        container = await Container.make(directory, base, cable);
+        container = await Container.make(directory, layers, cable);
         const hostKey = await makeKey();
         await furnish(container.root, name, cable, hostKey);
         const access = await grantAccess(directory.path, cable.innerAddress, hostKey.publicKey);

@@ -115,7 +115,8 @@ function serviceOf(homeserver: Homeserver, config: HomeserverConfig, pidFile: st
         if (contained !== undefined) return contained;
     }
     const found = {
-        container: "it runs in a container that neither Docker nor Podman has told of",
+        container:
+            "it runs in a container that neither Docker nor root's Podman has told of: a rootless Podman's, or another engine's",
         systemdUser: "it is a unit of a user's own systemd",
         unknown: "only workers of it are seen",
     }[service.kind];

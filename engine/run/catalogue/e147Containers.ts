@@ -1,4 +1,4 @@
-/** SM-E147: homeservers in containers. */
+/** SM-E147 and SM-E148: homeservers in containers. */
 import { entry, type CatalogueEntry } from "./entry.ts";
 
 export const e147Containers = {
@@ -61,5 +61,11 @@ export const e147Containers = {
         "a container could not be started again as it runs",
         "a source that cannot be given back must not be stopped",
         "is it kept by a swarm or a cluster? Scale it to nothing there by hand, and move its backup (docs/backup.md). Was it made with `--rm`? Have Compose or a unit of systemd run it",
+    ),
+    "SM-E1480": entry(
+        "service",
+        "Podman has nothing that keeps this container from being started again",
+        "`podman start`, typed by habit, or `podman-restart.service` at the next boot would start a second homeserver that signs as the first",
+        "have a unit make it anew at each start: `podman generate systemd --new --name <container>` prints one. Remove the container, start and enable the unit, and set `source.service` to `{kind: systemd, units: […]}` with it",
     ),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -95,7 +95,8 @@ function factsOf(one: z.infer<typeof inspected>): ContainerFacts {
         image: one.Image,
         status: state.Status,
         pid: state.Pid,
-        health: state.Health?.Status,
+        // Of Podman, an empty one is no health check.
+        health: state.Health?.Status || undefined,
         exitCode: state.ExitCode ?? 0,
         labels: config.Labels ?? {},
         restart: policy === "" ? "no" : policy === "on-failure" && retries ? `${policy}:${retries}` : policy,

@@ -18,6 +18,7 @@ import { describeContainer, isStopped, type ContainerFacts } from "./containerFa
 import { tell } from "./engineCalls.ts";
 import { hold, isHeld, withoutRestart, type Holding } from "./hold.ts";
 import { engineOf, lookAtContainers, merged, nameOf, recordOf, type ContainersLook } from "./look.ts";
+import { unholdable } from "./podmanContainers.ts";
 import { startContainers } from "./startContainers.ts";
 import { clusterOf, rulers, unitsThatRun } from "./starters.ts";
 
@@ -67,14 +68,14 @@ export function containerService(
 
     const refuseUnstoppable = async (): Promise<void> => {
         await requireRoot(machine);
-        await refuseUnstartable(machine, await look());
+        await refuseUnstartable(holding, await look());
     };
 
     const stop = async (before?: StoppedService): Promise<StoppedContainers> => {
         await requireRoot(machine);
         const seen = await look();
         if (seen.outside.length > 0) throw stillRunning(name, await kept(machine, seen.outside), "nothing was changed");
-        await refuseUnstartable(machine, seen);
+        await refuseUnstartable(holding, seen);
         const record = merged(before === undefined ? undefined : containersIn(before), recordOf(seen));
         const there = own(seen).filter((one) => !isHeld(one) || !isStopped(one));
         await withoutRestart(
@@ -154,8 +155,8 @@ async function requireRoot(machine: Machine): Promise<void> {
     if (uid !== 0) throw new MigrationError("SM-E1478", { where: machine.name, found: `user id ${uid}` });
 }
 
-/** @throws MigrationError SM-E1479 for what a cluster keeps, or is gone once it is stopped; SM-E1476 for what a unit of systemd runs */
-async function refuseUnstartable(machine: Machine, seen: ContainersLook): Promise<void> {
+/** @throws MigrationError SM-E1479 for what a cluster keeps, or is gone once it is stopped; SM-E1476 for what a unit of systemd runs; SM-E1480 for Podman's */
+async function refuseUnstartable({ machine, engine }: Holding, seen: ContainersLook): Promise<void> {
     const own = [seen.main, ...seen.workers];
     const cluster = own.flatMap((one) => clusterOf(one) ?? []);
     const changed = "nothing: it was not stopped";
@@ -170,12 +171,13 @@ async function refuseUnstartable(machine: Machine, seen: ContainersLook): Promis
             changed,
         });
     const gone = own.filter(({ autoRemove }) => autoRemove);
-    if (gone.length === 0) return;
-    throw new MigrationError("SM-E1479", {
-        where: machine.name,
-        found: `made with \`--rm\`, and gone once it is stopped: ${gone.map(describeContainer).join("; ")}`,
-        changed,
-    });
+    if (gone.length > 0)
+        throw new MigrationError("SM-E1479", {
+            where: machine.name,
+            found: `made with \`--rm\`, and gone once it is stopped: ${gone.map(describeContainer).join("; ")}`,
+            changed,
+        });
+    if (engine === "podman") throw unholdable(machine, own);
 }
 
 const kept = (machine: Machine, processes: readonly ProcessFacts[]): Promise<string[]> =>

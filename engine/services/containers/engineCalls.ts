@@ -47,10 +47,16 @@ export async function volumePlace(machine: Machine, engine: EngineName, name: st
     return answer.trim() === "" ? undefined : answer.trim();
 }
 
+/** By its name, and where its answer has the gateway. */
+const usualNetworks: Readonly<Record<EngineName, readonly [string, string]>> = {
+    docker: ["bridge", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"],
+    podman: ["podman", "{{range .Subnets}}{{.Gateway}} {{end}}"],
+};
+
 /** The machine's own address on the network that containers are on where they say nothing else; undefined where there is none. */
 export async function bridgeGateway(machine: Machine, engine: EngineName): Promise<string | undefined> {
-    const format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
-    const answer = await ask(machine, engine, ["network", "inspect", "--format", format, "bridge"]).catch(() => "");
+    const [network, format] = usualNetworks[engine];
+    const answer = await ask(machine, engine, ["network", "inspect", "--format", format, network]).catch(() => "");
     return answer.split(/\s+/).find((one) => one !== "");
 }
 

@@ -5,15 +5,17 @@ import { allProcesses, portsInUse, waitForEnd, type ProcessFacts } from "../../m
 import { MigrationError } from "../../run/errors.ts";
 import { until } from "../../run/until.ts";
 import { describeKept } from "../keeper.ts";
+import { refuseLeftContainers } from "../containers/podmanContainers.ts";
 import type { ServiceControl, ServiceStatus, StoppedService, StoppedUnits, WatchedService } from "../serviceControl.ts";
 import { describe, usingConfiguration } from "../synapseProcess.ts";
+import { withContainers } from "./adopted.ts";
 import { cronLines } from "./cronLines.ts";
 import { holdFile, placeHold } from "./hold.ts";
 import { lookAtUnits, merged, recordOf, type Look } from "./look.ts";
 import { allOf } from "./parts.ts";
 import { startUnits } from "./startUnits.ts";
 import { reloadUnits, showUnits, tellUnits } from "./systemctl.ts";
-import { describeUnit, isDown, isUp } from "./unitFacts.ts";
+import { describeUnit, isDown, isUp, type UnitFacts } from "./unitFacts.ts";
 
 export interface SystemdServiceOptions {
     readonly signal?: AbortSignal | undefined;
@@ -56,7 +58,9 @@ export function systemdService(
 
     const refuseUnstoppable = async (): Promise<void> => {
         await requireRoot(machine);
-        refuseTransient(await look(), machine);
+        const seen = await look();
+        refuseTransient(seen, machine);
+        await refuseLeftContainers(machine, unitsOf(seen));
     };
 
     const stop = async (before?: StoppedService): Promise<StoppedUnits> => {
@@ -65,6 +69,7 @@ export function systemdService(
         const { outside, processes } = seen.services;
         if (outside.length > 0) throw stillRunning(name, await kept(machine, outside), "nothing was changed");
         refuseTransient(seen, machine);
+        await refuseLeftContainers(machine, unitsOf(seen));
         const record = merged(before === undefined ? undefined : unitsIn(before), await recordOf(machine, seen));
         await holdUnits(machine, seen.main, record);
         for (const part of stopOrder) {
@@ -134,6 +139,8 @@ async function requireRoot(machine: Machine): Promise<void> {
     if (uid !== 0) throw new MigrationError("SM-E1422", { where: machine.name, found: `user id ${uid}` });
 }
 
+const unitsOf = ({ parts, units }: Look): UnitFacts[] => allOf(parts).flatMap((name) => units.get(name) ?? []);
+
 /** @throws MigrationError SM-E0712 for what is gone once it is stopped */
 function refuseTransient({ parts, units }: Look, machine: Machine): void {
     const gone = allOf(parts).filter((unit) => units.get(unit)?.fragment.startsWith("/run/systemd/transient/"));
@@ -185,13 +192,16 @@ async function stopUnits(
 /** What there is of it again; undefined when there is nothing. */
 async function signsOf(machine: Machine, { units, configFiles, ports }: StoppedUnits): Promise<string[] | undefined> {
     const own = units.filter(({ part }) => part !== "alongside").map((unit) => unit.name);
-    const [states, all, used] = await Promise.all([
+    const [states, processes, used] = await Promise.all([
         showUnits(machine, own),
         allProcesses(machine),
         portsInUse(machine),
     ]);
+    // One that somebody has started in another container has the configuration by that container's paths.
+    const seen = [...states.values()];
+    const all = await withContainers(machine, seen, seen, processes);
     const signs = [
-        ...[...states.values()].filter((unit) => !isDown(unit)).map(describeUnit),
+        ...seen.filter((unit) => !isDown(unit)).map(describeUnit),
         ...(await kept(machine, usingConfiguration(configFiles, all))),
         ...ports.filter((port) => used.has(port)).map((port) => `something listens on port ${port} again`),
     ];

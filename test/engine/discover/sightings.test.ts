@@ -148,6 +148,18 @@ describe("units", () => {
         ]);
     });
 
+    it("in which Podman's keeper waits keep its container, and a session that has begun one does not", () => {
+        const [one] = processes(ansibleDeploy);
+        if (one === undefined) throw new Error("there is no process to begin with");
+        const kept = (name: string, unit: string) => ({
+            ...one,
+            argv: ["/usr/bin/conmon", "--api-version", "1", "-n", name, "--full-attach"],
+            keeping: { unit },
+        });
+        const all = [kept("synapse", "container-synapse.service"), kept("by-hand", "session-3.scope")];
+        expect([...clientsOfContainers(all)]).to.deep.equal([["synapse", "container-synapse.service"]]);
+    });
+
     it("that are about Synapse and belong to no homeserver are not understood", () => {
         const units = [
             unit("synapse-backup.service", { activeState: "inactive", words: ["/usr/local/bin/backup"] }),

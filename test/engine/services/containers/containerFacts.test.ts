@@ -17,6 +17,11 @@ describe("what `docker inspect` says of a container", () => {
         expect(of({ PidsLimit: null })).to.include({ restart: "no", pidsLimit: 0 });
     });
 
+    it("has no health where Podman has an empty one", () => {
+        expect(inspected({ name: "synapse", health: "" }).health).to.equal(undefined);
+        expect(inspected({ name: "synapse", health: "healthy" }).health).to.equal("healthy");
+    });
+
     it("is nothing of its environment, which has secrets", () => {
         expect(JSON.stringify(inspected({ name: "db" }))).to.not.contain("secret");
     });
