@@ -184,7 +184,7 @@ describe("a machine over ssh", () => {
             ] as const) {
                 await booted.run(change);
                 const error = await refused(open(describeMachine(booted, "sudo")).userId());
-                expect([error.code, error.detail.found?.includes(away)]).to.deep.equal(["SM-E1405", true]);
+                expect([error.code, error.detail.found.includes(away)]).to.deep.equal(["SM-E1405", true]);
                 await booted.run(undo);
             }
             await works(describeMachine(booted, "sudo"));
