@@ -56,7 +56,8 @@ export class Container {
      */
     public static async make(directory: MachineDirectory, layers: readonly string[], cable: Cable): Promise<Container> {
         const { path } = directory;
-        for (const name of ["upper", "work", "root", ...Object.keys(layered)]) mkdirSync(join(path, name), { mode: 0o755 });
+        for (const name of ["upper", "work", "root", ...Object.keys(layered)])
+            mkdirSync(join(path, name), { mode: 0o755 });
         const root = join(path, "root");
         const holder = await holdNamespace();
         const options = `lowerdir=${layers.join(":")},upperdir=${join(path, "upper")},workdir=${join(path, "work")}`;

@@ -24,7 +24,7 @@ export interface PodmanSynapse {
 
 export const podmanUnit = "container-synapse.service";
 export const podmanMedia = "/srv/media";
-export const podmanNetwork = "matrix";
+const podmanNetwork = "matrix";
 const databaseUnit = "container-database.service";
 const databaseUser = "synapse";
 const environmentFile = "/srv/database.env";
