@@ -25,7 +25,7 @@ export interface StackSettings {
 }
 
 /** Where an installed homeserver is, as of a source. */
-export interface InstalledSettings {
+interface InstalledSettings {
     readonly homeserverConfig: readonly string[];
     readonly machine: MachineDescription;
     readonly service: Service;
