@@ -10,7 +10,7 @@ import { finding } from "../run/finding.ts";
 import { sourceService } from "../services/service.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 import type { AssessmentCheck, AssessmentContext } from "./check.ts";
-import { differences } from "../installed/differences.ts";
+import { lackingSettings } from "../installed/differences.ts";
 import { usedLately } from "../installed/usedLately.ts";
 import { isMapping } from "../synapse/config/configTree.ts";
 import { olderServer } from "./targetChecks.ts";
@@ -37,8 +37,7 @@ const looks: Readonly<Record<string, (installed: Installed, context: AssessmentC
     },
     "installed-settings": async ({ deployment }, { config }) => {
         const { sections } = await readSourceConfig(deployment);
-        const lacking = differences(config.sections, sections);
-        return lacking.length === 0 ? [] : [finding("SM-W1607", lacking.join(", "))];
+        return lackingSettings(config.sections, sections);
     },
     "installed-people": async ({ deployment }) => usedLately(deployment),
     "installed-workers": async ({ deployment }) => {

@@ -1,5 +1,7 @@
 /** What the source's configuration says and the installed one does not: it is the installer's, and nothing of it but the identity is replaced. */
 import { isDeepStrictEqual } from "node:util";
+import type { Finding } from "../../contract/index.ts";
+import { finding } from "../run/finding.ts";
 import { isLeftOut, isWorkerSetting } from "../synapse/config/movedSettings.ts";
 
 /** Of a homeserver's identity, which is written; and what differs on every machine. */
@@ -20,8 +22,17 @@ const elsewhere: ReadonlySet<string> = new Set([
     "media_storage_providers",
 ]);
 
+/** @returns SM-W1607 where there are any */
+export function lackingSettings(
+    source: Readonly<Record<string, unknown>>,
+    installed: Readonly<Record<string, unknown>>,
+): Finding[] {
+    const lacking = differences(source, installed);
+    return lacking.length === 0 ? [] : [finding("SM-W1607", lacking.join(", "))];
+}
+
 /** Names of settings of the source that the installed homeserver has not, or otherwise; sorted. Values are left out: some are secret. */
-export function differences(
+function differences(
     source: Readonly<Record<string, unknown>>,
     installed: Readonly<Record<string, unknown>>,
 ): string[] {

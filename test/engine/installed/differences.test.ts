@@ -1,13 +1,13 @@
 import { expect } from "chai";
-import { differences } from "../../../engine/installed/differences.ts";
+import { lackingSettings } from "../../../engine/installed/differences.ts";
 
-describe("what an installed homeserver does not have of the source's configuration", () => {
+describe("what an installed homeserver does not have of the source's configuration (SM-W1607)", () => {
     it("is named without its value: what is missing there, and what is otherwise", () => {
         const source = { app_service_config_files: ["/bridge.yaml"], max_upload_size: "100M", turn_shared_secret: "s" };
-        expect(differences(source, { max_upload_size: "50M", turn_shared_secret: "s" })).to.deep.equal([
-            "app_service_config_files",
-            "max_upload_size",
-        ]);
+        const [found, ...more] = lackingSettings(source, { max_upload_size: "50M", turn_shared_secret: "s" });
+        expect(found).to.include({ id: "SM-W1607", severity: "warning" });
+        expect(found?.evidence).to.match(/: app_service_config_files, max_upload_size$/);
+        expect(more).to.deep.equal([]);
     });
 
     it("is nothing that is written, that is of one machine, or that is nothing", () => {
@@ -21,6 +21,6 @@ describe("what an installed homeserver does not have of the source's configurati
                 modules: null,
             },
         };
-        expect(differences(source, {})).to.deep.equal([]);
+        expect(lackingSettings(source, {})).to.deep.equal([]);
     });
 });
