@@ -25,7 +25,7 @@ const keptMilliseconds = 2 * 24 * 3_600_000;
  */
 export async function bundledCli() {
     try {
-        return (await current()) ?? (await build());
+        return (await current().catch(() => undefined)) ?? (await build());
     } catch {
         // Who cannot have it in one piece has it in many, and is told there what is wrong with them.
         return undefined;
@@ -38,6 +38,7 @@ function traceOf(path) {
     return [path, mtimeMs, size];
 }
 
+/** Throws for a record that cannot be read, and where something that it names is gone: then it is of other sources. */
 async function current() {
     const text = await readFile(recordFile, "utf8").catch(() => undefined);
     if (text === undefined) return undefined;
@@ -85,7 +86,8 @@ async function build() {
         await writeFile(written, JSON.stringify(record));
         // Of two that are made at the same moment, either will do.
         await rename(written, recordFile);
-        await removeOld(record.name);
+        // Others may be about the same, and what stays is in nobody's way.
+        await removeOld(record.name).catch(() => undefined);
         return join(made, "cli.mjs");
     } catch (error) {
         await rm(made, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -67,6 +67,19 @@ describe("the command line in one piece", function () {
         await source("engine/place.ts", "export const place = 'elsewhere again';");
         expect(await said()).to.equal("made elsewhere again");
         expect(await bundles(), "those of days ago").to.have.length(1);
+    });
+
+    it("is made anew where a source was renamed, and where its record was cut short", async () => {
+        await said();
+        await source("engine/where.ts", "export const place = 'renamed';");
+        await rm(join(directory, "engine/place.ts"));
+        const cli = await readFile(join(directory, "steps/cli.ts"), "utf8");
+        await source("steps/cli.ts", cli.replace("place.ts", "where.ts"));
+        expect(await said()).to.equal("made renamed");
+        expect(await bundles()).to.have.length(2);
+        await source("node_modules/.cache/synapse-migrate/current.json", '{"root": "/');
+        expect(await said()).to.equal("made renamed");
+        expect(await bundles()).to.have.length(3);
     });
 
     it("is not taken from the place that it was copied from", async () => {
