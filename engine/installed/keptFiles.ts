@@ -17,8 +17,10 @@ const keptFile = z.strictObject({
     path: z.string(),
     /** Absent where there was no such file. */
     before: ownership.extend({ content: z.base64() }).optional(),
-    /** SHA-256 of what this run has written last. */
+    /** SHA-256 of what is to be there. */
     written: z.string(),
+    /** Of what was there before it, where this run had written that, too: a kill may have come before the file was written. */
+    earlier: z.string().optional(),
 });
 type KeptFile = z.infer<typeof keptFile>;
 
@@ -72,9 +74,11 @@ export class KeptFiles {
                 found === undefined ? {} : { before: { ...found, content: found.content.toString("base64") } };
             await this.#keep([...this.#files, { path, ...before, written }]);
         } else {
-            this.#refuseForeign(kept, found?.content, written);
-            // Either of the two may be there after a kill.
-            await this.#keep(this.#files.map((file) => (file === kept ? { ...kept, written } : file)));
+            const there = digestOf(found?.content);
+            if (there !== written && !isOurs(kept, there) && there !== originalOf(kept))
+                throw this.#foreign(kept, there);
+            const earlier = there === undefined ? {} : { earlier: there };
+            await this.#keep(this.#files.map((file) => (file === kept ? { ...kept, written, ...earlier } : file)));
         }
         const { mode, uid, gid } = kept?.before ?? found ?? like;
         await this.#machine.files.write(path, content, { mode, owner: { uid, gid } });
@@ -82,7 +86,11 @@ export class KeptFiles {
 
     /** @throws MigrationError SM-E1602 for a file that is not as this run has left it */
     public async requireWritten(): Promise<void> {
-        for (const kept of this.#files) this.#refuseForeign(kept, (await this.#read(kept.path))?.content, kept.written);
+        for (const kept of this.#files) {
+            const there = digestOf((await this.#read(kept.path))?.content);
+            // What the installer had there is foreign by now, too.
+            if (there !== kept.written) throw this.#foreign(kept, there);
+        }
     }
 
     /**
@@ -95,9 +103,8 @@ export class KeptFiles {
         for (const kept of [...this.#files].reverse()) {
             const { path, before } = kept;
             const found = await this.#read(path);
-            const isAsBefore =
-                before === undefined ? found === undefined : found?.content.toString("base64") === before.content;
-            if (!isAsBefore && found !== undefined && digestOf(found.content) !== kept.written) {
+            const there = digestOf(found?.content);
+            if (there !== undefined && there !== originalOf(kept) && !isOurs(kept, there)) {
                 left.push(`${placeOn(this.#machine, path)} was written by somebody else since: it stays`);
                 continue;
             }
@@ -112,14 +119,10 @@ export class KeptFiles {
         return left;
     }
 
-    #refuseForeign({ path, written, before }: KeptFile, found: Buffer | undefined, next: string): void {
-        const digest = found === undefined ? undefined : digestOf(found);
-        const original = before === undefined ? undefined : digestOf(Buffer.from(before.content, "base64"));
-        // Between the record and the write there may have been a kill.
-        if (digest === written || digest === next || digest === original) return;
-        throw new MigrationError("SM-E1602", {
+    #foreign({ path }: KeptFile, there: string | undefined): MigrationError {
+        return new MigrationError("SM-E1602", {
             where: placeOn(this.#machine, path),
-            found: found === undefined ? "no such file" : "another content than this run has written",
+            found: there === undefined ? "no such file" : "another content than this run has written",
             expected: "the file as this run has left it",
             changed: unchanged,
         });
@@ -141,4 +144,14 @@ export class KeptFiles {
     }
 }
 
-const digestOf = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
+function digestOf(content: string | Uint8Array): string;
+function digestOf(content: string | Uint8Array | undefined): string | undefined;
+function digestOf(content: string | Uint8Array | undefined): string | undefined {
+    return content === undefined ? undefined : createHash("sha256").update(content).digest("hex");
+}
+
+const isOurs = ({ written, earlier }: KeptFile, there: string | undefined): boolean =>
+    there !== undefined && (there === written || there === earlier);
+
+const originalOf = ({ before }: KeptFile): string | undefined =>
+    before === undefined ? undefined : digestOf(Buffer.from(before.content, "base64"));

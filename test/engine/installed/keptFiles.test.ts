@@ -49,11 +49,25 @@ describe("files of an installed homeserver that a run has written", () => {
         expect(await readFile(file("homeserver.yaml"), "utf8")).to.equal("the installer's\n");
     });
 
-    it("are written by a run that was killed between the record and the file", async () => {
+    it("are not as they were written where an installer has put back its own", async () => {
+        await (await open()).write(file("homeserver.yaml"), "ours\n", like);
+        await writeFile(file("homeserver.yaml"), "before\n");
+        await expectError("SM-E1602", async () => (await open()).requireWritten());
+    });
+
+    it("are written, or put back, by whoever comes after a kill between the record and the file", async () => {
         await (await open()).write(file("homeserver.yaml"), "ours\n", like);
         await writeFile(file("homeserver.yaml"), "before\n");
         await (await open()).write(file("homeserver.yaml"), "ours\n", like);
         expect(await readFile(file("homeserver.yaml"), "utf8")).to.equal("ours\n");
+        await (await open()).write(file("homeserver.yaml"), "opened\n", like);
+        // As it was before: the kill came first.
+        await writeFile(file("homeserver.yaml"), "ours\n");
+        await (await open()).write(file("homeserver.yaml"), "opened\n", like);
+        expect(await readFile(file("homeserver.yaml"), "utf8")).to.equal("opened\n");
+        await writeFile(file("homeserver.yaml"), "ours\n");
+        expect(await (await open()).putBack()).to.deep.equal([]);
+        expect(await readFile(file("homeserver.yaml"), "utf8")).to.equal("before\n");
     });
 });
 
