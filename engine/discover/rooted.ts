@@ -29,6 +29,7 @@ export function seenThrough(machine: Machine, at: (path: string) => string): Mac
         walk: (top, path, options) => files.walk(at(top), path, options),
         write: refuse,
         put: refuse,
+        discard: refuse,
         remove: refuse,
     };
     return { ...machine, files: within };

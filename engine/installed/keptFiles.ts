@@ -29,7 +29,7 @@ const largestBytes = 4 * 1024 * 1024;
 const fileName = "installed-files.json";
 const unchanged = "nothing: the file was not written";
 
-/** The record in a run's directory: it holds secrets, as the files do. */
+/** The record in a directory of ours: it holds secrets, as the files do. */
 export class KeptFiles {
     readonly #machine: Machine;
     readonly #record: string;
@@ -41,8 +41,8 @@ export class KeptFiles {
         this.#files = files;
     }
 
-    public static async open(machine: Machine, runDirectory: string): Promise<KeptFiles> {
-        const record = join(runDirectory, fileName);
+    public static async open(machine: Machine, directory: string): Promise<KeptFiles> {
+        const record = join(directory, fileName);
         const text = await readTrusted(record);
         return new KeptFiles(machine, record, text === undefined ? [] : z.array(keptFile).parse(parseJson(text)));
     }

@@ -32,6 +32,8 @@ export type Door = "closed" | "open";
 
 const decidedName = "installed-settings.json";
 const decided = z.strictObject({
+    /** Of another run, they may be of other secrets. */
+    run: z.string(),
     /** They hold secrets, as the file does that they are written to. */
     settings: z.record(z.string(), z.unknown()),
     /** The section `listeners` of a homeserver that nobody finds. */
@@ -43,7 +45,7 @@ const decided = z.strictObject({
 });
 
 /**
- * Writes the settings, and the signing key's file where the configuration names one; what was there is kept in the run's directory. The
+ * Writes the settings, and the signing key's file where the configuration names one; what was there is kept in that directory. The
  * homeserver will listen where nobody finds it.
  *
  * @returns the files that were written, as their machine has them
@@ -52,40 +54,42 @@ const decided = z.strictObject({
 export async function writeIdentity(
     deployment: SelfHostedSource,
     moved: MovedIdentity,
-    runDirectory: string,
+    { run, directory }: { readonly run: string; readonly directory: string },
 ): Promise<readonly string[]> {
+    const record = join(directory, decidedName);
+    // What was there before is only to be seen the first time: not through what an earlier run has written.
+    const known = (await readTrusted(record)) === undefined ? undefined : await readDecided(directory);
+    if (known !== undefined && known.run !== run) await removeIdentity(deployment, directory);
     const config = await readSourceConfig(deployment);
-    const kept = await KeptFiles.open(config.machine, runDirectory);
-    const record = join(runDirectory, decidedName);
-    // What was there before is only to be seen the first time.
-    if ((await readTrusted(record)) === undefined)
-        await writePrivateFile(record, JSON.stringify(await decide(deployment, config, moved)));
-    const { like } = await readDecided(runDirectory);
+    const kept = await KeptFiles.open(config.machine, directory);
+    if (known?.run !== run)
+        await writePrivateFile(record, JSON.stringify({ run, ...(await decide(deployment, config, moved)) }));
+    const { like } = await readDecided(directory);
     const { signingKey } = config;
     if ("path" in signingKey) await kept.write(signingKey.path, moved.signingKey, { ...like, mode: 0o600 });
-    await writeSettings(kept, runDirectory, "closed");
+    await writeSettings(kept, directory, "closed");
     return kept.paths;
 }
 
 /** Has the homeserver listen, from its next start on, where its installer had it listen; or where nobody finds it. @throws MigrationError SM-E1602 */
-export async function setDoor(deployment: SelfHostedSource, door: Door, runDirectory: string): Promise<void> {
-    await writeSettings(await KeptFiles.open(sourceMachine(deployment), runDirectory), runDirectory, door);
+export async function setDoor(deployment: SelfHostedSource, door: Door, directory: string): Promise<void> {
+    await writeSettings(await KeptFiles.open(sourceMachine(deployment), directory), directory, door);
 }
 
 /** @throws MigrationError SM-E1602 for a file that is not as this run has left it */
-export async function requireWritten(deployment: SelfHostedSource, runDirectory: string): Promise<void> {
-    await (await KeptFiles.open(sourceMachine(deployment), runDirectory)).requireWritten();
+export async function requireWritten(deployment: SelfHostedSource, directory: string): Promise<void> {
+    await (await KeptFiles.open(sourceMachine(deployment), directory)).requireWritten();
 }
 
 /** Puts back what was there. @returns what somebody else has written since, and was left, a line each */
-export async function removeIdentity(deployment: SelfHostedSource, runDirectory: string): Promise<string[]> {
-    const left = await (await KeptFiles.open(sourceMachine(deployment), runDirectory)).putBack();
-    await removePrivateFile(join(runDirectory, decidedName));
+export async function removeIdentity(deployment: SelfHostedSource, directory: string): Promise<string[]> {
+    const left = await (await KeptFiles.open(sourceMachine(deployment), directory)).putBack();
+    await removePrivateFile(join(directory, decidedName));
     return left;
 }
 
-async function writeSettings(kept: KeptFiles, runDirectory: string, door: Door): Promise<void> {
-    const { settings, closed, file, isOwn, like } = await readDecided(runDirectory);
+async function writeSettings(kept: KeptFiles, directory: string, door: Door): Promise<void> {
+    const { settings, closed, file, isOwn, like } = await readDecided(directory);
     const all = { ...settings, ...(door === "closed" ? { listeners: closed } : {}) };
     const text = isOwn ? heading + stringifySynapseYaml(all) : editedConfig((await kept.original(file)) ?? "", all);
     await kept.write(file, text, { ...like, mode: 0o600 });
@@ -95,7 +99,7 @@ async function decide(
     deployment: SelfHostedSource,
     config: HomeserverConfig,
     moved: MovedIdentity,
-): Promise<z.infer<typeof decided>> {
+): Promise<Omit<z.infer<typeof decided>, "run">> {
     return {
         settings: identitySettings(config.sections, moved),
         closed: await closedFor(config),
@@ -104,8 +108,8 @@ async function decide(
     };
 }
 
-async function readDecided(runDirectory: string): Promise<z.infer<typeof decided>> {
-    return decided.parse(parseJson((await readTrusted(join(runDirectory, decidedName))) ?? ""));
+async function readDecided(directory: string): Promise<z.infer<typeof decided>> {
+    return decided.parse(parseJson((await readTrusted(join(directory, decidedName))) ?? ""));
 }
 
 /**

@@ -140,6 +140,8 @@ export interface MachineFiles {
      * @param to  relative to the root
      */
     put(from: string, root: string, to: string, how: PutOptions): Promise<void>;
+    /** Removes a file, a link or an empty directory below a directory, and follows no link below that; nothing happens where there is none. */
+    discard(root: string, path: string): Promise<void>;
     /** Removes a file or an empty directory; nothing happens where there is none. */
     remove(path: string): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /** Sends a media store to the one of an installed homeserver, and takes back what was sent. */
 import { appendFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { thisMachine } from "../machines/local/localMachine.ts";
 import type { Machine, PutOptions } from "../machines/machine.ts";
 import { placeOn } from "../machines/placeOn.ts";
@@ -20,7 +20,8 @@ export interface PlacedStore {
     readonly root: string;
     /** Of the store here. */
     readonly from: string;
-    readonly runDirectory: string;
+    /** Of the records of what was there. */
+    readonly directory: string;
     /** `early`: its homeserver may still run. `final`: nothing else writes there, and every file is hashed where it is. */
     readonly pass: "early" | "final";
     readonly signal?: AbortSignal | undefined;
@@ -45,10 +46,10 @@ const modes = { mode: 0o640, folderMode: 0o750 };
  * @throws MigrationError SM-E1604 for another file under one of the names, SM-E0963 where a file is not what was sent
  */
 export async function placeStore(store: PlacedStore): Promise<PlacedFiles> {
-    const { machine, root, from, signal, pass } = store;
+    const { machine, root, from, signal } = store;
     const owner = await machine.files.stat(root);
     if (owner === undefined) throw new Error(`the store ${root} is gone`);
-    if (pass === "final") await keepListing(store);
+    await keepListing(store);
     const how = { ...modes, owner: { uid: owner.uid, gid: owner.gid } };
     const digest = new TreeDigest();
     const foreign: string[] = [];
@@ -73,7 +74,7 @@ export async function placeStore(store: PlacedStore): Promise<PlacedFiles> {
 }
 
 async function placeFile(
-    { machine, root, from, runDirectory, pass }: PlacedStore,
+    { machine, root, from, directory, pass }: PlacedStore,
     { path, size, sha256 }: HashedFile,
     how: Omit<PutOptions, "mtime">,
 ): Promise<"there" | "sent" | "another"> {
@@ -83,7 +84,7 @@ async function placeFile(
     if (found !== undefined)
         return found.kind === "file" && found.size === size && (await isSame()) ? "there" : "another";
     // Before it is there: what a kill leaves is ours, too.
-    if (pass === "early") await appendFile(earlyList(runDirectory), `${path}\n`, { mode: 0o600 });
+    if (pass === "early") await appendFile(earlyList(directory), `${path}\n`, { mode: 0o600 });
     const facts = await thisMachine.files.stat(join(from, path));
     await machine.files.put(join(from, path), root, path, { ...how, mtime: facts?.mtime ?? "0" });
     if (pass === "early" || (await isSame())) return "sent";
@@ -97,31 +98,38 @@ async function placeFile(
 
 /** Takes back what a pass has sent, and what was made there since: of the final pass all that was not there when it began. */
 export async function takeBackPlaced(store: Omit<PlacedStore, "from">): Promise<number> {
-    const { machine, root, runDirectory, pass } = store;
-    const record = pass === "early" ? earlyList(runDirectory) : listingFile(runDirectory);
-    const text = await readTrusted(record);
-    if (text === undefined) return 0;
-    const lines = text.split("\n").filter((line) => line !== "");
-    const known = new Set(lines);
+    const { machine, root, directory, pass } = store;
+    const before = await linesOf(listingFile(directory, pass));
+    if (before === undefined) return 0;
+    const sent = pass === "early" ? ((await linesOf(earlyList(directory))) ?? new Set()) : undefined;
     const now = await listing(store);
-    const gone =
-        pass === "early" ? now.files.filter((path) => known.has(path)) : now.files.filter((path) => !known.has(path));
-    for (const path of gone) await machine.files.remove(join(root, path));
-    const folders = pass === "early" ? foldersOf(gone) : now.folders.filter((path) => !known.has(`${path}/`));
-    for (const folder of folders.sort().reverse())
-        await machine.files.remove(join(root, folder)).catch((error: unknown) => {
-            if (!["ENOTEMPTY", "EEXIST", "EPROTO"].some((code) => hasCode(error, code))) throw error;
+    const gone = now.files.filter((path) => !before.has(path) && (sent?.has(path) ?? true));
+    for (const path of gone) await machine.files.discard(root, path);
+    for (const folder of now.folders
+        .filter((path) => !before.has(`${path}/`))
+        .sort()
+        .reverse())
+        await machine.files.discard(root, folder).catch((error: unknown) => {
+            // Of a homeserver that runs, others may be in it.
+            if (!["ENOTEMPTY", "EEXIST"].some((code) => hasCode(error, code))) throw error;
         });
-    await removePrivateFile(record);
+    if (pass === "early") await removePrivateFile(earlyList(directory));
+    await removePrivateFile(listingFile(directory, pass));
     return gone.length;
 }
 
-const earlyList = (runDirectory: string): string => join(runDirectory, "placed-early.txt");
-const listingFile = (runDirectory: string): string => join(runDirectory, "store-before.txt");
+const earlyList = (directory: string): string => join(directory, "placed-early.txt");
+const listingFile = (directory: string, pass: PlacedStore["pass"]): string =>
+    join(directory, `store-before-${pass}.txt`);
+
+async function linesOf(file: string): Promise<Set<string> | undefined> {
+    const text = await readTrusted(file);
+    return text === undefined ? undefined : new Set(text.split("\n").filter((line) => line !== ""));
+}
 
 /** What is in the store before anything is sent to it, folders with a slash. */
 async function keepListing(store: PlacedStore): Promise<void> {
-    const file = listingFile(store.runDirectory);
+    const file = listingFile(store.directory, store.pass);
     if ((await readTrusted(file)) !== undefined) return;
     const { files, folders } = await listing(store);
     await writePrivateFile(file, [...files, ...folders.map((path) => `${path}/`), ""].join("\n"));
@@ -129,15 +137,14 @@ async function keepListing(store: PlacedStore): Promise<void> {
 
 async function listing({ machine, root, signal }: Pick<PlacedStore, "machine" | "root" | "signal">) {
     const [files, folders]: [string[], string[]] = [[], []];
-    for (const folder of synapsesFolders)
-        for await (const { path, facts } of machine.files.walk(root, folder, { signal }))
-            (facts.kind === "directory" ? folders : files).push(path);
+    for (const folder of synapsesFolders) {
+        // What a link leads to is no part of the store: Synapse's user may make one, and we are root.
+        let link: string | undefined;
+        for await (const { path, facts, linksTo } of machine.files.walk(root, folder, { signal })) {
+            if (link !== undefined && path.startsWith(`${link}/`)) continue;
+            link = linksTo === undefined ? undefined : path;
+            (facts.kind === "directory" && linksTo === undefined ? folders : files).push(path);
+        }
+    }
     return { files, folders };
-}
-
-function foldersOf(paths: readonly string[]): string[] {
-    const folders = new Set<string>();
-    for (const path of paths)
-        for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) folders.add(folder);
-    return [...folders];
 }

@@ -2,11 +2,12 @@
 import { openInstalledContract, type SelfHostedSource } from "../../contract/index.ts";
 import { fenceInstant } from "../../engine/fence/fenceInstant.ts";
 import { publicUrl, requireShown } from "../../engine/installed/askInstalled.ts";
+import { anothers, heldInstalled, requireHeld } from "../../engine/installed/holder.ts";
 import { all, mainAlone } from "../../engine/installed/mainAlone.ts";
 import { requireVacated } from "../../engine/installed/vacated.ts";
 import { setDoor, type Door } from "../../engine/installed/writtenIdentity.ts";
 import { readUptime, type Reading } from "../../engine/run/steadyClock.ts";
-import { defineStep, type StepRun } from "../../engine/run/step.ts";
+import { defineStep } from "../../engine/run/step.ts";
 import { sourceService } from "../../engine/services/service.ts";
 
 const answerSeconds = 300;
@@ -14,8 +15,9 @@ const answerSeconds = 300;
 export const openInstalled = defineStep(
     openInstalledContract,
     async ({ deployment, verifyKeys }, run) => {
+        const directory = await requireHeld(run.reference);
         await run.progress.during("opening the installed homeserver", async () => {
-            await restart(deployment, "open", run);
+            await restart(deployment, "open", directory, run.signal);
             await requireShown(deployment, verifyKeys, { seconds: answerSeconds, signal: run.signal });
         });
         const opened: Reading = { at: new Date().toISOString(), uptime: readUptime() };
@@ -30,14 +32,26 @@ export const openInstalled = defineStep(
             url: await publicUrl(deployment),
         };
     },
-    ({ deployment }, run) => restart(deployment, "closed", run),
+    async ({ deployment }, run) => {
+        const directory = await heldInstalled(run.reference, "service");
+        if (directory === undefined) {
+            run.progress.note(anothers);
+            return;
+        }
+        await restart(deployment, "closed", directory, run.signal);
+    },
 );
 
 /** Between the two it does not run: what it reads is written while nobody reads it. */
-async function restart(deployment: SelfHostedSource, door: Door, run: StepRun): Promise<void> {
-    const before = await requireVacated(run.directory);
-    const service = sourceService(deployment, run.signal);
+async function restart(
+    deployment: SelfHostedSource,
+    door: Door,
+    directory: string,
+    signal: AbortSignal,
+): Promise<void> {
+    const before = await requireVacated(directory);
+    const service = sourceService(deployment, signal);
     await service.stop(all(before));
-    await setDoor(deployment, door, run.directory);
+    await setDoor(deployment, door, directory);
     await service.start(door === "open" ? all(before) : mainAlone(before));
 }

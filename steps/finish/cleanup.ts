@@ -10,6 +10,7 @@ import {
     type SafeguardCopy,
     type TargetDatabase,
 } from "../../contract/index.ts";
+import { forgetInstalled, heldInstalled } from "../../engine/installed/holder.ts";
 import { removeStore } from "../../engine/media/targetStore.ts";
 import { removeTargetFiles } from "../../engine/synapse/config/targetFiles.ts";
 import { compareContents } from "../../engine/postgres/compare/compareDatabase.ts";
@@ -78,6 +79,9 @@ async function clearWorkplace(
     const bytes = await sizeOf(mediaStore);
     const isGone = await removeStore(mediaStore, run.id);
     for (const step of [configureContract.name, secretsContract.name]) await removeTargetFiles(directory, step, run.id);
+    // One that may be thrown away whole gives the installer's own homeserver back.
+    const kept = run.reference.disposable === true ? undefined : await heldInstalled(run.reference, "service");
+    if (kept !== undefined) await forgetInstalled(kept);
     return isGone ? bytes : 0;
 }
 

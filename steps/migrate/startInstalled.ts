@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks";
 import { startInstalledContract } from "../../contract/index.ts";
 import { refuseUnlessStillFenced } from "../../engine/fence/stillFenced.ts";
 import { publicUrl, requireShown } from "../../engine/installed/askInstalled.ts";
+import { anothers, heldInstalled, requireHeld } from "../../engine/installed/holder.ts";
 import { all, mainAlone } from "../../engine/installed/mainAlone.ts";
 import { requireVacated } from "../../engine/installed/vacated.ts";
 import { requireWritten } from "../../engine/installed/writtenIdentity.ts";
@@ -19,6 +20,7 @@ const healthySeconds = 600;
 export const startInstalled = defineStep(
     startInstalledContract,
     async ({ source, deployment, database, verifyKeys, fenceToken }, run) => {
+        const directory = await requireHeld(run.reference);
         const where = `database ${database.name}`;
         await eachOf(
             async () => {
@@ -27,13 +29,13 @@ export const startInstalled = defineStep(
                     requireMarker(await readMarker(client), run.id, ["swapped", "committed"], where),
                 );
             },
-            () => requireWritten(deployment, run.directory),
+            () => requireWritten(deployment, directory),
             async () => {
                 if (fenceToken !== undefined) await refuseUnlessStillFenced(source, fenceToken, run.reference, run);
             },
         );
         const began = performance.now();
-        const before = await requireVacated(run.directory);
+        const before = await requireVacated(directory);
         const version = await run.progress.during("starting the installed homeserver", async () => {
             await sourceService(deployment, run.signal).start(mainAlone(before));
             return requireShown(deployment, verifyKeys, { seconds: healthySeconds, signal: run.signal });
@@ -47,7 +49,11 @@ export const startInstalled = defineStep(
         };
     },
     async ({ deployment }, run) => {
-        const before = await requireVacated(run.directory);
-        await sourceService(deployment, run.signal).stop(all(before));
+        const directory = await heldInstalled(run.reference, "service");
+        if (directory === undefined) {
+            run.progress.note(anothers);
+            return;
+        }
+        await sourceService(deployment, run.signal).stop(all(await requireVacated(directory)));
     },
 );

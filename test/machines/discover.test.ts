@@ -139,7 +139,7 @@ describe("discover", function () {
             const { open, serverName } = await initStack(options);
             expect(serverName).to.equal("old.test");
             expect(open.join("\n")).to.match(
-                /target.gateway.port.*\n.*canaryUser.*\n.*nginx, \/etc\/nginx\/sites-enabled\/matrix/,
+                /target.gateway.port.*\n.*SM-W0745.*\n.*canaryUser.*\n.*nginx, \/etc\/nginx\/sites-enabled\/matrix/,
             );
             const text = await readFile(stackFile, "utf8");
             for (const secret of [synapse.database.password, synapse.files.registrationSharedSecret])

@@ -68,6 +68,9 @@ export function farFiles(connect: () => Promise<FarConnection>): MachineFiles {
             await ask("write", args, { data: Buffer.from(text) });
         },
         put: farPut(ask),
+        discard: async (root, path) => {
+            await ask("discard", { root, path });
+        },
         remove: async (path) => {
             await ask("remove", { path });
         },

@@ -358,15 +358,8 @@ PUT_SUFFIX = b".synapse-migration-partial"
 
 
 def op_put(data, root, path, offset, last, mode, folderMode, uid, gid, mtime):
-    """Whoever owns the tree may exchange folders for links meanwhile: none below the root is followed."""
-    names = encoded(path).split(b"/")
-    name = names.pop()
-    held = os.open(encoded(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    name, held = held_below(root, path, lambda above, folder: folder_in(above, folder, folderMode, uid, gid))
     try:
-        for folder in names:
-            below = folder_in(held, folder, folderMode, uid, gid)
-            os.close(held)
-            held = below
         partial = name + PUT_SUFFIX
         fresh = os.O_CREAT | os.O_EXCL if offset == 0 else 0
         if offset == 0:
@@ -390,19 +383,54 @@ def op_put(data, root, path, offset, last, mode, folderMode, uid, gid, mtime):
         os.close(held)
 
 
-def folder_in(held, name, mode, uid, gid):
+def op_discard(root, path):
+    try:
+        name, held = held_below(root, path, opened_folder)
+    except OSError as error:
+        # Where a link leads elsewhere there is nothing of this tree.
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+            raise
+        return
+    try:
+        found = if_there(lambda: os.stat(name, dir_fd=held, follow_symlinks=False))
+        if found is not None:
+            (os.rmdir if stat.S_ISDIR(found.st_mode) else os.unlink)(name, dir_fd=held)
+    finally:
+        os.close(held)
+
+
+def held_below(root, path, enter):
+    """Name and open directory. Whoever owns the tree may exchange folders for links meanwhile: none below the root is followed."""
+    names = encoded(path).split(b"/")
+    name = names.pop()
+    held = os.open(encoded(root), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in names:
+            below = enter(held, folder)
+            os.close(held)
+            held = below
+        return name, held
+    except BaseException:
+        os.close(held)
+        raise
+
+
+def opened_folder(held, name):
     if name in (b"", b".", b".."):
         raise OSError(errno.EINVAL, "a name that leads elsewhere")
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held)
+
+
+def folder_in(held, name, mode, uid, gid):
     try:
-        return os.open(name, flags, dir_fd=held)
+        return opened_folder(held, name)
     except FileNotFoundError:
         pass
     try:
         os.mkdir(name, mode, dir_fd=held)
     except FileExistsError:
-        return os.open(name, flags, dir_fd=held)
-    made = os.open(name, flags, dir_fd=held)
+        return opened_folder(held, name)
+    made = opened_folder(held, name)
     os.fchown(made, uid, gid)
     os.fchmod(made, mode)
     return made

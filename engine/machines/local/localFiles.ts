@@ -12,11 +12,12 @@ import {
     rm,
     rmdir,
     stat,
+    unlink,
     type FileHandle,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writePrivateFile } from "../../run/atomicFile.ts";
-import { hasCode, holdBelow } from "../../run/heldDirectory.ts";
+import { hasCode, holdBelow, removeBelow } from "../../run/heldDirectory.ts";
 import type {
     FileContent,
     FileFacts,
@@ -47,6 +48,7 @@ export const localFiles: MachineFiles = {
     walk: walkLocally,
     write,
     put,
+    discard,
     remove,
 };
 
@@ -186,6 +188,15 @@ async function put(from: string, root: string, to: string, how: PutOptions): Pro
     } finally {
         await folder.close();
     }
+}
+
+async function discard(root: string, path: string): Promise<void> {
+    await ifThere(() =>
+        removeBelow(root, path, async (place) => {
+            const isFolder = (await lstat(place)).isDirectory();
+            await (isFolder ? rmdir(place) : unlink(place));
+        }),
+    );
 }
 
 async function remove(path: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { contractsByStep } from "../stepResults.ts";
-import { declare, problemsWith, source, summary, target } from "../stacks.ts";
+import { bundleSources, declare, problemsWith, source, summary, target } from "../stacks.ts";
 
 const machine = { kind: "ssh", address: "root@new.example.org", hostKey: "ssh-ed25519 AAAA" };
 const service = { kind: "systemd", units: ["matrix-synapse"] };
@@ -46,6 +46,17 @@ describe("a target that an installer has made", () => {
         expect(recording.spec("probe")).to.have.nested.property("deployment.machine.address", "root@new.example.org");
         expect(recording.spec("assess")).to.have.nested.property("installed.admin.kind", "peer");
         expect(recording.spec("assess")).not.to.have.property("targetServer");
+    });
+
+    it("takes a homeserver that runs on PostgreSQL, and nothing that is not assessed for it", () => {
+        const ofFiles = {
+            target: installed,
+            source: bundleSources.backup,
+            canaryUser: undefined,
+            canaryPassword: undefined,
+        };
+        expect(summary(problemsWith(ofFiles))).to.include("SM-E0211 source.kind");
+        expect(summary(problemsWith({ target: installed, copy: "port" }))).to.include("SM-E0211 copy");
     });
 
     it("is not rehearsed into, not followed, and not the source itself", () => {

@@ -80,7 +80,8 @@ describe("the identity of an installed homeserver", () => {
             const installed = deployment(...config.map(at));
             const before = await content();
             // Twice: an attempt may have been killed after all of it.
-            for (let attempt = 0; attempt < 2; attempt++) await writeIdentity(installed, moved, run);
+            for (let attempt = 0; attempt < 2; attempt++)
+                await writeIdentity(installed, moved, { run: "r1", directory: run });
             await requireIdentity(installed, given);
             expect(await clientPort(installed)).to.be.within(18_008, 18_200);
             await setDoor(installed, "open", run);
@@ -95,10 +96,24 @@ describe("the identity of an installed homeserver", () => {
             expect(await readdir(run)).to.deep.equal([]);
         });
 
+    it("is written by a newer run over what an older one wrote, and what is put back is the installer's", async () => {
+        const installed = deployment(at("etc/homeserver.yaml"), at("etc/conf.d"));
+        const before = await content();
+        const rotated = makeIdentity();
+        const older = { ...moved, signingKey: rotated.signingKey, secrets: { macaroon_secret_key: "older" } };
+        await writeIdentity(installed, older, { run: "r1", directory: run });
+        await writeIdentity(installed, moved, { run: "r2", directory: run });
+        await requireIdentity(installed, given);
+        await setDoor(installed, "open", run);
+        expect(await clientPort(installed)).to.equal(8008);
+        await removeIdentity(installed, run);
+        expect(await content()).to.deep.equal(before);
+    });
+
     it("is refused where a file that is read later says otherwise", async () => {
         const installed = deployment(at("etc/homeserver.yaml"), at("etc/conf.d"));
         await writeFile(at("etc/conf.d/zzz.yaml"), stringify({ password_config: { pepper: "the installer's" } }));
-        await writeIdentity(installed, moved, run);
+        await writeIdentity(installed, moved, { run: "r1", directory: run });
         const { detail } = await expectError("SM-E1603", () => requireIdentity(installed, given));
         expect(detail.found).to.match(/pepper/);
         expect(detail.found).not.to.contain("the installer's").and.not.to.contain(source.identity.pepper);
@@ -106,7 +121,7 @@ describe("the identity of an installed homeserver", () => {
 
     it("is not started with once an installer has written its file anew", async () => {
         const installed = deployment(at("etc/conf.d/server_name.yaml"), at("etc/homeserver.yaml"));
-        await writeIdentity(installed, moved, run);
+        await writeIdentity(installed, moved, { run: "r1", directory: run });
         await writeFile(at("etc/homeserver.yaml"), "server_name: a.test\n");
         await expectError("SM-E1602", () => requireWritten(installed, run));
         await expectError("SM-E1602", () => setDoor(installed, "open", run));

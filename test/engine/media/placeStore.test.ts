@@ -15,7 +15,7 @@ for (const kind of ["this machine", "another machine"] as const)
         let machine: Machine = thisMachine;
         const there = (path: string): string => join(directory, "installed", path);
         const store = (pass: PlacedStore["pass"]): PlacedStore => ({
-            ...{ machine, root: there(""), from: join(directory, "store"), runDirectory: join(directory, "run"), pass },
+            ...{ machine, root: there(""), from: join(directory, "store"), directory: join(directory, "run"), pass },
         });
         const write = async (path: string, content: string): Promise<void> => {
             await mkdir(dirname(path), { recursive: true });
@@ -59,7 +59,7 @@ for (const kind of ["this machine", "another machine"] as const)
 
         it("are taken back with all that came since, and what was there before stays", async () => {
             await write(there("local_content/aa/bb/own"), "the installer's");
-            await mkdir(there("url_cache"));
+            for (const empty of ["url_cache", "local_content/aa/cc"]) await mkdir(there(empty), { recursive: true });
             await write(there("homeserver.log"), "no part of the store");
             const before = await entries();
             await placeStore(store("early"));
@@ -85,6 +85,15 @@ for (const kind of ["this machine", "another machine"] as const)
             await symlink(join(directory, "elsewhere"), there("local_content/aa"));
             expect(await placeStore(store("final")).catch((error: unknown) => error)).to.be.instanceOf(Error);
             expect(await readdir(join(directory, "elsewhere"))).to.deep.equal([]);
+        });
+
+        it("are taken back without what a link leads to, which Synapse's user may make at any time", async () => {
+            await write(join(directory, "elsewhere/precious"), "not of the store");
+            await placeStore(store("final"));
+            await symlink(join(directory, "elsewhere"), there("local_content/link"));
+            await takeBackPlaced(store("final"));
+            expect(await readFile(join(directory, "elsewhere/precious"), "utf8")).to.equal("not of the store");
+            expect(await entries()).to.deep.equal([]);
         });
 
         it("replace what an attempt that was killed has left half sent", async () => {
