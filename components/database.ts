@@ -213,12 +213,9 @@ export class Database extends pulumi.ComponentResource {
 
 type Server = HomeserverLayout["database"]["server"];
 
-const installedPlace = ({ deployment, admin, programs, directory }: Extract<Server, { kind: "installed" }>) => ({
-    deployment,
-    admin,
-    programs,
-    directory,
-});
+function installedPlace({ deployment, admin, programs, directory }: Extract<Server, { kind: "installed" }>) {
+    return { deployment, ...(admin === undefined ? {} : { admin }), programs, directory };
+}
 
 /** Of a server that we have made. */
 function ownDirectory(server: Server): { readonly serverDirectory?: string } {

@@ -15,7 +15,8 @@ export const installedDatabaseContract = contract({
         source,
         /** The installed homeserver, described as one that is left. */
         deployment: selfHostedSource,
-        admin: databaseAdmin,
+        /** Found out when absent: see the result. */
+        admin: databaseAdmin.optional(),
         /** Whether its database may hold data, which is put aside after a checked copy; refused when absent. */
         replace: z.boolean().optional(),
         /** Directory of pg_dump and pg_restore, here. */

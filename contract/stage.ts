@@ -79,7 +79,7 @@ export const assessContract = contract({
         /** The server the database will be restored into. Absent, nothing is known of its version: listed as not run. */
         targetServer: databaseServer.optional(),
         /** The target is installed: its own server is found by its configuration. */
-        installed: z.strictObject({ deployment: selfHostedSource, admin: databaseAdmin }).optional(),
+        installed: z.strictObject({ deployment: selfHostedSource, admin: databaseAdmin.optional() }).optional(),
         /** The target is a bundle: there is no server, but a pg_dump in this directory. */
         bundle: z.strictObject({ programs: absolutePath, databaseFormat: databaseFormat.optional() }).optional(),
         /** How the database will be copied, and by how many connections or processes; for the predicted downtime. */

@@ -13,9 +13,11 @@ export const databaseAdmin = z.discriminatedUnion("kind", [
     z.strictObject({
         kind: z.literal("peer"),
         role: z.string().min(1).default("postgres"),
-        /** As whom of its machine; the role's name when absent. */
+        /** As whom of its machine; the role's name when absent, and for a container whom the socket belongs to. */
         user: systemUser.optional(),
         socketDirectory: absolutePath.default("/var/run/postgresql"),
+        /** Name of the container that the server runs in, whose own directory that is. */
+        container: z.string().min(1).optional(),
     }),
 ]);
 export type DatabaseAdmin = z.infer<typeof databaseAdmin>;

@@ -1,10 +1,10 @@
 /** Checks of a target that is installed: what only the swap, or the start there, would meet, with both homeservers stopped already. */
 import { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
-import { installedBaseUrl } from "../installed/askInstalled.ts";
+import { refuseUnasked } from "../installed/askInstalled.ts";
 import { placeOn } from "../machines/placeOn.ts";
 import { queryOne, withClient } from "../postgres/connection.ts";
-import { installedAdmin } from "../postgres/databases/targetAddress.ts";
+import { adminOf, decidedAdmin } from "../postgres/databases/installedAdmin.ts";
 import { MigrationError } from "../run/errors.ts";
 import { finding } from "../run/finding.ts";
 import { sourceService } from "../services/service.ts";
@@ -21,7 +21,7 @@ type Installed = NonNullable<z.infer<typeof assessContract.spec>["installed"]>;
 const looks: Readonly<Record<string, (installed: Installed, context: AssessmentContext) => Promise<Finding[]>>> = {
     "installed-service": async ({ deployment }) => {
         const config = await readSourceConfig(deployment);
-        await installedBaseUrl(deployment);
+        refuseUnasked(config);
         const service = sourceService(deployment);
         await service.refuseUnstoppable();
         if (config.database.kind === "postgres") return [];
@@ -54,7 +54,8 @@ const looks: Readonly<Record<string, (installed: Installed, context: AssessmentC
         ];
     },
     "installed-database": async (installed, { client }) => {
-        const address = await installedAdmin(installed);
+        const { deployment } = installed;
+        const address = await adminOf({ deployment, admin: await decidedAdmin(installed) });
         return withClient(address, { step: "assess", readOnly: true }, async (server) => {
             const shape = z.object({ may: z.boolean(), role: z.string() });
             const { may, role } = await queryOne(

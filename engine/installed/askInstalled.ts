@@ -6,6 +6,7 @@ import { MigrationError } from "../run/errors.ts";
 import { until } from "../run/until.ts";
 import { MatrixApi } from "../synapse/api/matrixApi.ts";
 import { ownBaseUrl } from "../synapse/api/ownApi.ts";
+import type { HomeserverConfig } from "../synapse/config/homeserverConfig.ts";
 import { readSourceConfig } from "../synapse/config/sourceConfig.ts";
 
 const shownKeys = z.looseObject({
@@ -19,8 +20,15 @@ const shownVersion = z.object({ server: z.object({ version: z.string() }) });
 /** @throws MigrationError SM-E1601 for a homeserver that no client can ask */
 export async function installedBaseUrl(deployment: SelfHostedSource): Promise<string> {
     const config = await readSourceConfig(deployment);
+    refuseUnasked(config);
     const url = await ownBaseUrl(config);
-    if (url !== undefined) return url;
+    if (url === undefined) throw new Error("a listener for clients has no address");
+    return url;
+}
+
+/** Of one that runs, or does not. @throws MigrationError SM-E1601 for a homeserver that no client can ask */
+export function refuseUnasked(config: HomeserverConfig): void {
+    if (config.clientBaseUrl !== undefined) return;
     throw new MigrationError("SM-E1601", {
         where: placeOn(config.machine, config.files.join(", ")),
         found: "no listener of type http with the resource `client`",

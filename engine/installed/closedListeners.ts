@@ -18,15 +18,15 @@ export interface ClosedPlace {
     readonly port: (index: number) => number;
     /**
      * Whether it is in a network of its own, as in a container: it has to listen on all of its addresses to be reached from its machine, and
-     * nothing leads to another port than the one that its installer has published.
+     * nothing leads to another port than the one that its installer has published. That one stays on loopback, where its engine may ask how it is.
      */
     readonly inOwnNetwork: boolean;
 }
 
 /** The section `listeners` with every public one somewhere else. */
 export function closedListeners(listeners: unknown, place: ClosedPlace): unknown[] {
-    return (Array.isArray(listeners) ? listeners : []).map((listener: unknown, index) =>
-        isMapping(listener) && isPublic(listener) ? closed(listener, index, place) : listener,
+    return (Array.isArray(listeners) ? listeners : []).flatMap((listener: unknown, index) =>
+        isMapping(listener) && isPublic(listener) ? closed(listener, index, place) : [listener],
     );
 }
 
@@ -42,11 +42,12 @@ function closed(
     listener: Readonly<Record<string, unknown>>,
     index: number,
     { port, inOwnNetwork }: ClosedPlace,
-): Record<string, unknown> {
+): Record<string, unknown>[] {
     const { path } = listener;
-    if (typeof path === "string") return { ...listener, path: `${path}.closed` };
-    if (inOwnNetwork) return { ...listener, port: port(index) };
-    return { ...without(listener, "bind_address"), port: port(index), bind_addresses: ["127.0.0.1"] };
+    if (typeof path === "string") return [{ ...listener, path: `${path}.closed` }];
+    const onLoopback = { ...without(listener, "bind_address"), bind_addresses: ["127.0.0.1"] };
+    // Who looks for a listener takes the first one.
+    return inOwnNetwork ? [{ ...listener, port: port(index) }, onLoopback] : [{ ...onLoopback, port: port(index) }];
 }
 
 const without = (mapping: Readonly<Record<string, unknown>>, key: string): Record<string, unknown> =>

@@ -31,6 +31,8 @@ export interface PlaybookSynapse {
     /** What it was filled with. */
     readonly expectations?: Expectations;
     answers(): Promise<boolean>;
+    /** Runs statements in its database as a superuser; the rows without a heading, columns separated by `|`. */
+    readonly query: (statements: string) => Promise<string>;
 }
 
 export interface PlaybookSynapseOptions {
@@ -43,6 +45,8 @@ export interface PlaybookSynapseOptions {
 const startSeconds = 180;
 const answerMilliseconds = 2000;
 const databaseUser = "synapse";
+/** The server's first role, which the playbook makes all others with. */
+const administrator = "matrix";
 const network = "matrix";
 const databaseName = "matrix-postgres";
 export const playbookUnit = "matrix-synapse.service";
@@ -77,7 +81,24 @@ export async function installPlaybookSynapse(
     await machine.run(["docker", "network", "create", network]);
     for (const [name, content] of Object.entries(units)) await machine.write(`/etc/systemd/system/${name}`, content);
     await machine.run(["systemctl", "daemon-reload"]);
-    await machine.run(["systemctl", "enable", "--now", databaseUnit, playbookUnit], { timeoutSeconds: startSeconds });
+    await machine.run(["systemctl", "enable", "--now", databaseUnit], { timeoutSeconds: startSeconds });
+    const psql = (name: string, statements: string): Promise<string> => {
+        const client = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "localhost", "-U", administrator, name];
+        return machine.run(["docker", "exec", "-i", databaseName, ...client], { input: statements });
+    };
+    await until(
+        () =>
+            psql(administrator, "SELECT").then(
+                () => true,
+                () => undefined,
+            ),
+        { seconds: startSeconds },
+    );
+    await psql(
+        administrator,
+        `CREATE ROLE ${databaseUser} LOGIN PASSWORD '${password}'; CREATE DATABASE ${databaseUser} OWNER ${databaseUser} TEMPLATE template0`,
+    );
+    await machine.run(["systemctl", "enable", "--now", playbookUnit], { timeoutSeconds: startSeconds });
     await until(
         async () => (await answers()) || undefined,
         { seconds: startSeconds },
@@ -88,11 +109,11 @@ export async function installPlaybookSynapse(
         ...{ files: made.identity, signingKey: made.signingKey },
         configPaths: ["/data/homeserver.yaml"],
         unit: playbookUnit,
+        query: (statements) => psql(databaseUser, statements),
         service: { kind: "systemd", units: [playbookUnit] },
     };
     if (population === undefined) return synapse;
-    const psql = ["docker", "exec", "-i", databaseName, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", databaseUser];
-    await backgroundUpdatesDone((statements) => machine.run(psql, { input: statements }));
+    await backgroundUpdatesDone(synapse.query);
     const progress = lineProgress("population", () => undefined, redact);
     const expectations = await populate({ homeserver: synapse, seed: serverName, progress, ...population });
     return { ...synapse, expectations };
@@ -100,7 +121,7 @@ export async function installPlaybookSynapse(
 
 const environment = (password: string): string =>
     [
-        `POSTGRES_USER=${databaseUser}`,
+        `POSTGRES_USER=${administrator}`,
         `POSTGRES_PASSWORD=${password}`,
         "POSTGRES_INITDB_ARGS=--encoding=UTF8 --lc-collate=C --lc-ctype=C",
         "",

@@ -23,12 +23,8 @@ import {
     refuseWrongEncoding,
 } from "../../engine/postgres/server/serverFacts.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
-import {
-    adminAddress,
-    checkedName,
-    incomingName,
-    ownerAddress,
-} from "../../engine/postgres/databases/targetAddress.ts";
+import { loaderOf } from "../../engine/postgres/databases/loader.ts";
+import { adminAddress, checkedName, incomingName } from "../../engine/postgres/databases/targetAddress.ts";
 import { refuseUnsuitableTarget } from "../../engine/postgres/server/unsuitableTarget.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 
@@ -43,11 +39,12 @@ export const copy = defineStep(
         const source = await sourceAddress(spec.source);
         const incoming = incomingName(checkedName(spec.database.name), run.id);
         const maintenance = await adminAddress(spec.database);
-        const target = await ownerAddress(spec.database, incoming);
         const admin = { ...maintenance, name: incoming };
         const origin = await suitableSource(source, spec, run);
         await refuseUnsuitableTarget(maintenance, spec.database, origin, run.id, session);
         // A source that has stood still since is the same one; of a running one, another snapshot is another state.
+        const loader = await loaderOf(spec.database, incoming, session);
+        const { address: target, role } = loader;
         const { fenceToken } = spec;
         if (fenceToken !== undefined) await refuseUnlessStillFenced(spec.source, fenceToken, run.reference);
         const resume = fenceToken === undefined ? undefined : { state: fenceToken };
@@ -55,7 +52,7 @@ export const copy = defineStep(
             resume !== undefined && (await continueCopy(maintenance, target, run.id, resume.state, session));
         if (continued) run.progress.say(`continuing what an earlier attempt has copied into ${incoming}`);
         else {
-            await makeIncoming(maintenance, incoming, spec.database.owner, run.id, session);
+            await makeIncoming(maintenance, incoming, role, run.id, session);
             await withClient(admin, session, (client) =>
                 createMarker(client, run.id, spec.source.serverName, "restoring"),
             );
@@ -80,6 +77,7 @@ export const copy = defineStep(
         await withClient(target, { ...session, statementSeconds: 0 }, async (client) => {
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
         });
+        await loader.handOver();
         await withClient(admin, session, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
         const { tables, sequences, bytes } = content;
         const rows = tables.reduce((sum, table) => sum + table.rows, 0);

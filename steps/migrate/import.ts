@@ -19,12 +19,8 @@ import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "../../engine/postg
 import { advanceMarker, createMarker, refuseCommitted } from "../../engine/postgres/databases/marker.ts";
 import { readSequences } from "../../engine/postgres/sequences/sequences.ts";
 import { readDatabaseFacts, refuseStandby } from "../../engine/postgres/server/serverFacts.ts";
-import {
-    adminAddress,
-    checkedName,
-    incomingName,
-    ownerAddress,
-} from "../../engine/postgres/databases/targetAddress.ts";
+import { loaderOf } from "../../engine/postgres/databases/loader.ts";
+import { adminAddress, checkedName, incomingName } from "../../engine/postgres/databases/targetAddress.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep, type StepRun } from "../../engine/run/step.ts";
 import { isSqlite } from "../../engine/sqlite/openSqlite.ts";
@@ -42,7 +38,6 @@ export const importDump = defineStep(
         const began = performance.now();
         const incoming = incomingName(checkedName(database.name), run.id);
         const maintenance = await adminAddress(database);
-        const owner = await ownerAddress(database, incoming);
         const admin = { ...maintenance, name: incoming };
         const options = { step: "import", signal: run.signal };
         await refuseUsedTarget(maintenance, spec, run);
@@ -50,10 +45,12 @@ export const importDump = defineStep(
         const { passphrase, secretKey } = spec;
         const opening = { passphrase, secretKey, workDirectory: run.directory };
         const fill = (await isSqlite(source.database, opening)) ? fillFromSqlite : fillFromDump;
-        await makeIncoming(maintenance, incoming, database.owner, run.id, options);
+        const loader = await loaderOf(database, incoming, options);
+        const { address, role } = loader;
+        await makeIncoming(maintenance, incoming, role, run.id, options);
         await withClient(admin, options, (client) => createMarker(client, run.id, source.serverName, "restoring"));
-        const filled = await fill(spec, owner, run);
-        const looked = await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
+        const filled = await fill(spec, address, run);
+        const looked = await withClient(address, { ...options, statementSeconds: 0 }, async (client) => {
             const findings = [...filled.findings, ...(await look(client, spec))];
             const oneTimeKeys: ImportResult["oneTimeKeys"] = source.stoppedBeforeExport === true ? "kept" : "emptied";
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
@@ -94,6 +91,7 @@ export const importDump = defineStep(
             tables: tables.map((table) => ({ ...table, columns: undefined })),
         });
         refuseErrors(findings, `the database that was loaded from ${source.database.join(", ")}`);
+        await loader.handOver();
         await withClient(admin, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
         return {
             incoming,

@@ -7,12 +7,8 @@ import { dropIncoming, emptyOneTimeKeys, makeIncoming } from "../../engine/postg
 import { dumpDirectory, readManifest, type Manifest } from "../../engine/postgres/compare/dumpManifest.ts";
 import { advanceMarker, createMarker } from "../../engine/postgres/databases/marker.ts";
 import { restoreArchive } from "../../engine/postgres/pgDump/restoreArchive.ts";
-import {
-    adminAddress,
-    checkedName,
-    incomingName,
-    ownerAddress,
-} from "../../engine/postgres/databases/targetAddress.ts";
+import { loaderOf } from "../../engine/postgres/databases/loader.ts";
+import { adminAddress, checkedName, incomingName } from "../../engine/postgres/databases/targetAddress.ts";
 import { refuseUnsuitableTarget } from "../../engine/postgres/server/unsuitableTarget.ts";
 import { MigrationError } from "../../engine/run/errors.ts";
 import { defineStep } from "../../engine/run/step.ts";
@@ -26,7 +22,6 @@ export const restore = defineStep(
         refuseOtherServer(manifest, spec.serverName, spec.manifestFile);
         const incoming = incomingName(checkedName(database.name), run.id);
         const maintenance = await adminAddress(database);
-        const owner = await ownerAddress(database, incoming);
         const admin = { ...maintenance, name: incoming };
         const options = { step: "restore", signal: run.signal };
         await refuseUnsuitableTarget(maintenance, database, manifest, run.id, options);
@@ -40,20 +35,23 @@ export const restore = defineStep(
             () => refuseAlteredArchive(directory, manifest.files, (more) => (read += more)),
             () => `${read} of ${bytes} bytes`,
         );
-        await makeIncoming(maintenance, incoming, database.owner, run.id, options);
+        const loader = await loaderOf(database, incoming, options);
+        const { address, role } = loader;
+        await makeIncoming(maintenance, incoming, role, run.id, options);
         await withClient(admin, options, (client) => createMarker(client, run.id, spec.serverName, "restoring"));
         await restoreArchive(
             {
-                ...{ clientDirectory: database.clientDirectory, directory, address: owner, admin, step: "restore" },
+                ...{ clientDirectory: database.clientDirectory, directory, address, admin, step: "restore" },
                 ...{ definitions: manifest.definitions, jobs, tables: manifest.tables.length },
             },
             run,
         );
         const oneTimeKeys = manifest.fenced && spec.fenceToken !== undefined ? "kept" : "emptied";
-        await withClient(owner, { ...options, statementSeconds: 0 }, async (client) => {
+        await withClient(address, { ...options, statementSeconds: 0 }, async (client) => {
             if (oneTimeKeys === "emptied") await emptyOneTimeKeys(client);
             await run.progress.during("analysing the restored tables", () => client.query("ANALYZE"));
         });
+        await loader.handOver();
         await withClient(admin, options, (client) => advanceMarker(client, run.id, ["restoring"], "restored"));
         const seconds = Math.round(performance.now() - began) / 1000;
         const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);

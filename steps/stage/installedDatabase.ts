@@ -3,14 +3,9 @@ import { installedDatabaseContract, type DatabaseAdmin, type TargetDatabase } fr
 import { withClient } from "../../engine/postgres/connection.ts";
 import { describeObjects, inspectDatabase } from "../../engine/postgres/databases/databaseState.ts";
 import { refuseCommitted } from "../../engine/postgres/databases/marker.ts";
+import { adminOf, decidedAdmin } from "../../engine/postgres/databases/installedAdmin.ts";
 import { sourceAddress } from "../../engine/postgres/databases/sourceDatabase.ts";
-import {
-    adminAddress,
-    checkedName,
-    incomingName,
-    installedAdmin,
-    scratchName,
-} from "../../engine/postgres/databases/targetAddress.ts";
+import { adminAddress, checkedName, incomingName, scratchName } from "../../engine/postgres/databases/targetAddress.ts";
 import { refuseOccupied, tryOn } from "../../engine/postgres/directCopy/fitForTarget.ts";
 import { removeTrial } from "../../engine/postgres/directCopy/tryDefinitions.ts";
 import { readDatabaseFacts, refuseOldServer, refuseStandby } from "../../engine/postgres/server/serverFacts.ts";
@@ -24,7 +19,7 @@ const step = "installed-database";
 export const installedDatabase = defineStep(
     installedDatabaseContract,
     async (spec, run) => {
-        const { deployment, admin, replace, source } = spec;
+        const { deployment, replace, source } = spec;
         const say = run.progress.say.bind(run.progress);
         await makeTargetDirectory(spec.directory, { say });
         const database = await targetOf(spec);
@@ -46,7 +41,7 @@ export const installedDatabase = defineStep(
         );
         // What this run has filled already, it has tried.
         if (found.marker === undefined || found.marker.state === "staged") await tryOn(database, source, run);
-        const admitted = admin.kind === "owner" ? "Synapse's own role" : `role ${database.admin}`;
+        const admitted = database.admin === database.owner ? "Synapse's own role" : `role ${database.admin}`;
         await run.evidence({
             where,
             serverVersion: facts.version,
@@ -67,15 +62,16 @@ export const installedDatabase = defineStep(
 /** What the configuration there says, with what is needed here to work on it. */
 async function targetOf({
     deployment,
-    admin,
     programs,
+    ...said
 }: {
     readonly deployment: Parameters<typeof sourceAddress>[0];
-    readonly admin: DatabaseAdmin;
+    readonly admin?: DatabaseAdmin | undefined;
     readonly programs: string;
 }): Promise<TargetDatabase> {
     const owner = await sourceAddress(deployment);
-    const administrator = await installedAdmin({ deployment, admin });
+    const admin = await decidedAdmin({ deployment, ...said });
+    const administrator = await adminOf({ deployment, admin });
     return {
         ...{ host: owner.host, port: owner.port, name: owner.name, owner: owner.user, admin: administrator.user },
         clientDirectory: programs,

@@ -14,8 +14,8 @@ export const installedTargetSchema = selfHostedSource.pick({ service: true, path
     homeserverConfig: paths,
     database: z
         .strictObject({
-            /** Who may create and rename databases there. Absent: PostgreSQL's `postgres` of that machine, by its socket. */
-            admin: databaseAdmin.default({ kind: "peer", role: "postgres", socketDirectory: "/var/run/postgresql" }),
+            /** Who may create and rename databases there. Absent: Synapse's own role where it may, else the server's first one, by its socket. */
+            admin: databaseAdmin.optional(),
             /** What its installer's homeserver has written is put aside after a checked copy of it was made; refused without it. */
             replace: z.boolean().default(false),
             /** How this program connects, where that is not as its Synapse does. */
@@ -58,7 +58,7 @@ export function installedTarget(config: InstalledTargetConfig, serverName: strin
             name: undefined,
             owner: undefined,
             replace,
-            server: { kind: config.kind, deployment, admin, programs, directory },
+            server: { kind: config.kind, deployment, ...(admin === undefined ? {} : { admin }), programs, directory },
         },
     };
 }

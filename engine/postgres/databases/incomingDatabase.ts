@@ -11,6 +11,7 @@ import {
     type ConnectionOptions,
     type DatabaseAddress,
 } from "../connection.ts";
+import { dropLoader } from "./loader.ts";
 import { describeObjects, inspectDatabase } from "./databaseState.ts";
 import { describeMarker, refuseCommitted } from "./marker.ts";
 import { createDatabaseStatement } from "../server/serverFacts.ts";
@@ -70,15 +71,19 @@ export async function dropIncoming(
     options: ConnectionOptions,
 ): Promise<string> {
     const found = await inspectDatabase(maintenance, name, options);
-    if (found.state === "absent") return `there is no database ${name}: nothing was dropped`;
+    if (found.state === "absent") {
+        await withClient(maintenance, options, (client) => dropLoader(client, name));
+        return `there is no database ${name}: nothing was dropped`;
+    }
     const ours =
         found.marker === undefined
             ? found.state === "empty"
             : found.marker.run === run && found.marker.state !== "committed";
     if (!ours) return `database ${name} has ${describeMarker(found.marker)}: it stays`;
-    await withClient(maintenance, { ...options, statementSeconds: 600 }, (client) =>
-        client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`),
-    );
+    await withClient(maintenance, { ...options, statementSeconds: 600 }, async (client) => {
+        await client.query(`DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
+        await dropLoader(client, name);
+    });
     return `database ${name} was dropped`;
 }
 

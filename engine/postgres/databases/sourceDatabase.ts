@@ -31,6 +31,12 @@ export async function sourceAddress(source: SelfHostedSource): Promise<DatabaseA
     });
 }
 
+/** Its server as its machine reaches it: of one in a container, by that container's view. */
+export async function placeOfServer(source: SelfHostedSource): Promise<Reachable> {
+    const config = await readSourceConfig(source);
+    return placed(requirePostgres(config), source.database?.host === undefined ? config.view : undefined);
+}
+
 /** Whom the homeserver may run as: of one that is stopped, who owns what it writes and what it is known by. */
 async function* usersOf(source: SelfHostedSource, config: HomeserverConfig): AsyncGenerator<string | number> {
     const { mediaStorePath, signingKey, machine } = config;
@@ -76,8 +82,7 @@ export async function databaseAddress(
     throwAll(database.problems);
     const { view } = options;
     const { host, port, user = "" } = database;
-    const named: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
-    const place = view === undefined ? named : await view.place(named);
+    const place = await placed(database, view);
     const isPlain = machine.isHere && view === undefined;
     const reached = isPlain ? { tls: database.tls } : await reachedThrough(machine, database, place);
     const address = await withPassword(
@@ -92,6 +97,11 @@ export async function databaseAddress(
         yield* options.users?.() ?? [];
     };
     return withPeerAccess(address, { machine, socket: place.socket, users });
+}
+
+async function placed({ host, port }: PostgresDatabase, view: ContainerView | undefined): Promise<Reachable> {
+    const named: Reachable = host.startsWith("/") ? { socket: join(host, `.s.PGSQL.${port}`) } : { host, port };
+    return view === undefined ? named : view.place(named);
 }
 
 async function withPassword(

@@ -1,16 +1,13 @@
 /** Addresses of the target's databases, for Synapse's role and for the role that may create and rename databases. */
-import { dirname, join } from "node:path";
 import type { TargetDatabase } from "../../../contract/targetDatabase.ts";
-import { sourceMachine } from "../../machines/sourceMachine.ts";
 import { MigrationError } from "../../run/errors.ts";
 import type { DatabaseAddress } from "../connection.ts";
 import { readPassword } from "../server/passwordFile.ts";
+import { adminOf, maintenanceDatabase } from "./installedAdmin.ts";
 import { sourceAddress } from "./sourceDatabase.ts";
 
 /** PostgreSQL cuts longer names without an error (NAMEDATALEN, manual 4.1.1). */
 const longestName = 63;
-/** Where statements about other databases are run. */
-const maintenanceDatabase = "postgres";
 
 /** As Synapse's role. */
 export async function ownerAddress(target: TargetDatabase, name: string): Promise<DatabaseAddress> {
@@ -21,7 +18,7 @@ export async function ownerAddress(target: TargetDatabase, name: string): Promis
 
 /** As the role that may create, rename and drop databases. */
 export async function adminAddress(target: TargetDatabase, name = maintenanceDatabase): Promise<DatabaseAddress> {
-    if (target.installed !== undefined) return installedAdmin(target.installed, name);
+    if (target.installed !== undefined) return adminOf(target.installed, name);
     const { host, port, admin } = target;
     return { host, port, name, user: admin, password: await passwordIn(target.adminPasswordFile) };
 }
@@ -30,30 +27,6 @@ export async function adminAddress(target: TargetDatabase, name = maintenanceDat
 async function passwordIn(file: string | undefined): Promise<string> {
     if (file === undefined) throw new Error("a target that is made here has no password file");
     return readPassword(file);
-}
-
-/**
- * The administrator of the server that an installed homeserver connects to, by the way that it takes.
- *
- * @throws MigrationError those of {@link sourceAddress}; SM-E1442 where the server does not let that user in
- */
-export async function installedAdmin(
-    { deployment, admin }: NonNullable<TargetDatabase["installed"]>,
-    name = maintenanceDatabase,
-): Promise<DatabaseAddress> {
-    const owner = { ...(await sourceAddress(deployment)), name };
-    if (admin.kind === "owner") return owner;
-    if (admin.kind === "password")
-        return { ...owner, user: admin.role, password: await readPassword(admin.passwordFile) };
-    const { role, user = role, socketDirectory: host } = admin;
-    const machine = sourceMachine(deployment);
-    const socket = join(host, `.s.PGSQL.${owner.port}`);
-    const near = await machine.reachAs(socket, user);
-    return {
-        ...{ host, port: owner.port, name, user: role },
-        ...(machine.isHere ? {} : { machine: machine.name }),
-        via: { host: dirname(near.socket), port: owner.port, withoutTls: true, user: near.user },
-    };
 }
 
 /** The database a run restores into, before the swap. */

@@ -5,7 +5,8 @@ import { query, type Client } from "../connection.ts";
 import { markerSchema } from "../databases/marker.ts";
 import type { CopiedTable, TablePart } from "./tableParts.ts";
 
-const begun = `${markerSchema}.copy`;
+const begunName = "copy";
+const begun = `${markerSchema}.${begunName}`;
 const parts = `${markerSchema}.copy_part`;
 const entries = `${markerSchema}.copy_entry`;
 
@@ -33,14 +34,15 @@ export interface CopyProgress {
     readonly entries: ReadonlySet<string>;
 }
 
-/** Whether the database holds a copy that was begun out of the source in that state, with its tables made. */
+/** Whether the database holds a copy that this very role has begun out of the source in that state, with its tables made. */
 export async function hasCopy(client: Client, state: string): Promise<boolean> {
-    const [present] = await query(
+    const mine = await query(
         client,
-        z.object({ present: z.boolean() }),
-        `SELECT to_regclass('${begun}') IS NOT NULL AS present`,
+        z.object({ name: z.string() }),
+        `SELECT c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner
+        WHERE n.nspname = '${markerSchema}' AND c.relname = '${begunName}' AND r.rolname = current_user`,
     );
-    if (present?.present !== true) return false;
+    if (mine.length === 0) return false;
     const found = await query(client, z.object({ state: z.string() }), `SELECT state FROM ${begun}`);
     return found[0]?.state === state;
 }

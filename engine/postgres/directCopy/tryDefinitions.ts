@@ -7,7 +7,8 @@ import { describeAddress, withClient, type ConnectionOptions, type DatabaseAddre
 import { dropIncoming, makeIncoming } from "../databases/incomingDatabase.ts";
 import { createMarker } from "../databases/marker.ts";
 import { tryRename } from "../databases/swapDatabases.ts";
-import { adminAddress, ownerAddress, trialName } from "../databases/targetAddress.ts";
+import { loaderOf } from "../databases/loader.ts";
+import { adminAddress, trialName } from "../databases/targetAddress.ts";
 import { inExportedSnapshot } from "../exportedSnapshot.ts";
 import { prepareSession } from "../plainDump/loadingSession.ts";
 import { manifestDatabase } from "../pgDump/dumpSnapshot.ts";
@@ -38,16 +39,16 @@ export async function tryDefinitions({ source, database, serverName, step }: Tri
     const name = trialName(run.id);
     const options = { step, signal: run.signal };
     const maintenance = await adminAddress(database);
-    const target = await ownerAddress(database, name);
     const admin = await adminAddress(database, name);
-    const { clientDirectory, owner } = database;
+    const { clientDirectory } = database;
     await withClient(source, { ...options, readOnly: true, statementSeconds: 0 }, (client) =>
         inExportedSnapshot(client, async (snapshot) => {
             const definitions = await readDefinitions(client);
             const origin = { definitions, database: manifestDatabase(await readDatabaseFacts(client)) };
             await refuseUnsuitableTarget(maintenance, database, origin, run.id, options);
             try {
-                await makeIncoming(maintenance, name, owner, run.id, options);
+                const { address: target, role } = await loaderOf(database, name, options);
+                await makeIncoming(maintenance, name, role, run.id, options);
                 await withClient(admin, options, (to) => createMarker(to, run.id, serverName, "restoring"));
                 const copy = { source, target, admin, snapshot, clientDirectory, step };
                 const found = await refusal(source, () => makeDefinitions(copy, definitions, options, run));

@@ -38,6 +38,12 @@ export const e16Installed = {
         "it is stopped, and what they have written is put aside: whoever wrote it would find it gone",
         "is it the homeserver that you mean? One that serves is a source; a target is one that nobody has used for an hour",
     ),
+    "SM-E1608": entry(
+        "check",
+        "nobody is known who may create databases on the installed homeserver's server",
+        "the moved database is made beside the one in use, and the two change names",
+        "name a role that may in `target.database.admin`: `kind: peer` with `container` or `socketDirectory`, or `kind: password`",
+    ),
     "SM-W1607": entry(
         "check",
         "the installed homeserver lacks settings of the source",

@@ -1,4 +1,4 @@
-/** What `docker inspect` says of containers, read without guessing. Pure. Variables of their environments are not kept: they are secrets. */
+/** What `docker inspect` says of containers, read without guessing. Pure. Of the variables of their environments one is kept: others are secrets. */
 import { z } from "zod";
 
 /** A directory or file of the machine, as the container has it. */
@@ -42,6 +42,8 @@ export interface ContainerFacts {
     readonly extraHosts: readonly string[];
     readonly mounts: readonly ContainerMount[];
     readonly workingDirectory: string;
+    /** The first role of a PostgreSQL server in it, where its image was told one. */
+    readonly databaseRole: string | undefined;
     /** What it was told to run. */
     readonly command: readonly string[];
     /** Ports of the machine that lead into it when it runs. */
@@ -61,7 +63,11 @@ const inspected = z.looseObject({
         ExitCode: z.number().nullish(),
         Health: z.looseObject({ Status: z.string() }).nullish(),
     }),
-    Config: z.looseObject({ Labels: z.record(z.string(), z.string()).nullish(), WorkingDir: z.string().nullish() }),
+    Config: z.looseObject({
+        Labels: z.record(z.string(), z.string()).nullish(),
+        WorkingDir: z.string().nullish(),
+        Env: list,
+    }),
     HostConfig: z.looseObject({
         RestartPolicy: z.looseObject({ Name: z.string(), MaximumRetryCount: z.number().nullish() }).nullish(),
         PidsLimit: z.number().nullish(),
@@ -115,6 +121,7 @@ function factsOf(one: z.infer<typeof inspected>): ContainerFacts {
             destination: Destination,
         })),
         workingDirectory: config.WorkingDir || "/",
+        databaseRole: /^POSTGRES_USER=(.+)$/m.exec((config.Env ?? []).join("\n"))?.[1],
         command: [...(one.Path ? [one.Path] : []), ...(one.Args ?? [])],
         publishedPorts: [...new Set(bindings.map(({ HostPort }) => Number(HostPort)))].filter((port) => port > 0),
     };

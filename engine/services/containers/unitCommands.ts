@@ -47,6 +47,7 @@ export function containerOfUnit({ words, prepares }: Pick<UnitFacts, "words" | "
             extraHosts: given.get("host") ?? [],
             mounts,
             workingDirectory: given.get("directory")?.[0] ?? "/",
+            databaseRole: undefined,
         },
     };
 }
