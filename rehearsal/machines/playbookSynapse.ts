@@ -83,12 +83,14 @@ export async function installPlaybookSynapse(
     await machine.run(["systemctl", "daemon-reload"]);
     await machine.run(["systemctl", "enable", "--now", databaseUnit], { timeoutSeconds: startSeconds });
     const psql = (name: string, statements: string): Promise<string> => {
-        const client = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "localhost", "-U", administrator, name];
+        const client = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", administrator, name];
         return machine.run(["docker", "exec", "-i", databaseName, ...client], { input: statements });
     };
+    // By its network: while it is being made it answers by its socket alone.
+    const answersThere = machine.run.bind(machine, ["docker", "exec", databaseName, "pg_isready", "-h", "localhost"]);
     await until(
         () =>
-            psql(administrator, "SELECT").then(
+            answersThere().then(
                 () => true,
                 () => undefined,
             ),

@@ -124,7 +124,7 @@ export function openQuestions(source: StackSource, targetDirectory: string, inst
             : [
                   `is there room for the media below ${targetDirectory}, here, and for the database twice on the target's machine?`,
                   `may what the installed homeserver has in its database be put aside, after a checked copy? ${set("target.database.replace", "true")}`,
-                  "who administers its PostgreSQL server? `postgres` by its socket if nothing is said; else target.database.admin, see docs/installed.md",
+                  "who administers its PostgreSQL server? It is found if nothing is said; else target.database.admin, see docs/installed.md",
               ];
     return [
         ...ofTarget,

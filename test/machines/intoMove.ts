@@ -45,7 +45,7 @@ export interface IntoMove<Old extends Deployment, Installed extends Deployment> 
     readonly before?: (made: () => Pair<Old, Installed>) => void;
 }
 
-export interface Pair<Old, Installed> {
+interface Pair<Old, Installed> {
     readonly old: Old;
     readonly installed: Installed;
     readonly stack: PulumiStack;
