@@ -1,7 +1,7 @@
 /** Checks of a target that is installed: what only the swap, or the start there, would meet, with both homeservers stopped already. */
 import { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
-import { refuseUnasked } from "../installed/askInstalled.ts";
+import { refuseUnasked, runningVersion } from "../installed/askInstalled.ts";
 import { placeOn } from "../machines/placeOn.ts";
 import { queryOne, withClient } from "../postgres/connection.ts";
 import { adminOf, decidedAdmin } from "../postgres/databases/installedAdmin.ts";
@@ -18,7 +18,9 @@ import { serverVersion } from "./serverVersion.ts";
 
 type Installed = NonNullable<z.infer<typeof assessContract.spec>["installed"]>;
 
-const looks: Readonly<Record<string, (installed: Installed, context: AssessmentContext) => Promise<Finding[]>>> = {
+type Look = (installed: Installed, context: AssessmentContext) => Promise<Finding[] | "not-run">;
+
+const looks: Readonly<Record<string, Look>> = {
     "installed-service": async ({ deployment }) => {
         const config = await readSourceConfig(deployment);
         refuseUnasked(config);
@@ -27,6 +29,19 @@ const looks: Readonly<Record<string, (installed: Installed, context: AssessmentC
         if (config.database.kind === "postgres") return [];
         return [
             finding("SM-E1601", `${placeOn(config.machine, config.files.join(", "))}: its database is an SQLite file`),
+        ];
+    },
+    "installed-version": async ({ deployment }, { targetSynapse, spec: { targetPython } }) => {
+        const running = await runningVersion(deployment);
+        if (running === undefined) return "not-run";
+        // Within a release the schema stays.
+        if (release(running) === release(targetSynapse.version)) return [];
+        return [
+            finding(
+                "SM-E1601",
+                `Synapse ${running} runs there, and ${targetPython} has ${targetSynapse.version}: what is tried with one says nothing of the other`,
+                `\`pip install matrix-synapse[postgres]==${running}\` into that environment, which \`target.synapsePython\` names`,
+            ),
         ];
     },
     "installed-media": async ({ deployment }) => {
@@ -69,6 +84,9 @@ const looks: Readonly<Record<string, (installed: Installed, context: AssessmentC
         });
     },
 };
+
+/** `1.163` of `1.163.2`. */
+const release = (version: string): string => version.split(".").slice(0, 2).join(".");
 
 /** What could not be found out blocks as much as what is wrong. */
 export const installedChecks: readonly AssessmentCheck[] = Object.entries(looks).map(([id, look]) => ({

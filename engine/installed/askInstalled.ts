@@ -14,6 +14,7 @@ const shownKeys = z.looseObject({
     verify_keys: z.record(z.string(), z.looseObject({ key: z.string() })),
 });
 const versions = "/_matrix/client/versions";
+const versionPath = "/_matrix/federation/v1/version";
 const againSeconds = 120;
 const shownVersion = z.object({ server: z.object({ version: z.string() }) });
 
@@ -47,6 +48,23 @@ export async function targetBaseUrl({
 }): Promise<string> {
     return deployment === undefined ? baseUrl : installedBaseUrl(deployment);
 }
+
+/** Of the Synapse that runs there: `1.163.2`; undefined where none answers. */
+export async function runningVersion(deployment: SelfHostedSource): Promise<string | undefined> {
+    const url = await installedBaseUrl(deployment).catch(noneOfStopped);
+    if (url === undefined) return undefined;
+    return versionIn((await new MatrixApi(url).ask(versionPath).catch(() => undefined))?.json);
+}
+
+/** A container that does not run has no address. */
+function noneOfStopped(error: unknown): undefined {
+    if (error instanceof MigrationError && error.code === "SM-E1475") return undefined;
+    throw error;
+}
+
+// Its build may be told behind it.
+const versionIn = (answer: unknown): string | undefined =>
+    shownVersion.safeParse(answer).data?.server.version.split(" ")[0];
 
 /** What it calls itself to its clients. */
 export async function publicUrl(deployment: SelfHostedSource): Promise<string> {
@@ -95,8 +113,7 @@ export async function requireShown(
             found = `server ${shown.data.server_name} with ${keys.join(", ")}`;
             const isRight = Object.entries(verifyKeys).every(([id, key]) => keys.includes(`${id} ${key}`));
             if (!isRight || shown.data.server_name !== deployment.serverName) return false;
-            const said = await api.ask("/_matrix/federation/v1/version").catch(() => undefined);
-            return shownVersion.safeParse(said?.json).data?.server.version ?? "unknown";
+            return versionIn((await api.ask(versionPath).catch(() => undefined))?.json) ?? "unknown";
         },
         { seconds, signal },
     );
