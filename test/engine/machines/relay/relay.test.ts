@@ -237,5 +237,14 @@ describe("a relay to a socket", () => {
             expect(await attempt(socket)).to.match(/^b''$|Broken pipe|reset by peer/);
             expect(await attempt(target)).to.equal("b'secret?'");
         });
+
+        it("connects by way of a process that the user may not look at, as a user whom only a container knows", async () => {
+            const unknown = 2_000_000_000;
+            const { socket, user } = await relayHere(`/proc/${process.pid}/root${target}`, unknown, { place });
+            expect(user).to.equal(String(unknown));
+            const connection = createConnection({ path: socket, allowHalfOpen: true });
+            connection.end("ours");
+            expect((await allOf(connection)).toString()).to.equal("ours");
+        });
     });
 });
