@@ -2,8 +2,11 @@
 import { z } from "zod";
 import type { assessContract, Finding } from "../../contract/index.ts";
 import { refuseUnasked, runningVersion } from "../installed/askInstalled.ts";
+import { lackingSpace, spaceOn } from "../machines/freeSpace.ts";
+import { isPlaced } from "../installed/holder.ts";
 import { placeOn } from "../machines/placeOn.ts";
 import { queryOne, withClient } from "../postgres/connection.ts";
+import { serverSpace } from "../postgres/databases/serverSpace.ts";
 import { adminOf, decidedAdmin } from "../postgres/databases/installedAdmin.ts";
 import { MigrationError } from "../run/errors.ts";
 import { finding } from "../run/finding.ts";
@@ -68,6 +71,20 @@ const looks: Readonly<Record<string, Look>> = {
             ),
         ];
     },
+    "installed-room": async ({ deployment, admin }, { measured: { sizes }, begun, spec: { run } }) => {
+        // What is missing then has been used by this run.
+        if (begun) return [];
+        const address = await adminOf({ deployment, admin: await decidedAdmin({ deployment, admin }) });
+        const server = { host: address.host, installed: { deployment } };
+        const rows = await withClient(address, { step: "assess", readOnly: true }, (client) =>
+            serverSpace(server, client, sizes.databaseBytes * databaseFactor),
+        );
+        const { machine, mediaStorePath } = await readSourceConfig(deployment);
+        const isSent = await isPlaced(run.directory);
+        const media = isSent ? undefined : await spaceOn(machine, mediaStorePath, sizes.mediaBytes);
+        const lacking = lackingSpace([rows, media].filter((need) => need !== undefined));
+        return rows === undefined && lacking.length === 0 ? "not-run" : lacking;
+    },
     "installed-database": async (installed, { client }) => {
         const { deployment } = installed;
         const address = await adminOf({ deployment, admin: await decidedAdmin(installed) });
@@ -84,6 +101,9 @@ const looks: Readonly<Record<string, Look>> = {
         });
     },
 };
+
+/** Write-ahead log and sorts need room beside the rows. */
+const databaseFactor = 1.3;
 
 /** `1.163` of `1.163.2`. */
 const release = (version: string): string => version.split(".").slice(0, 2).join(".");

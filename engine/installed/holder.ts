@@ -4,6 +4,7 @@ import { readdir, rm } from "node:fs/promises";
 import { z } from "zod";
 import type { RunReference } from "../../contract/shared.ts";
 import { makePrivateDirectory, writePrivateFile } from "../run/atomicFile.ts";
+import { exists } from "../run/exists.ts";
 import { parseJson } from "../run/parseJson.ts";
 import { readTrusted } from "../run/trustedFile.ts";
 
@@ -16,8 +17,16 @@ export type Part = "media" | "service";
 const holderName = (part: Part): string => `holder-${part}.json`;
 const holderNames: readonly string[] = [holderName("media"), holderName("service")];
 
+const recordsName = ".installed";
+
 /** Beside the directories of the runs: to a newer run, what an older one has written would look like the installer's. No run has such an id. */
-const directoryOf = ({ directory }: RunReference): string => join(dirname(directory), ".installed");
+const directoryOf = ({ directory }: RunReference): string => join(dirname(directory), recordsName);
+
+/** Whether any run has sent media there, or begun to. @param directory  of a run, or the one that all are kept in */
+export async function isPlaced(directory: string): Promise<boolean> {
+    const found = [directory, dirname(directory)].map((runs) => exists(join(runs, recordsName, holderName("media"))));
+    return (await Promise.all(found)).includes(true);
+}
 
 /** Makes the run the one that works on it. @returns the directory of the records */
 export async function claimInstalled(run: RunReference, part: Part): Promise<string> {

@@ -3,6 +3,11 @@ import { lstat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Finding } from "../../contract/index.ts";
 import { finding } from "../run/finding.ts";
+import type { Machine } from "./machine.ts";
+import { placeOn } from "./placeOn.ts";
+import { undefinedUnlessLost } from "./unlessLost.ts";
+
+const answerSeconds = 60;
 
 /** A part of what will be written, and the file system it will be written to. */
 export interface SpaceNeed {
@@ -32,6 +37,22 @@ export async function fileSystemOf(path: string, neededBytes: number): Promise<S
     const existing = await nearestExisting(path);
     const { bavail, bsize } = await statfs(existing);
     return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };
+}
+
+/** What an existing path of a machine has room for, by its `df` (POSIX); undefined for one that is not there, or not to be seen. */
+export async function spaceOn(machine: Machine, path: string, neededBytes: number): Promise<SpaceNeed | undefined> {
+    const facts = await machine.files.stat(path).catch(undefinedUnlessLost);
+    if (facts === undefined) return undefined;
+    const { stdout } = await machine.run("df", ["-Pk", path], {
+        timeoutSeconds: answerSeconds,
+        environment: { LC_ALL: "C" },
+    });
+    const free = /\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s[^\n]*\s*$/.exec(stdout)?.[1];
+    if (free === undefined) throw new Error(`df says nothing of ${path}: ${stdout}`);
+    const [number = ""] = facts.identity.split(":");
+    const space = { freeBytes: Number(free) * 1024, neededBytes };
+    if (machine.isHere) return { device: number, path, ...space };
+    return { device: `${number} of ${machine.name}`, path: placeOn(machine, path), ...space };
 }
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

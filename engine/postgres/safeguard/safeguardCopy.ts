@@ -101,7 +101,7 @@ async function dumpInto(
     began: Date,
     run: StepRun,
 ): Promise<Manifest> {
-    const { clientDirectory, host } = database;
+    const { clientDirectory, host, installed } = database;
     const address = await adminAddress(database, database.name);
     const program = await programVersion(clientDirectory, "pg_dump");
     return withClient(
@@ -112,7 +112,7 @@ async function dumpInto(
             refuseOldProgram("pg_dump", program, facts.versionNumber);
             await refuseLackingSpace(
                 client,
-                { host, bytes: facts.sizeBytes, runDirectory: run.directory },
+                { host, installed, bytes: facts.sizeBytes, runDirectory: run.directory },
                 run.progress,
             );
             await makePrivateDirectory(safeguardPaths(run.directory).root);

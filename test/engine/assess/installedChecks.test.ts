@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -6,7 +6,9 @@ import { stringify } from "yaml";
 import type { Finding, SelfHostedSource } from "../../../contract/index.ts";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
 import { installedChecks } from "../../../engine/assess/installedChecks.ts";
+import { claimInstalled } from "../../../engine/installed/holder.ts";
 import { closeMachines } from "../../../engine/machines/openMachine.ts";
+import { testCluster } from "../../support/cluster.ts";
 import { withScriptedServer } from "../../support/scriptedServer.ts";
 
 describe("the assessment of an installed homeserver", () => {
@@ -31,12 +33,17 @@ describe("the assessment of an installed homeserver", () => {
             service: { kind: "process", pidFile: join(directory, "pid") },
         };
     };
-    const look = async (id: string, deployment: SelfHostedSource): Promise<Finding[] | "not-run"> => {
+    const look = async (
+        id: string,
+        deployment: SelfHostedSource,
+        more: object = {},
+    ): Promise<Finding[] | "not-run"> => {
         const check = installedChecks.find((one) => one.id === id);
         if (check === undefined) throw new Error(`there is no check ${id}`);
         const targetSynapse = { version: "1.163.2", schema: 92, compat: 89 };
-        const spec = { installed: { deployment }, targetPython: "/venv/bin/python" };
-        return check.run({ spec, targetSynapse } as unknown as AssessmentContext);
+        const run = { directory: join(directory, "runs", "r1"), id: "r1" };
+        const spec = { run, installed: { deployment, admin: { kind: "owner" } }, targetPython: "/venv/bin/python" };
+        return check.run({ spec, targetSynapse, ...more } as unknown as AssessmentContext);
     };
     const evidence = (found: Finding[] | "not-run"): string =>
         found === "not-run" ? found : found.map(({ id, evidence: text }) => `${id} ${text}`).join("\n");
@@ -70,5 +77,34 @@ describe("the assessment of an installed homeserver", () => {
         const nowhere = await installedAt(1, { media_store_path: join(directory, "none") });
         expect(evidence(await look("installed-media", nowhere))).to.contain("there is no media store");
         expect(evidence(await look("installed-media", await installedAt(1)))).to.equal("");
+    });
+
+    it("blocks where there is no room for the media, as long as none were sent", async () => {
+        const cluster = await testCluster();
+        const deployment = { ...(await cluster.source(await cluster.createDatabase())), mediaStore: directory };
+        const room = async (mediaBytes: number, begun = false): Promise<string> => {
+            const measured = { sizes: { databaseBytes: 1024, mediaBytes } };
+            return evidence(await look("installed-room", deployment, { measured, begun }));
+        };
+        expect(await room(2 ** 60))
+            .to.match(/^SM-E1201 .*1073741824\.0 GiB are needed/)
+            .and.contain(directory);
+        // Its server's directory is not for Synapse's role to know.
+        expect(await room(1024)).to.equal("not-run");
+        expect(await room(2 ** 60, true)).to.equal("");
+        await claimInstalled({ id: "r1", directory: join(directory, "runs", "r1") }, "media");
+        expect(await room(2 ** 60)).to.equal("not-run");
+    });
+
+    it("blocks where there is no room for the database beside the one in use", async () => {
+        const cluster = await testCluster();
+        const made = await cluster.source(await cluster.createDatabase());
+        const [file = ""] = made.homeserverConfig;
+        await writeFile(file, (await readFile(file, "utf8")).replace('"user":"synapse"', '"user":"postgres"'));
+        const measured = { sizes: { databaseBytes: 2 ** 60, mediaBytes: 0 } };
+        const found = await look("installed-room", { ...made, mediaStore: directory }, { measured, begun: false });
+        expect(evidence(found))
+            .to.match(/^SM-E1201/)
+            .and.contain(join(cluster.directory, "data"));
     });
 });
