@@ -15,6 +15,7 @@ intoMove("a homeserver that Compose runs into an installed one", {
     old: (machine) => installComposeSynapse(machine, { serverName, population: smallPopulation }),
     installed: (machine) => installComposeSynapse(machine, { serverName, workers: 1 }),
     signingKey: ({ signingKey }) => Promise.resolve(signingKey),
+    isWritten: [/ +kind: compose\n/, / +project: matrix\n/, / +services:\n +- synapse\n/],
     state: async ({ machine }) => {
         const data = `${composeDirectory}/data`;
         const files = await machine.run([

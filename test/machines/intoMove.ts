@@ -1,4 +1,5 @@
 /** Whole moves of a homeserver on one machine into one that an installer has made on another: taken back to the letter, moved again, restarted. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { z } from "zod";
@@ -8,6 +9,7 @@ import { lineProgress } from "../../engine/run/progress.ts";
 import { redact } from "../../engine/run/redaction.ts";
 import { checkHomeserver } from "../../rehearsal/check.ts";
 import { makeRehearsalDirectory, removeRehearsalDirectory } from "../../rehearsal/directory.ts";
+import { operator } from "../../rehearsal/machines/baseRecipe.ts";
 import { describeMachine } from "../../rehearsal/machines/descriptions.ts";
 import { bootMachine, type BootedMachine } from "../../rehearsal/machines/machine.ts";
 import { PulumiStack } from "../../rehearsal/pulumiStack.ts";
@@ -15,6 +17,7 @@ import { registerCanary } from "../../rehearsal/source/canary.ts";
 import type { Expectations } from "../../rehearsal/source/expectations.ts";
 import type { HomeserverIdentity } from "../../rehearsal/source/identity.ts";
 import { ensureToolchain } from "../../toolchain/toolchain.ts";
+import { newcomer } from "../support/newcomer.ts";
 import { untilTrue } from "../support/waiting.ts";
 
 /** What is asked of both homeservers. */
@@ -41,6 +44,8 @@ export interface IntoMove<Old extends Deployment, Installed extends Deployment> 
     readonly signingKey: (old: Old) => Promise<string>;
     /** What a rollback has to bring back, as text, beside the database. */
     readonly state: (installed: Installed) => Promise<string>;
+    /** What `init --to` has to have written of the installed one. */
+    readonly isWritten: readonly RegExp[];
     /** Further tests, while nothing is staged. */
     readonly before?: (made: () => Pair<Old, Installed>) => void;
 }
@@ -106,6 +111,41 @@ export function intoMove<Old extends Deployment, Installed extends Deployment>(
             return [await move.state(installed), databases, roles, rows].join("\n");
         };
         let asInstalled = "";
+
+        it("is described by init: both machines, where each value comes from, and what is asked of the operator", async () => {
+            const { old, installed } = made();
+            const login = (prefix: string, { machine }: Deployment): string[] => [
+                ...[`--${prefix}sudo`, `--${prefix}identity`, machine.access.identityFile],
+                ...[`--${prefix}host-key`, machine.access.hostKey],
+            ];
+            const at = ({ machine }: Deployment): string => `${operator}@${machine.address}`;
+            const name = `init-${move.name}-${process.pid}`;
+            const written = await newcomer(name);
+            try {
+                const asked = await written.synapseMigrate(
+                    ...[
+                        "init",
+                        "--from",
+                        at(old),
+                        ...login("", old),
+                        "--to",
+                        at(installed),
+                        ...login("to-", installed),
+                    ],
+                    ...["--stack", name, "--target-directory", join(written.directory, "target")],
+                );
+                expect(asked).to.contain("target.database.replace");
+                const text = await readFile(written.stackFile, "utf8");
+                expect(text).to.contain(`address: ${at(installed)}\n`);
+                const target = text.slice(text.indexOf("target:\n"));
+                expect(target).to.match(/ +kind: installed\n/);
+                for (const pattern of move.isWritten) expect(target).to.match(pattern);
+                expect(text).not.to.contain(installed.files.pepper).and.not.to.contain(old.files.pepper);
+                expect(await written.pulumi(["preview"])).to.match(/of moved\.test[^]*findings: 0 blocking/);
+            } finally {
+                await written.remove();
+            }
+        });
 
         move.before?.(made);
 

@@ -17,6 +17,7 @@ intoMove("a homeserver under systemd into one of a playbook", {
     old: (machine) => installDebianSynapse(machine, { serverName, population: smallPopulation }),
     installed: (machine) => installPlaybookSynapse(machine, { serverName }),
     signingKey: ({ machine, signingKeyFile }) => machine.run(["cat", signingKeyFile]),
+    isWritten: [/ +units:\n +- matrix-synapse\.service\n/, / +homeserverConfig:\n +- \/data\/homeserver.yaml\n/],
     state: async ({ machine }) => {
         const files = await machine.run([
             "sh",
