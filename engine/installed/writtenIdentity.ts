@@ -162,11 +162,12 @@ async function likeSynapses({ signingKey, mediaStorePath, machine, directory }: 
 }
 
 async function closedFor({ sections, machine, view, listeners }: HomeserverConfig): Promise<unknown[]> {
-    const used = view === undefined ? await portsInUse(machine) : new Set<number>();
+    const inOwnNetwork = view?.inOwnNetwork ?? false;
+    const used = inOwnNetwork ? new Set<number>() : await portsInUse(machine);
     const own = new Set(listeners.map(({ port }) => port));
     const free: number[] = [];
     for (let port = firstClosedPort; free.length < listeners.length; port++)
         if (!used.has(port) && !own.has(port)) free.push(port);
     const port = (index: number): number => free[index] ?? firstClosedPort;
-    return closedListeners(sections["listeners"], { port, inOwnNetwork: view !== undefined });
+    return closedListeners(sections["listeners"], { port, inOwnNetwork });
 }

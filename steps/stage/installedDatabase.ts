@@ -52,9 +52,11 @@ export const installedDatabase = defineStep(
         return { database, serverVersion: facts.version };
     },
     async (spec, run) => {
-        await removeTrial(await targetOf(spec), run).catch((error: unknown) => {
+        try {
+            await removeTrial(await targetOf(spec), run);
+        } catch (error) {
             run.progress.note(`whether a trial was left on its server was not seen: ${String(error)}`);
-        });
+        }
         await releaseTargetDirectory(spec.directory);
     },
 );

@@ -5,7 +5,7 @@ import { MigrationError } from "../../run/errors.ts";
 import type { ContainerFacts } from "./containerFacts.ts";
 import { containerPaths } from "./containerPaths.ts";
 import { bridgeGateway, type EngineName } from "./engineCalls.ts";
-import { placeOnMachine } from "./networkPlace.ts";
+import { placeOnMachine, whoseNetwork } from "./networkPlace.ts";
 
 export interface ContainerView {
     /** For messages. */
@@ -14,6 +14,8 @@ export interface ContainerView {
     readonly paths: PathMap;
     /** As the container has it: what relative paths are relative to. */
     readonly workingDirectory: string;
+    /** Its ports are not the machine's, but for those that are published. */
+    readonly inOwnNetwork: boolean;
     /** A server that the container reaches, as its machine reaches it. @throws MigrationError SM-E1475, SM-E1473 for a socket in no mount */
     place(address: Reachable): Promise<Reachable>;
 }
@@ -29,6 +31,7 @@ export function viewOf(
         container: main.name,
         paths,
         workingDirectory: main.workingDirectory,
+        inOwnNetwork: whoseNetwork(main, all).networkMode !== "host",
         place: async (address) => {
             if (address.socket === undefined) {
                 const gateway = await bridgeGateway(machine, engine);

@@ -51,7 +51,7 @@ export function placeOnMachine(host: string, of: ContainerFacts | undefined, aro
 }
 
 /** With `--network container:<id>` it has no network of its own. */
-function whoseNetwork(of: ContainerFacts, all: readonly ContainerFacts[]): ContainerFacts {
+export function whoseNetwork(of: ContainerFacts, all: readonly ContainerFacts[]): ContainerFacts {
     const other = /^container:(.+)$/.exec(of.networkMode)?.[1];
     if (other === undefined) return of;
     return all.find(({ id, name }) => id === other || name === other) ?? of;

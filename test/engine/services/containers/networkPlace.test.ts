@@ -1,4 +1,6 @@
 import { expect } from "chai";
+import type { Machine } from "../../../../engine/machines/machine.ts";
+import { viewOf } from "../../../../engine/services/containers/containerView.ts";
 import { placeOnMachine } from "../../../../engine/services/containers/networkPlace.ts";
 import { expectError } from "../../../support/expectError.ts";
 import { idOf, inspected } from "./inspected.ts";
@@ -41,6 +43,16 @@ describe("what a container calls a server by", () => {
         expect(placeOnMachine("127.0.0.1", synapse, around)).to.equal("172.18.0.3");
         const inside = inspected({ name: "in", hostConfig: { NetworkMode: `container:${idOf("matrix-db-1")}` } });
         expect(placeOnMachine("localhost", inside, around)).to.equal("172.19.0.2");
+    });
+
+    it("means the machine's own ports in the machine's network alone, be it another container's", () => {
+        const host = inspected({ name: "host", hostConfig: { NetworkMode: "host" } });
+        const inside = inspected({ name: "in", hostConfig: { NetworkMode: `container:${idOf("host")}` } });
+        const machine = { name: "root@old" } as Machine;
+        const own = [synapse, host, inside].map(
+            (one) => viewOf(one, { machine, engine: "docker", all: [synapse, host, inside] }).inOwnNetwork,
+        );
+        expect(own).to.deep.equal([true, false, false]);
     });
 
     it("is looked for on all networks where the container is gone, and nobody else has the name", async () => {
