@@ -125,6 +125,7 @@ export function openQuestions(source: StackSource, targetDirectory: string, inst
                   `is there room for the media below ${targetDirectory}, here, and for the database twice on the target's machine?`,
                   `may what the installed homeserver has in its database be put aside, after a checked copy? ${set("target.database.replace", "true")}`,
                   "who administers its PostgreSQL server? It is found if nothing is said; else target.database.admin, see docs/installed.md",
+                  "does an installer write its configuration, as a playbook does? After the cut-over, and before that is run again, its variables are to have the moved homeserver's pepper and secrets; see docs/installed.md",
               ];
     return [
         ...ofTarget,
