@@ -134,7 +134,9 @@ export function intoMove<Old extends Deployment, Installed extends Deployment>(
                     ],
                     ...["--stack", name, "--target-directory", join(written.directory, "target")],
                 );
-                expect(asked).to.contain("target.database.replace").and.to.match(/does an installer write its configuration/);
+                expect(asked)
+                    .to.contain("target.database.replace")
+                    .and.to.match(/does an installer write its configuration/);
                 const text = await readFile(written.stackFile, "utf8");
                 expect(text).to.contain(`address: ${at(installed)}\n`);
                 const target = text.slice(text.indexOf("target:\n"));
