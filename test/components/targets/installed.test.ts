@@ -44,8 +44,18 @@ describe("a target that an installer has made", () => {
         for (const name of recording.names)
             expect(contractsByStep.get(name)?.spec.safeParse(recording.spec(name)).error, name).to.equal(undefined);
         expect(recording.spec("probe")).to.have.nested.property("deployment.machine.address", "root@new.example.org");
-        expect(recording.spec("assess")).to.have.nested.property("installed.admin.kind", "peer");
         expect(recording.spec("assess")).not.to.have.property("targetServer");
+    });
+
+    it("has its database's administrator found, or the one that the stack names", async () => {
+        const found = await declare({ phase: "stage", target: installed });
+        for (const spec of [found.recording.spec("assess"), { installed: found.recording.spec("installed-database") }])
+            expect(spec).to.have.property("installed").that.does.not.have.property("admin");
+        const admin = { kind: "peer", role: "matrix", container: "matrix-postgres" };
+        const named = { ...installed, database: { admin } };
+        const { recording } = await declare({ phase: "stage", target: named });
+        expect(recording.spec("assess")).to.have.nested.property("installed.admin").that.includes(admin);
+        expect(recording.spec("installed-database")).to.have.property("admin").that.includes(admin);
     });
 
     it("takes a homeserver that runs on PostgreSQL, and nothing that is not assessed for it", () => {
