@@ -34,7 +34,9 @@ const looks: Readonly<Record<string, Look>> = {
             finding("SM-E1601", `${placeOn(config.machine, config.files.join(", "))}: its database is an SQLite file`),
         ];
     },
-    "installed-version": async ({ deployment }, { targetSynapse, spec: { targetPython } }) => {
+    "installed-version": async ({ deployment }, { targetSynapse, begun, spec: { targetPython } }) => {
+        // Somebody's upgrade in between must not stand in the way of going back.
+        if (begun) return [];
         const running = await runningVersion(deployment);
         if (running === undefined) return "not-run";
         // Within a release the schema stays.

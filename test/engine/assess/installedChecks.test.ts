@@ -58,6 +58,7 @@ describe("the assessment of an installed homeserver", () => {
         expect(await running("1.164.0")).to.contain("SM-E1601");
         expect(await running("1.163.0 (b=release,abcdef)")).to.equal("");
         expect(await look("installed-version", await installedAt(1))).to.equal("not-run");
+        expect(await look("installed-version", await installedAt(1), { begun: true })).to.deep.equal([]);
     });
 
     it("blocks where it has another name", async () => {
