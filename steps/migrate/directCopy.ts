@@ -42,9 +42,9 @@ export const copy = defineStep(
         const admin = { ...maintenance, name: incoming };
         const origin = await suitableSource(source, spec, run);
         await refuseUnsuitableTarget(maintenance, spec.database, origin, run.id, session);
-        // A source that has stood still since is the same one; of a running one, another snapshot is another state.
         const loader = await loaderOf(spec.database, incoming, session);
         const { address: target, role } = loader;
+        // A source that has stood still since is the same one; of a running one, another snapshot is another state.
         const { fenceToken } = spec;
         if (fenceToken !== undefined) await refuseUnlessStillFenced(spec.source, fenceToken, run.reference);
         const resume = fenceToken === undefined ? undefined : { state: fenceToken };

@@ -114,12 +114,22 @@ export class TestCluster {
         };
     }
 
+    /** Likewise, of a homeserver that is installed and connects as that role, who also makes databases. */
+    public async installed(name: string, user: string): Promise<TargetDatabase> {
+        const deployment = await this.source(name, user);
+        const { host, port, clientDirectory } = this.target(name);
+        return {
+            ...{ host, port, clientDirectory, name, owner: user, admin: user },
+            installed: { deployment, admin: { kind: "owner" } },
+        };
+    }
+
     /** A source homeserver whose database is on this server: only its configuration exists. */
-    public async source(name: string): Promise<SelfHostedSource> {
-        const config = join(this.directory, `homeserver-${name}.yaml`);
+    public async source(name: string, user = owner): Promise<SelfHostedSource> {
+        const config = join(this.directory, `homeserver-${name}-${user}.yaml`);
         const database = {
             name: "psycopg2",
-            args: { host, port: this.port, database: name, user: owner, password: this.password },
+            args: { host, port: this.port, database: name, user, password: this.password },
         };
         await writeFile(
             config,

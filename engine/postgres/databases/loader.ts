@@ -6,8 +6,7 @@ import type { TargetDatabase } from "../../../contract/targetDatabase.ts";
 import { registerSecret } from "../../run/redaction.ts";
 import { queryOne, withClient, type Client, type ConnectionOptions, type DatabaseAddress } from "../connection.ts";
 import { scramVerifier } from "../server/scramVerifier.ts";
-import { maintenanceDatabase } from "./installedAdmin.ts";
-import { ownerAddress } from "./targetAddress.ts";
+import { adminAddress, ownerAddress } from "./targetAddress.ts";
 
 export interface Loader {
     readonly address: DatabaseAddress;
@@ -28,8 +27,9 @@ export async function loaderOf(target: TargetDatabase, name: string, options: Co
     const asOwner = { address: owner, role: target.owner, handOver: () => Promise.resolve() };
     // Of a server that was made here, or is given by its roles, it is none.
     if (target.installed === undefined) return asOwner;
-    return withClient({ ...owner, name: maintenanceDatabase }, options, async (client) => {
-        if (!(await isSuperuser(client))) return asOwner;
+    // By whoever drops it: an administrator who may not is told before anything is stopped.
+    return withClient(await adminAddress(target), options, async (client) => {
+        if (!(await isSuperuser(client, target.owner))) return asOwner;
         const password = randomBytes(24).toString("hex");
         registerSecret(password);
         const verb = (await hasRole(client, name)) ? "ALTER" : "CREATE";
@@ -58,12 +58,14 @@ export async function dropLoader(client: Client, name: string): Promise<void> {
     if (await hasRole(client, name)) await client.query(`DROP ROLE ${escapeIdentifier(name)}`);
 }
 
-async function isSuperuser(client: Client): Promise<boolean> {
-    const sql = "SELECT rolsuper AS yes FROM pg_roles WHERE rolname = current_user";
-    return (await queryOne(client, z.object({ yes: z.boolean() }), sql)).yes;
+const answer = z.object({ yes: z.boolean() });
+
+async function isSuperuser(client: Client, name: string): Promise<boolean> {
+    const sql = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolsuper) AS yes";
+    return (await queryOne(client, answer, sql, [name])).yes;
 }
 
 async function hasRole(client: Client, name: string): Promise<boolean> {
     const sql = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS yes";
-    return (await queryOne(client, z.object({ yes: z.boolean() }), sql, [name])).yes;
+    return (await queryOne(client, answer, sql, [name])).yes;
 }

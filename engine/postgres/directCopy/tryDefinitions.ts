@@ -10,7 +10,7 @@ import { tryRename } from "../databases/swapDatabases.ts";
 import { loaderOf } from "../databases/loader.ts";
 import { adminAddress, trialName } from "../databases/targetAddress.ts";
 import { inExportedSnapshot } from "../exportedSnapshot.ts";
-import { prepareSession } from "../plainDump/loadingSession.ts";
+import { prepareSession, refuseSuperuser } from "../plainDump/loadingSession.ts";
 import { manifestDatabase } from "../pgDump/dumpSnapshot.ts";
 import { readDatabaseFacts } from "../server/serverFacts.ts";
 import { refuseUnsuitableTarget } from "../server/unsuitableTarget.ts";
@@ -75,6 +75,7 @@ async function makeDefinitions(
     options: ConnectionOptions,
     run: TrialRun,
 ): Promise<Definition[]> {
+    await withClient(copy.target, options, refuseSuperuser);
     return withSchemaArchive(copy, run, async (archive) => {
         await listSchema(archive, copy, definitions, run);
         await restorePreData(archive, copy, run);

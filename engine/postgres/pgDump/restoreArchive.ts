@@ -5,7 +5,8 @@ import { removePrivateFile } from "../../run/atomicFile.ts";
 import type { StepRun } from "../../run/step.ts";
 import { runDatabaseProgram } from "../server/clientPrograms.ts";
 import type { Definition } from "../catalogue/catalogue.ts";
-import type { DatabaseAddress } from "../connection.ts";
+import { withClient, type DatabaseAddress } from "../connection.ts";
+import { refuseSuperuser } from "../plainDump/loadingSession.ts";
 import { writeRestoreList } from "./restoreList.ts";
 
 /** What is restored, and into which database. */
@@ -40,6 +41,7 @@ export async function restoreArchive(
     { clientDirectory, directory, address, admin, definitions, step, jobs, tables }: ArchiveRestore,
     run: Pick<StepRun, "directory" | "signal" | "progress">,
 ): Promise<void> {
+    await withClient(address, { step, signal: run.signal }, refuseSuperuser);
     const memory = Math.min(1024, Math.max(64, Math.floor(totalmem() / mebibyte / 4 / jobs)));
     // What a crash loses is restored again: the marker's own commit waits for the disk.
     const settings = { synchronous_commit: "off", maintenance_work_mem: `${memory}MB` };

@@ -28,18 +28,23 @@ export async function prepareSession(client: Client, address: DatabaseAddress, j
     );
 }
 
-/**
- * A dump is only loaded into a database that holds nothing but our marker.
- *
- * @throws MigrationError SM-E0804
- */
-export async function refuseUnfitDatabase(client: Client, address: DatabaseAddress): Promise<void> {
+/** What a database holds can be a program (functions in indexes and checks). @throws Error for a session of a superuser */
+export async function refuseSuperuser(client: Client): Promise<void> {
     const { superuser } = await queryOne(
         client,
         z.object({ superuser: z.boolean() }),
         "SELECT rolsuper AS superuser FROM pg_roles WHERE rolname = current_user",
     );
     if (superuser) throw new Error("a dump is untrusted input and never loaded by a superuser");
+}
+
+/**
+ * A dump is only loaded into a database that holds nothing but our marker.
+ *
+ * @throws MigrationError SM-E0804
+ */
+export async function refuseUnfitDatabase(client: Client, address: DatabaseAddress): Promise<void> {
+    await refuseSuperuser(client);
     const [found] = await query(
         client,
         z.object({ name: z.string() }),

@@ -21,7 +21,8 @@ import { restoreArchive } from "../pgDump/restoreArchive.ts";
 import { refuseLackingSpace } from "./safeguardSpace.ts";
 import { readDatabaseFacts, type DatabaseFacts } from "../server/serverFacts.ts";
 import { refuseSessions } from "../server/sessions.ts";
-import { adminAddress, ownerAddress, previousName, scratchName } from "../databases/targetAddress.ts";
+import { loaderOf } from "../databases/loader.ts";
+import { adminAddress, previousName, scratchName } from "../databases/targetAddress.ts";
 
 const step = "safeguard";
 /** How long sessions of an attempt that was killed are waited for: the server ends them once it notices. */
@@ -145,14 +146,14 @@ async function testRestore(
     jobs: number,
     run: StepRun,
 ): Promise<Check[]> {
-    const { clientDirectory, owner } = database;
+    const { clientDirectory } = database;
     const maintenance = await adminAddress(database);
     const scratch = scratchName(database.name, run.id);
     const options = { step, signal: run.signal };
-    await makeIncoming(maintenance, scratch, owner, run.id, options, likeStatement(scratch, owner, manifest.database));
     try {
-        // As Synapse's role, never as one that may do more: what is restored can be a program (functions in indexes and checks).
-        const address = await ownerAddress(database, scratch);
+        const { address, role } = await loaderOf(database, scratch, options);
+        const statement = likeStatement(scratch, role, manifest.database);
+        await makeIncoming(maintenance, scratch, role, run.id, options, statement);
         const admin = { ...maintenance, name: scratch };
         await withClient(admin, options, (client) => createMarker(client, run.id, "", "restoring"));
         const { definitions } = manifest;

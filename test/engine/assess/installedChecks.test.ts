@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -99,9 +99,7 @@ describe("the assessment of an installed homeserver", () => {
 
     it("blocks where there is no room for the database beside the one in use", async () => {
         const cluster = await testCluster();
-        const made = await cluster.source(await cluster.createDatabase());
-        const [file = ""] = made.homeserverConfig;
-        await writeFile(file, (await readFile(file, "utf8")).replace('"user":"synapse"', '"user":"postgres"'));
+        const made = await cluster.source(await cluster.createDatabase(), "postgres");
         const measured = { sizes: { databaseBytes: 2 ** 60, mediaBytes: 0 } };
         const found = await look("installed-room", { ...made, mediaStore: directory }, { measured, begun: false });
         expect(evidence(found))

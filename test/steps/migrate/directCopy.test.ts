@@ -56,6 +56,18 @@ describe("the step copy", function () {
         await copy.undo?.(spec, run);
     });
 
+    it("copies as a role of its own in place of a superuser, who owns all in the end; anew where its record was lost", async () => {
+        const { spec, run } = await fenced();
+        const database = await cluster.installed(spec.database.name, "postgres");
+        for (let attempt = 0; attempt < 2; attempt++) {
+            const result = await copy.act({ ...spec, database }, run);
+            expect(await failures(result, "kept", "postgres")).to.deep.equal([]);
+            const roles = `SELECT rolname FROM pg_roles WHERE rolname = '${result.incoming}'`;
+            expect(await cluster.query("postgres", roles)).to.deep.equal([]);
+        }
+        await copy.undo?.({ ...spec, database }, run);
+    });
+
     it("empties the one-time keys of a copy of a source that goes on", async () => {
         const { spec, run } = await running();
         const result = await copy.act(spec, run);
@@ -196,11 +208,12 @@ describe("the step copy", function () {
             manifestDigest,
         }: Pick<z.infer<typeof copyContract.result>, "incoming" | "manifestFile" | "manifestDigest">,
         oneTimeKeys: "kept" | "emptied",
+        owner = "synapse",
     ): Promise<string[]> {
         const manifest = await readManifest(manifestFile, manifestDigest);
         const { checks } = await compareDatabase(cluster.superuserAddress(incoming), manifest, {
             oneTimeKeys,
-            owner: "synapse",
+            owner,
         });
         return checks.filter(({ state }) => state !== "passed").map(({ id, evidence }) => `${id}: ${evidence}`);
     }

@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { readFile, writeFile } from "node:fs/promises";
 import type { TargetDatabase } from "../../../../contract/index.ts";
 import { withClient } from "../../../../engine/postgres/connection.ts";
 import { dropIncoming, makeIncoming } from "../../../../engine/postgres/databases/incomingDatabase.ts";
@@ -24,26 +23,21 @@ describe("who loads a database of an installed homeserver", () => {
     });
     afterEach(() => dropIncoming(cluster.superuserAddress(), incoming, run, options));
 
-    const installedAs = async (user: string): Promise<TargetDatabase> => {
-        const deployment = await cluster.source(name);
-        const [file = ""] = deployment.homeserverConfig;
-        await writeFile(file, (await readFile(file, "utf8")).replace('"user":"synapse"', `"user":"${user}"`));
-        return { ...cluster.target(name), owner: user, installed: { deployment, admin: { kind: "owner" } } };
-    };
+    const as = (user: string): Promise<TargetDatabase> => cluster.installed(name, user);
     const roles = async (): Promise<unknown[]> =>
         cluster.query("postgres", `SELECT rolsuper AS super FROM pg_roles WHERE rolname = '${incoming}'`);
     const make = (role: string): Promise<void> =>
         makeIncoming(cluster.superuserAddress(), incoming, role, run, options);
 
     it("is Synapse's own role, where that is no superuser", async () => {
-        const { address, role, handOver } = await loaderOf(await installedAs("synapse"), incoming, options);
+        const { address, role, handOver } = await loaderOf(await as("synapse"), incoming, options);
         expect([address.user, address.name, role]).to.deep.equal(["synapse", incoming, "synapse"]);
         await handOver();
         expect(await roles()).to.deep.equal([]);
     });
 
     it("is a role of ours in place of a superuser, and what it has made is Synapse's in the end", async () => {
-        const loader = await loaderOf(await installedAs("postgres"), incoming, options);
+        const loader = await loaderOf(await as("postgres"), incoming, options);
         await make(loader.role);
         expect(await roles()).to.deep.equal([{ super: false }]);
         await withClient(loader.address, options, (client) => client.query("CREATE TABLE public.t AS SELECT 1 AS x"));
@@ -58,7 +52,7 @@ describe("who loads a database of an installed homeserver", () => {
     });
 
     it("goes on after a kill under a new password, and is gone with the database", async () => {
-        const target = await installedAs("postgres");
+        const target = await as("postgres");
         const killed = await loaderOf(target, incoming, options);
         await make(killed.role);
         await withClient(killed.address, options, (client) => client.query("CREATE TABLE public.t ()"));
@@ -70,7 +64,7 @@ describe("who loads a database of an installed homeserver", () => {
     });
 
     it("is gone as well where no database was made for it", async () => {
-        await loaderOf(await installedAs("postgres"), incoming, options);
+        await loaderOf(await as("postgres"), incoming, options);
         await dropIncoming(cluster.superuserAddress(), incoming, run, options);
         expect(await roles()).to.deep.equal([]);
     });

@@ -57,6 +57,16 @@ describe("the source's definitions, tried on the target", function () {
         expect(detail.changed).to.contain("nothing");
     });
 
+    it("are made by no superuser, though Synapse's own role be one", async () => {
+        const source = await cluster.createDatabase();
+        const database = await cluster.installed(await cluster.createDatabase(), "postgres");
+        const trial = { source: cluster.address(source), database, serverName: testServerName, step: "trial" };
+        await tryDefinitions(trial, run);
+        await cluster.query(source, "CREATE FUNCTION of_c(cstring) RETURNS int LANGUAGE internal AS 'int4in'");
+        const { detail } = await expectError("SM-E0561", () => tryDefinitions(trial, run));
+        expect(detail.found).to.contain("permission denied for language internal");
+    });
+
     it("are refused with SM-E0561 where only what comes after the rows cannot be made", async () => {
         const source = await cluster.createDatabase();
         await cluster.query(

@@ -114,6 +114,18 @@ describe("the step safeguard, where the database may be replaced", function () {
         ]);
     });
 
+    it("restores the copy as no superuser, though Synapse's own role be one", async () => {
+        const run = await newRun(cluster);
+        const name = await cluster.createDatabase("synapse");
+        const database = await cluster.installed(name, "postgres");
+        const { previous } = await safeguard.act({ ...specOf(run, name), database }, run);
+        expect(previous).to.equal("copied");
+        const scratch = scratchOf(run, name);
+        expect(await cluster.databases()).to.not.include(scratch);
+        const roles = `SELECT rolname FROM pg_roles WHERE rolname = '${scratch}'`;
+        expect(await cluster.query("postgres", roles)).to.deep.equal([]);
+    });
+
     it("finds a row that is another one in the copy, and replaces nothing", async () => {
         const run = await newRun(cluster);
         const name = await cluster.createDatabase();
