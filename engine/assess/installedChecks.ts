@@ -82,7 +82,7 @@ const looks: Readonly<Record<string, Look>> = {
             serverSpace(server, client, sizes.databaseBytes * databaseFactor),
         );
         const { machine, mediaStorePath } = await readSourceConfig(deployment);
-        const isSent = await isPlaced(run.directory);
+        const isSent = await isPlaced(run);
         const media = isSent ? undefined : await spaceOn(machine, mediaStorePath, sizes.mediaBytes);
         const lacking = lackingSpace([rows, media].filter((need) => need !== undefined));
         return rows === undefined && lacking.length === 0 ? "not-run" : lacking;

@@ -22,10 +22,16 @@ const recordsName = ".installed";
 /** Beside the directories of the runs: to a newer run, what an older one has written would look like the installer's. No run has such an id. */
 const directoryOf = ({ directory }: RunReference): string => join(dirname(directory), recordsName);
 
-/** Whether any run has sent media there, or begun to. @param directory  of a run, or the one that all are kept in */
-export async function isPlaced(directory: string): Promise<boolean> {
-    const found = [directory, dirname(directory)].map((runs) => exists(join(runs, recordsName, holderName("media"))));
-    return (await Promise.all(found)).includes(true);
+/** The assessment's, whose run may not have begun. */
+interface IdentifiedLater {
+    readonly id?: string | undefined;
+    readonly directory: string;
+}
+
+/** Whether any run has sent media there, or begun to. @param run  without an id, its directory is the one that all are kept in */
+export function isPlaced({ id, directory }: IdentifiedLater): Promise<boolean> {
+    const runs = id === undefined ? directory : dirname(directory);
+    return exists(join(runs, recordsName, holderName("media")));
 }
 
 /** Makes the run the one that works on it. @returns the directory of the records */

@@ -39,10 +39,11 @@ export async function fileSystemOf(path: string, neededBytes: number): Promise<S
     return { device: String((await lstat(existing)).dev), path: existing, freeBytes: bavail * bsize, neededBytes };
 }
 
-/** What an existing path of a machine has room for, by its `df` (POSIX); undefined for one that is not there, or not to be seen. */
+/** What an existing path of a machine has room for, there by its `df` (POSIX); undefined for one that is not there, or not to be seen. */
 export async function spaceOn(machine: Machine, path: string, neededBytes: number): Promise<SpaceNeed | undefined> {
     const facts = await machine.files.stat(path).catch(undefinedUnlessLost);
     if (facts === undefined) return undefined;
+    if (machine.isHere) return fileSystemOf(path, neededBytes);
     const { stdout } = await machine.run("df", ["-Pk", path], {
         timeoutSeconds: answerSeconds,
         environment: { LC_ALL: "C" },
@@ -50,9 +51,13 @@ export async function spaceOn(machine: Machine, path: string, neededBytes: numbe
     const free = /\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s[^\n]*\s*$/.exec(stdout)?.[1];
     if (free === undefined) throw new Error(`df says nothing of ${path}: ${stdout}`);
     const [number = ""] = facts.identity.split(":");
-    const space = { freeBytes: Number(free) * 1024, neededBytes };
-    if (machine.isHere) return { device: number, path, ...space };
-    return { device: `${number} of ${machine.name}`, path: placeOn(machine, path), ...space };
+    return {
+        // Numbers of devices are each machine's own.
+        device: `${number} of ${machine.name}`,
+        path: placeOn(machine, path),
+        freeBytes: Number(free) * 1024,
+        neededBytes,
+    };
 }
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

@@ -156,6 +156,8 @@ export function intoMove<Old extends Deployment, Installed extends Deployment>(
             asInstalled = await fingerprint();
             await stack.preview();
             await stack.up("stage");
+            const { notRun } = await stack.outputs(z.looseObject({ notRun: z.array(z.string()) }));
+            expect(notRun.filter((check) => check.startsWith("installed-"))).to.deep.equal([]);
             expect(await old.answers()).to.equal(true);
             expect(await installed.answers()).to.equal(true);
         });

@@ -10,7 +10,6 @@ import { containerAt, containerNamed, serverSocket } from "../../services/contai
 import { queryOne, withClient } from "../connection.ts";
 import { describeAddress, isAtHome, type DatabaseAddress } from "../databaseAddress.ts";
 import { readPassword } from "../server/passwordFile.ts";
-import { readSystemIdentifier } from "../server/systemIdentifier.ts";
 import { placeOfServer, sourceAddress } from "./sourceDatabase.ts";
 
 type Peer = Extract<DatabaseAdmin, { kind: "peer" }>;
@@ -22,6 +21,7 @@ const usualDirectory = "/var/run/postgresql";
 const usualRole = "postgres";
 const step = "installed-admin";
 const rights = z.object({ may: z.boolean() });
+const started = z.object({ at: z.string() });
 
 /**
  * The one that the stack names; else Synapse's own role where it may create databases, else the server's first one, by its socket on its machine
@@ -111,19 +111,25 @@ async function peerAt(machine: Machine, place: Reachable): Promise<Peer | undefi
     return isAtHome(place) ? { ...peer, socketDirectory: usualDirectory } : undefined;
 }
 
-/** A socket is chosen by its directory: another server on the machine may have it. */
+/**
+ * A socket is chosen by its directory: another server on the machine may have it. Every role may ask when its server was started, to the
+ * microsecond; two servers from one image have that apart, and not their system identifier.
+ */
 async function requireSameServer(deployment: SelfHostedSource, admin: DatabaseAdmin): Promise<void> {
-    const identifierAt = (address: DatabaseAddress): Promise<string | null> =>
-        withClient(address, { step, readOnly: true }, readSystemIdentifier);
-    const [ofSynapse, ofAdmin] = [
-        await identifierAt(await sourceAddress(deployment)),
-        await identifierAt(await adminOf({ deployment, admin })),
-    ];
-    if (ofSynapse === null || ofAdmin === null || ofSynapse === ofAdmin) return;
+    const address = await adminOf({ deployment, admin });
+    const [ofSynapse, ofAdmin] = [await startOf(await sourceAddress(deployment)), await startOf(address)];
+    if (ofSynapse === ofAdmin) return;
     throw new MigrationError("SM-E1608", {
-        where: describeAddress(await adminOf({ deployment, admin })),
-        found: `system identifier ${ofAdmin}; the server that Synapse connects to has ${ofSynapse}`,
+        where: describeAddress(address),
+        found: `a server that was started at ${ofAdmin}; the one that Synapse connects to was at ${ofSynapse}`,
         expected: "the same server",
         changed: "nothing",
     });
+}
+
+async function startOf(address: DatabaseAddress): Promise<string> {
+    const { at } = await withClient(address, { step, readOnly: true }, (client) =>
+        queryOne(client, started, "SELECT (pg_postmaster_start_time() AT TIME ZONE 'UTC')::text AS at"),
+    );
+    return at;
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { thisMachine } from "../../../engine/machines/local/localMachine.ts";
 import type { AssessmentContext } from "../../../engine/assess/check.ts";
-import { lackingSpace } from "../../../engine/machines/freeSpace.ts";
+import { lackingSpace, spaceOn } from "../../../engine/machines/freeSpace.ts";
+import { helperMachine } from "../../support/helperMachine.ts";
 import { machineChecks } from "../../../engine/assess/machineChecks.ts";
 
 const gibibyte = 2 ** 30;
@@ -25,6 +26,23 @@ describe("the space that a migration needs", () => {
         expect(more).to.deep.equal([]);
         expect(found?.id).to.equal("SM-E1201");
         expect(found?.evidence).to.contain("11.0 GiB are needed").and.to.contain("10.0 GiB are free");
+    });
+
+    it("is told of another machine by that machine, whose devices have numbers of their own", async () => {
+        const far = await helperMachine();
+        try {
+            const { bavail, bsize } = await statfs(tmpdir());
+            const there = await spaceOn(far, tmpdir(), gibibyte);
+            expect(there).to.deep.include({ path: `${tmpdir()} on ${far.name}`, neededBytes: gibibyte });
+            // Others write there, too.
+            expect((there?.freeBytes ?? 0) / (bavail * bsize)).to.be.within(0.9, 1.1);
+            const here = await spaceOn(thisMachine, tmpdir(), gibibyte);
+            expect(here).to.include({ path: tmpdir() });
+            expect(there?.device).to.equal(`${here?.device ?? ""} of ${far.name}`);
+            expect(await spaceOn(far, "/nowhere", 0)).to.equal(undefined);
+        } finally {
+            await far.close();
+        }
     });
 
     it("is that of the whole dump, too, where it is written into a bundle table by table", async () => {

@@ -57,7 +57,9 @@ describe("who administers the server of an installed homeserver", () => {
         const deployment = await cluster.source(await cluster.createDatabase());
         await symlink(join(sockets, `.s.PGSQL.${other.port}`), join(sockets, `.s.PGSQL.${cluster.port}`));
         const { detail } = await expectError("SM-E1608", () => decidedAdmin({ deployment, admin: bySocket() }));
-        expect(detail.found).to.match(/^system identifier \d+; the server that Synapse connects to has \d+$/);
+        expect(detail.found).to.match(
+            /^a server that was started at [-\d: .]+; the one that Synapse connects to was at [-\d: .]+$/,
+        );
         const inContainer: DatabaseAdmin = {
             ...{ kind: "peer", role: "postgres", socketDirectory: "/var/run/postgresql", container: "nowhere" },
         };
